@@ -1,0 +1,1 @@
+"""Everything that reads saved benchmark JSON. Imports neither torch nor fixtures."""

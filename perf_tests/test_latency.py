@@ -1,0 +1,10 @@
+"""Latency of one forward pass over a padded batch, by every variant, in turns with eager."""
+
+
+def test_latency(case, build, measure):
+    """How long one call takes.
+
+    Final number: `speedup_vs_eager`, with its 95 % interval.
+    Sample: pytest perf_tests --benchmark-only --variant sdpa --batch-sizes 8 --sequence-lengths 128
+    """
+    measure(case, build(case))

@@ -1,0 +1,57 @@
+"""`python -m analysis`: what can be done with a saved benchmark file.
+
+Exit codes: 0 done, 2 usage or unreadable file, 4 a record that does not fit the schema or a failed case.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from analysis import records
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("summary", help="print the summary tables of a file again")
+    show.add_argument("file", type=Path)
+    show.add_argument("--markdown", action="store_true", help="as Markdown")
+    check = commands.add_parser("check", help="check every record of a file against the schema")
+    check.add_argument("file", type=Path)
+    chosen = parser.parse_args(arguments)
+    try:
+        content = records.read(chosen.file)
+    except records.UnreadableFile as error:
+        print(error, file=sys.stderr)
+        return 2
+    return _summary(content, chosen.markdown) if chosen.command == "summary" else _check(content, chosen.file)
+
+
+def _summary(content: dict, markdown: bool) -> int:
+    from analysis import summary
+
+    ours = content.get("inference_bench", {})
+    tables = summary.tables(content["benchmarks"], ours.get("cells", []),
+                            ours.get("session", {"wall_s": 0.0, "measured_s": 0.0}))
+    width = shutil.get_terminal_size().columns
+    print(summary.as_markdown(tables) if markdown else summary.as_text(tables, width, sys.stdout.isatty()))
+    return 0
+
+
+def _check(content: dict, file: Path) -> int:
+    found = records.problems(content)
+    cells = content.get("inference_bench", {}).get("cells", [])
+    found += [f"{cell['bench_id']}: {cell['reason']}" for cell in cells if cell["status"] == "failed"]
+    ours = sum("model" in bench.get("extra_info", {}) for bench in content["benchmarks"])
+    if not ours:
+        found.append("no record of inference-bench in it")
+    for line in found:
+        print(f"{file}: {line}", file=sys.stderr)
+    if not found:
+        print(f"{file}: {ours} records, all complete")
+    return 4 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Running the suite from a test, as a user would: in a process of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+PARTS = ("analysis", "conftest.py", "correctness_tests", "fixtures", "perf_tests", "pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A finished process."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run_python(*arguments: str, cwd: Path = ROOT, timeout: float = 300) -> Ended:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout,
+                          env=environment, check=False)
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def run_pytest(*arguments: str, cwd: Path = ROOT, timeout: float = 300) -> Ended:
+    return run_python("-m", "pytest", "-p", "no:cacheprovider", *arguments, cwd=cwd, timeout=timeout)
+
+
+def copy_of_project(directory: Path) -> Path:
+    """The project's own files in a new directory, to be changed by a test."""
+    for part in PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, directory / part)
+    return directory

@@ -1,0 +1,114 @@
+"""Artifacts: complete or absent, verified, and the same bits in a process that only loads them."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import EXPORT_SHAPE
+
+from fixtures.backends.artifacts import ArtifactStore
+from fixtures.backends.building import build
+from fixtures.errors import CannotRun
+from fixtures.measurement.fresh_process import run_fresh
+
+
+def test_fresh_process_gives_the_same_bits(workshops, variant_name):
+    workshop = workshops("minilm")
+    inputs = workshop.inputs(4, 32)
+    built = workshop.built(variant_name)
+    if built.backend.per_workload:  # the shared runner may have recompiled for dynamic shapes
+        runner = built.backend.build(built.variant, workshop.model, inputs, workshop.placement)
+    else:
+        runner = built.runner
+    native = runner.prepare(inputs)
+    runner(native)
+    here = runner.arrays(runner(native))
+    ((there, peak),) = run_fresh(built, workshop.model.spec, [inputs], workshop.placement)
+    assert all(np.array_equal(here[name], there[name]) for name in here)
+    assert set(there) == set(here)
+    assert 20 * 2**20 < peak < 4 * 2**30
+
+
+@pytest.fixture
+def export(workshops, tmp_path):
+    """`export(store)`: build the exported variant of the tiny model in a store of its own."""
+    workshop = workshops("tiny-bert")
+
+    def export_into(store: ArtifactStore):
+        return build("torchscript", workshop.model, workshop.inputs(*EXPORT_SHAPE), workshop.placement, store)
+
+    return export_into
+
+
+def test_second_build_comes_from_the_cache(export, tmp_path):
+    store = ArtifactStore(tmp_path)
+    first, second = export(store), export(ArtifactStore(tmp_path))
+    assert (first.cached, second.cached) == (False, True)
+    assert second.build_s == first.build_s
+
+
+def test_rebuild_ignores_the_cache_once(export, tmp_path):
+    export(ArtifactStore(tmp_path))
+    store = ArtifactStore(tmp_path, rebuild=True)
+    assert [export(store).cached, export(store).cached] == [False, True]
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "deleted", "manifest", "extra"])
+def test_damaged_artifact_is_built_again(export, tmp_path, damage):
+    directory = export(ArtifactStore(tmp_path)).directory
+    file = directory / "model.pt"
+    content = bytearray(file.read_bytes())
+    if damage == "truncated":
+        file.write_bytes(content[:1000])
+    elif damage == "flipped":
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    elif damage == "deleted":
+        file.unlink()
+    elif damage == "manifest":
+        (directory / "manifest.json").write_text("{")
+    else:
+        (directory / "left-over").write_text("x")
+    again = export(ArtifactStore(tmp_path))
+    assert not again.cached
+    assert export(ArtifactStore(tmp_path)).cached
+
+
+def test_failed_write_leaves_nothing(tmp_path):
+    def write(directory):
+        (directory / "half").write_text("x")
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        ArtifactStore(tmp_path / "store").get("a", {}, write)
+    assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_no_space_says_so_and_leaves_nothing(workshops, tmp_path):
+    """A real full file system: a tmpfs of 64 KiB."""
+    mount = shutil.which("mount")
+    if os.geteuid() != 0 or mount is None or not sys.platform.startswith("linux"):
+        pytest.skip("mounting a small tmpfs needs root on Linux")
+    if subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], check=False).returncode:
+        pytest.skip("this kernel refuses to mount a tmpfs here")
+    workshop = workshops("tiny-bert")
+    try:
+        for variant in ("torchscript", "onnxruntime"):
+            with pytest.raises(CannotRun, match="no space left for artifacts in .*--artifacts"):
+                build(variant, workshop.model, workshop.inputs(*EXPORT_SHAPE), workshop.placement,
+                      ArtifactStore(tmp_path))
+            assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_other_weights_have_another_artifact(workshops, tmp_path):
+    from fixtures.models import specs
+    from fixtures.models.loading import load
+
+    first, other = load(specs.resolve("tiny-bert", 0)), load(specs.resolve("tiny-bert", 1))
+    assert first.fingerprint != other.fingerprint
+    assert first.fingerprint == load(specs.resolve("tiny-bert", 0)).fingerprint

@@ -1,0 +1,80 @@
+"""Bad options: one line that says what is wrong and what would be right; exit code 4; nothing written."""
+
+from argparse import Namespace
+from types import SimpleNamespace
+
+import pytest
+from running import run_pytest
+
+from fixtures import options
+from fixtures.errors import BadInput
+
+DEFAULTS = {"model": None, "variant": None, "device": "cpu", "batch_sizes": None, "sequence_lengths": None,
+            "threads": None, "grid": "default", "time_budget": None, "artifacts": ".artifacts", "rebuild": False,
+            "seed": "0", "allocator": "pinned", "list_cases": True, "summary_md": None}
+
+
+def read(**given) -> options.Selection:
+    return options.read_selection(SimpleNamespace(option=Namespace(**{**DEFAULTS, **given})))
+
+
+@pytest.mark.parametrize(("given", "says"), [
+    ({"model": ["minilmm"]}, "unknown model 'minilmm': did you mean 'minilm'"),
+    ({"variant": ["onnxruntme"]}, "unknown variant 'onnxruntme': did you mean 'onnxruntime'"),
+    ({"variant": ["sdpa", "zz*"]}, "unknown variant 'zz*': valid: eager"),
+    ({"device": "gpu"}, "unknown device 'gpu': use cpu, cuda or cuda:N"),
+    ({"grid": "ful"}, "unknown grid 'ful': did you mean 'full'"),
+    ({"batch_sizes": "1,x"}, "--batch-sizes x: expected a whole number of at least 1"),
+    ({"batch_sizes": "0"}, "--batch-sizes 0: expected"),
+    ({"batch_sizes": ""}, "--batch-sizes : expected"),
+    ({"sequence_lengths": "-3"}, "--sequence-lengths -3: expected"),
+    ({"sequence_lengths": "16,,32"}, "--sequence-lengths : expected"),
+    ({"threads": "0"}, "--threads 0: expected"),
+    ({"threads": "100000"}, "--threads 100000: this process may use"),
+    ({"time_budget": "soon"}, "--time-budget soon: expected a number of seconds above 0"),
+    ({"time_budget": "-1"}, "--time-budget -1: expected"),
+    ({"time_budget": "nan"}, "--time-budget nan: expected"),
+    ({"time_budget": "inf"}, "--time-budget inf: expected"),
+    ({"seed": "x"}, "--seed x: expected a whole number of at least 0"),
+    ({"allocator": "pined"}, "unknown allocator 'pined': did you mean 'pinned'"),
+    ({"summary_md": "/no/such/place/s.md"}, "--summary-md /no/such/place/s.md: expected a file in an existing"),
+    ({"artifacts": "/proc/nowhere", "list_cases": False}, "name a directory that can be written"),
+])
+def test_one_line_that_helps(given, says):
+    with pytest.raises(BadInput) as error:
+        read(**given)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_cuda_without_cuda():
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has CUDA")
+    with pytest.raises(BadInput, match="sees no CUDA device here"):
+        read(device="cuda")
+
+
+def test_shapes_replace_one_side_of_the_grid():
+    assert read(batch_sizes="1,4", sequence_lengths="32").shapes == ((1, 32), (4, 32))
+    assert read(batch_sizes="2").shapes == ((2, 16), (2, 128))
+    assert len(read(grid="full").shapes) == 35
+
+
+def test_globs_keep_the_registry_order():
+    assert read(variant=["sdpa", "onnx*"]).variants == ("sdpa", "onnxruntime", "onnxruntime-fused",
+                                                        "onnxruntime-int8")
+
+
+@pytest.mark.parametrize("arguments", [
+    ("--model", "nope"), ("--variant", "nope"), ("--grid", "nope"), ("--batch-sizes", "a"), ("--device", "tpu"),
+    ("--list-cases", "--variant", "nope"), ("--model", "math:pi", "--benchmark-only", "perf_tests"),
+    ("--artifacts", "/proc/nowhere"),
+])
+def test_exit_code_is_usage(arguments, tmp_path):
+    ended = run_pytest(*arguments)
+    assert ended.code == 4
+    errors = [line for line in (ended.out + ended.err).splitlines() if line.startswith("ERROR")]
+    assert len(errors) == 1
+    assert "Traceback" not in ended.out + ended.err

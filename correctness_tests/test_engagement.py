@@ -1,0 +1,96 @@
+"""Probes: each sees its optimisation, and misses it when it is switched off."""
+
+import pytest
+from conftest import EXPORT_SHAPE, skip_unavailable
+
+from fixtures import backends
+from fixtures.backends.torch_runner import TorchRunner, bf16_products, onednn_primitives
+
+
+@pytest.mark.parametrize("model_name", ["tiny-bert", "minilm"])
+def test_probe_sees_the_optimisation(workshops, model_name, variant_name):
+    workshop = workshops(model_name)
+    skip_unavailable(variant_name)
+    variant, backend = backends.variants()[variant_name]
+    inputs = workshop.inputs(*EXPORT_SHAPE)
+    built = workshop.built(variant_name)
+    if backend.per_workload:  # other tests gave the shared runner other shapes: it has recompiled since
+        runner = backend.build(variant, workshop.model, inputs, workshop.placement)
+    else:
+        runner = built.runner
+    for _ in range(3):
+        runner(runner.prepare(inputs))
+    engagement = backend.probe(variant, runner, inputs)
+    assert engagement.engaged, engagement.summary
+
+
+def test_probe_misses_it_when_switched_off(workshops, variant_name):
+    workshop = workshops("tiny-bert")
+    variant, backend = backends.variants()[variant_name]
+    missing = [name for name in backend.packages if not _installed(name)]
+    if missing:
+        pytest.skip(f"not installed: {', '.join(missing)}")
+    inputs = workshop.inputs(*EXPORT_SHAPE)
+    runner = backend.build_disengaged(variant, workshop.model, inputs, workshop.placement)
+    runner(runner.prepare(inputs))
+    assert not backend.probe(variant, runner, inputs).engaged
+
+
+def test_bf16_without_bf16_kernels_is_no_bf16_variant(workshops):
+    """The fallback that PyTorch takes in silence on an older processor: right outputs, slow, and not engaged."""
+    variant, backend = backends.variants()["eager-bf16"]
+    if backend.unavailable(variant, "cpu") is None:
+        pytest.skip("this processor has bf16 kernels; the fallback cannot be had here")
+    workshop = workshops("tiny-bert")
+    inputs = workshop.inputs(2, 8)
+    runner = backend.build(variant, workshop.model, inputs, workshop.placement)
+    engagement = backend.probe(variant, runner, inputs)
+    assert not engagement.engaged
+    assert "no oneDNN kernel" in engagement.summary
+
+
+def test_recompilation_is_seen(workshops):
+    skip_unavailable("torch-compile")
+    workshop = workshops("tiny-bert")
+    variant, backend = backends.variants()["torch-compile"]
+    runner = backend.build(variant, workshop.model, workshop.inputs(2, 8), workshop.placement)
+    inputs = workshop.inputs(3, 9)
+    runner(runner.prepare(inputs))
+    engagement = backend.probe(variant, runner, inputs)
+    assert not engagement.engaged
+    assert engagement.facts["recompilations"] >= 1
+
+
+def test_onednn_log_is_read_from_a_real_primitive():
+    """A float32 convolution runs by oneDNN on every x86 processor; it is executed, and is no bf16 product."""
+    import torch
+
+    class Convolution(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.convolution = torch.nn.Conv2d(3, 4, 3)
+
+        def forward(self, image):
+            return self.convolution(image)
+
+    import numpy as np
+
+    lines = onednn_primitives(TorchRunner(Convolution()), {"image": np.ones((1, 3, 8, 8), np.float32)})
+    assert any(",convolution," in line for line in lines)
+    assert bf16_products(lines) == (0, [])
+
+
+def test_bf16_products_are_told_by_source_and_kind():
+    """Lines as oneDNN 3.12 prints them: a bf16 product, a float32 one, and a bf16 reorder."""
+    line = ("onednn_verbose,v1,primitive,exec,cpu,{kind},{kernel},undef,src:{dtype}::blocked:ab::f0 "
+            "wei:{dtype}::blocked:ab::f0 dst:{dtype}::blocked:ab::f0,,,64x64:64x64,0.1")
+    lines = [line.format(kind="matmul", kernel="brg_matmul:avx10_1_512_amx", dtype="bf16"),
+             line.format(kind="inner_product", kernel="brgemm:avx2", dtype="f32"),
+             line.format(kind="reorder", kernel="jit:uni", dtype="bf16")]
+    assert bf16_products(lines) == (1, ["brg_matmul:avx10_1_512_amx"])
+
+
+def _installed(name: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(name) is not None

@@ -1,0 +1,153 @@
+"""Models: the catalog's published sizes, directories, factories, and what cannot be loaded."""
+
+import json
+import shutil
+import textwrap
+
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+from fixtures.errors import BadInput
+from fixtures.models import specs
+from fixtures.models.catalog import CATALOG
+from fixtures.models.loading import load
+
+
+@pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.parameters])
+def test_published_parameter_count(name):
+    entry = CATALOG[name]
+    config = getattr(transformers, entry.config_class)(**entry.config)
+    with torch.device("meta"):
+        model = getattr(transformers, entry.architecture)(config)
+    assert sum(p.numel() for p in {id(p): p for p in model.parameters()}.values()) == entry.parameters
+
+
+def test_default_model_is_the_trained_one(workshops):
+    model = workshops("minilm").model
+    assert model.pretrained
+    assert sum(p.numel() for p in model.module.parameters()) == 22_713_216
+    assert model.input_names == ("input_ids", "attention_mask", "token_type_ids")
+
+
+def test_same_seed_same_weights():
+    one, two, other = (load(specs.resolve("tiny-gpt2", seed)).module.lm_head.weight for seed in (3, 3, 4))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, other)
+
+
+@pytest.fixture
+def bert_directory(tmp_path):
+    """A model directory as `save_pretrained` writes it."""
+    directory = tmp_path / "some-bert-dir"
+    load(specs.resolve("tiny-bert", 0)).module.save_pretrained(directory)
+    return directory
+
+
+def test_directory_keeps_its_head_and_weights(bert_directory):
+    loaded = load(specs.resolve(str(bert_directory), 0))
+    assert type(loaded.module).__name__ == "BertForSequenceClassification"
+    assert loaded.spec.name == "some-bert-dir"
+    original = load(specs.resolve("tiny-bert", 0)).module.state_dict()
+    assert all(torch.equal(value, original[name]) for name, value in loaded.module.state_dict().items())
+
+
+def refused(text: str) -> str:
+    """The line of the error when the model is resolved and loaded."""
+    with pytest.raises(BadInput) as error:
+        load(specs.resolve(text, 0))
+    line = str(error.value)
+    assert "\n" not in line
+    return line
+
+
+def test_directory_without_config(bert_directory):
+    (bert_directory / "config.json").unlink()
+    assert "no config.json" in refused(str(bert_directory))
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", "\xff"])
+def test_broken_config(bert_directory, content):
+    (bert_directory / "config.json").write_text(content, encoding="latin-1")
+    assert "config.json" in refused(str(bert_directory))
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -50])
+def test_damaged_safetensors(bert_directory, keep):
+    file = bert_directory / "model.safetensors"
+    content = file.read_bytes()
+    file.write_bytes(content[:keep])
+    assert "model.safetensors is damaged" in refused(str(bert_directory))
+
+
+def test_missing_tensor_is_never_filled_in_silence(bert_directory):
+    file = bert_directory / "model.safetensors"
+    tensors = load_file(file)
+    del tensors["bert.encoder.layer.1.output.dense.weight"]
+    save_file(tensors, file, metadata={"format": "pt"})
+    assert "missing, first 'bert.encoder.layer.1.output.dense.weight'" in refused(str(bert_directory))
+
+
+def test_pickled_weights_are_refused(bert_directory):
+    (bert_directory / "model.safetensors").unlink()
+    torch.save({}, bert_directory / "pytorch_model.bin")
+    assert "pickled weights are never loaded" in refused(str(bert_directory))
+
+
+def test_code_in_a_directory_is_never_run(bert_directory):
+    config = json.loads((bert_directory / "config.json").read_text())
+    config |= {"model_type": "mine", "auto_map": {"AutoConfig": "evil.C", "AutoModel": "evil.M"}}
+    (bert_directory / "config.json").write_text(json.dumps(config))
+    marker = bert_directory / "ran"
+    (bert_directory / "evil.py").write_text(f"open({str(marker)!r}, 'w')")
+    assert "cannot be loaded" in refused(str(bert_directory))
+    assert not marker.exists()
+
+
+def test_hub_id_without_a_network(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert "cannot be fetched from the model hub" in refused("some-org/no-such-model")
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("minilmm", "did you mean 'minilm'"), ("tiny-brt", "did you mean 'tiny-bert'"),
+    ("./nowhere", "no such directory"), ("/nowhere/at/all", "no such directory"),
+    ("nosuchmodule:f", "the factory failed: ModuleNotFoundError"), ("json:nothing", "AttributeError"),
+    ("math:pi", "the factory failed: TypeError"), ("tempfile:gettempdir", "returned str; return a torch.nn.Module"),
+])
+def test_model_that_cannot_be_had(text, says):
+    assert says in refused(text)
+
+
+def test_factory(tmp_path, monkeypatch):
+    (tmp_path / "my_models.py").write_text(textwrap.dedent("""
+        import torch
+
+        class Bag(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.embedding = torch.nn.Embedding(50, 8)
+                self.head = torch.nn.Linear(8, 3)
+
+            def forward(self, input_ids, attention_mask):
+                weights = attention_mask[..., None].to(self.embedding.weight.dtype)
+                return self.head((self.embedding(input_ids) * weights).sum(1))
+
+        def bag():
+            return Bag()
+    """))
+    monkeypatch.chdir(tmp_path)
+    loaded = load(specs.resolve("my_models:bag", 0))
+    assert loaded.input_names == ("input_ids", "attention_mask")
+    assert loaded.spec.name == "my_models.bag"
+    assert not loaded.pretrained
+
+
+def test_two_models_of_one_name(bert_directory, tmp_path):
+    from fixtures import options
+
+    other = tmp_path / "other" / bert_directory.name
+    shutil.copytree(bert_directory, other)
+    with pytest.raises(BadInput, match="also named 'some-bert-dir'"):
+        options._models([str(bert_directory), str(other)], 0)

@@ -1,0 +1,71 @@
+"""Adding a backend: one module and one registry line; then wrong outputs and silent fallbacks are caught."""
+
+import json
+import re
+
+import pytest
+from running import ROOT, copy_of_project, run_pytest
+
+EXAMPLE = re.search(r"```python\n(# fixtures/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
+                    re.DOTALL)[1]
+SELECTION = ("--model", "tiny-bert", "--variant", "no-grad", "--batch-sizes", "2", "--sequence-lengths", "8")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """`project(old, new)`: a copy of the project with the README's example backend, one text in it replaced."""
+
+    def make(old: str = "", new: str = ""):
+        assert old in EXAMPLE
+        root = copy_of_project(tmp_path)
+        (root / "fixtures/backends/no_grad.py").write_text(EXAMPLE.replace(old, new) if old else EXAMPLE)
+        registry = root / "fixtures/backends/__init__.py"
+        registry.write_text(registry.read_text().replace('    "onnxruntime",\n', '    "onnxruntime",\n    "no_grad",\n'))
+        return root
+
+    return make
+
+
+def bench(root):
+    """Run the example's one case; how it ended, and the ids that were saved."""
+    file = root / "run.json"
+    ended = run_pytest("perf_tests", "--benchmark-only", *SELECTION, "--time-budget", "0.3", "--benchmark-json",
+                       str(file), "--benchmark-save-data", cwd=root)
+    content = json.loads(file.read_text())
+    return ended, {bench["extra_info"]["bench_id"] for bench in content["benchmarks"]}
+
+
+def test_it_appears_everywhere(project):
+    root = project()
+    assert "tiny-bert/no-grad/b2/s8/cpu  run" in run_pytest("--list-cases", *SELECTION, cwd=root).out
+    ended, saved = bench(root)
+    assert ended.code == 0, ended.out
+    assert "tiny-bert/no-grad/b2/s8/cpu" in saved
+    assert "test_latency[tiny-bert-no-grad-b2-s8]" in ended.out
+    assert re.search(r"│ no-grad +│ 1 timed", ended.out)
+    tests = run_pytest("correctness_tests", "--collect-only", "-q", *SELECTION, cwd=root).out
+    for name in ("test_outputs.py::test_matches_eager[no-grad-", "test_engagement.py::test_probe_sees", "test_properties.py",
+                 "test_engagement.py::test_probe_misses", "test_artifacts.py::test_fresh_process"):
+        assert any(name in line and "no-grad" in line for line in tests.splitlines()), name
+    ran = run_pytest("correctness_tests/test_outputs.py", "correctness_tests/test_engagement.py",
+                     "correctness_tests/test_properties.py", "-k", "no-grad and (tiny-bert or misses or properties)",
+                     *SELECTION, cwd=root)
+    assert ran.code == 0, ran.out
+
+
+def test_wrong_output_fails_and_leaves_no_time(project):
+    root = project("return self.module(**native)", "return {'logits': self.module(**native).logits + 0.01}")
+    ended, saved = bench(root)
+    assert ended.code == 1
+    assert saved == {"harness/no-op"}
+    text = re.sub(r"[\s│]+", " ", ended.out)
+    assert "output differs from eager beyond exact-math: logits: largest error 0.01 at (" in text
+    assert "test_latency[tiny-bert-no-grad-b2-s8] " not in ended.out.split("short test summary")[0].split("FAILURES")[0]
+    assert re.search(r"│ no-grad +│ failed: ", ended.out)
+
+
+def test_silent_fallback_is_caught_by_the_probe(project):
+    ended, saved = bench(project("torch.no_grad()", "torch.inference_mode()"))
+    assert ended.code == 1
+    assert saved == {"harness/no-op"}
+    assert "not engaged: inference tensors" in ended.out

@@ -1,0 +1,39 @@
+"""Every variant against eager: the tiny twins and the real model, several shapes, both paddings."""
+
+import pytest
+from conftest import TINY_MODELS
+
+# Other than the exported (3, 11); a batch of one, a length of one, and more rows than AGREEMENT_ROWS.
+SHAPES = ((1, 7), (2, 1), (20, 24))
+
+
+@pytest.mark.parametrize("model_name", [*TINY_MODELS, "minilm"])
+def test_matches_eager(workshops, model_name, variant_name):
+    workshop = workshops(model_name)
+    for shape in SHAPES:
+        for side in ("right", "left"):
+            comparison = workshop.compared(variant_name, workshop.inputs(*shape, padding_side=side))
+            assert not comparison.failures, (shape, side)
+
+
+def test_eager_twice_gives_the_same_bits(workshops):
+    workshop = workshops("minilm")
+    first, second = (workshop.run("eager", workshop.inputs(8, 32)) for _ in range(2))
+    assert all((first[name] == second[name]).all() for name in first)
+
+
+def test_agreement_of_real_sentences(workshops, variant_name):
+    """On the real model most sentences keep their nearest neighbour, quantised variants included."""
+    from fixtures.tolerance import CLASSES, compare
+    from fixtures.workloads.padded_batch import pad, tokenise
+    from fixtures.workloads.sentences import SENTENCES
+
+    workshop = workshops("minilm")
+    rows = [tokenise(workshop.model, sentence, 32) for sentence in SENTENCES]
+    inputs = pad(rows, workshop.model, 32)
+    expected = workshop.reference.compute(inputs)
+    tolerance = workshop.built(variant_name).variant.tolerance
+    comparison = compare(workshop.run(variant_name, inputs), expected.outputs, expected.double, expected.mask,
+                         tolerance, pretrained=True)
+    assert not comparison.failures
+    assert comparison.agreement >= (CLASSES[tolerance].agreement or 1.0)

@@ -1,0 +1,185 @@
+"""Whole sessions in processes of their own: the plan, the JSON, the tables, comparison, interruption."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from running import ROOT, run_pytest, run_python
+
+from analysis import records
+
+SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
+             "--variant", "onnx*", "--variant", "eager-bf16", "--batch-sizes", "1,4", "--sequence-lengths", "16,600",
+             "--time-budget", "0.5")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """One session: how it ended, its file, its Markdown."""
+    directory = tmp_path_factory.mktemp("session")
+    file, markdown = directory / "run.json", directory / "summary.md"
+    ended = run_pytest(*SELECTION, "--benchmark-json", str(file), "--benchmark-save-data", "--summary-md",
+                       str(markdown))
+    assert ended.code == 0, ended.out
+    return ended, json.loads(file.read_text()), file, markdown
+
+
+def test_records_fit_the_schema(ran):
+    _, content, file, _ = ran
+    assert records.problems(content) == []
+    assert run_python("-m", "analysis", "check", str(file)).code == 0
+
+
+def test_record_can_be_judged_again(ran):
+    """The ratio follows from the rounds and turns in the file."""
+    import math
+
+    from analysis.statistics import paired_log_ratios, ratio_of_pairs
+
+    for bench in ran[1]["benchmarks"]:
+        record = bench["extra_info"]
+        logs = paired_log_ratios(bench["stats"]["data"], record["variant_turns"], record["reference_rounds"],
+                                 record["reference_turns"])
+        assert math.isclose(ratio_of_pairs(logs).value, record["speedup_vs_eager"])
+
+
+def test_what_is_listed_is_what_runs(ran):
+    listed = run_pytest(*SELECTION, "--list-cases")
+    assert listed.code == 0
+    lines = [line.split(maxsplit=1) for line in listed.out.splitlines() if "/" in line]
+    cells = {cell["bench_id"]: cell for cell in ran[1]["inference_bench"]["cells"]}
+    assert [name for name, _ in lines] == list(cells)
+    for name, plan in lines:
+        expected = "run" if cells[name]["status"] == "timed" else f"skip: {cells[name]['reason']}"
+        assert plan == expected
+    timed = {bench["extra_info"]["bench_id"] for bench in ran[1]["benchmarks"]}
+    assert timed == {name for name, plan in lines if plan == "run"}
+    assert any("takes at most 512 tokens" in plan for _, plan in lines)
+
+
+def test_listing_builds_nothing(tmp_path):
+    ended = run_pytest("--list-cases", "--model", "bert-base", "--artifacts", str(tmp_path / "none"))
+    assert ended.code == 0
+    assert not (tmp_path / "none").exists()
+
+
+def test_tables(ran):
+    out, markdown = ran[0].out, ran[3].read_text()
+    assert re.search(r"benchmark 'tiny-bert batch 1 × 16': 4 tests", out)
+    rows = re.findall(r"test_latency\[tiny-bert-(\S+)-b1-s16\]", out)
+    assert rows[0] == "eager"
+    for text in (out, markdown):
+        assert "speed-up over eager" in text
+        assert "every variant on every model" in text
+        assert "takes at most 512 tokens" in text
+        assert "attention fused in 2 of 2 blocks" in re.sub(r"[\s│]+", " ", text)
+    assert "| onnxruntime-int8 | quantised |" in markdown
+    assert run_python("-m", "analysis", "summary", str(ran[2]), "--markdown").out.strip() == markdown.strip()
+
+
+def test_identity_is_made_of_values(ran):
+    for bench in ran[1]["benchmarks"]:
+        record = bench["extra_info"]
+        assert record["bench_id"] == f"tiny-bert/{record['variant']}/b{record['batch_size']}/s16/cpu"
+        assert "0x" not in json.dumps(bench["params"])
+        assert "UNSERIALIZABLE" not in json.dumps(bench)
+
+
+def test_two_runs_compare_without_a_warning(ran, tmp_path):
+    """By pytest's own option and by pytest-benchmark's command."""
+    file = ran[2]
+    again = tmp_path / "again.json"
+    ended = run_pytest(*SELECTION, f"--benchmark-compare={file}", "--benchmark-json", str(again))
+    assert ended.code == 0, ended.out
+    assert "Comparing against benchmarks from" in ended.out + ended.err
+    assert "machine_info is different" not in ended.out + ended.err
+    compared = run_python("-m", "pytest_benchmark", "compare", str(file), str(again))
+    assert compared.code == 0, compared.err
+    assert "test_latency[tiny-bert-onnxruntime-b1-s16]" in compared.out
+
+
+def test_killed_session_keeps_what_was_finished(tmp_path):
+    """SIGKILL in the middle: the finished cases are a readable benchmark file, and the next session names it."""
+    artifacts = tmp_path / "artifacts"
+    arguments = ["perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
+                 "--variant", "sdpa", "--batch-sizes", "1", "--sequence-lengths", "8,16,32,64,128,256",
+                 "--time-budget", "2", "--artifacts", str(artifacts)]
+    with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not list(artifacts.glob("interrupted/*.json")) and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGKILL)
+    (left,) = artifacts.glob("interrupted/*.json")
+    content = records.read(left)
+    assert 1 <= len(content["benchmarks"]) < 12
+    assert records.problems(content) == []
+    later = run_pytest("--collect-only", "-q", "--artifacts", str(artifacts), "perf_tests/test_harness_overhead.py")
+    assert f"results of an interrupted session: {left}" in later.out
+
+
+def test_selection_of_a_directory_does_just_that(tmp_path):
+    """The command of the README for a model of one's own."""
+    from fixtures.models import specs
+    from fixtures.models.loading import load
+
+    load(specs.resolve("tiny-bert", 0)).module.save_pretrained(tmp_path / "some-bert-dir")
+    file = tmp_path / "run.json"
+    ended = run_pytest("--benchmark-only", "--model", str(tmp_path / "some-bert-dir"), "--variant", "onnx*", "--variant",
+                       "sdpa", "--batch-sizes", "1,4", "--sequence-lengths", "32", "--time-budget", "0.3",
+                       "--benchmark-json", str(file), "--benchmark-save-data")
+    assert ended.code == 0, ended.out
+    ids = {bench["extra_info"]["bench_id"] for bench in json.loads(file.read_text())["benchmarks"]
+           if "model" in bench["extra_info"]}
+    variants = ("sdpa", "onnxruntime", "onnxruntime-fused", "onnxruntime-int8")
+    assert ids == {f"some-bert-dir/{variant}/b{batch}/s32/cpu" for variant in variants for batch in (1, 4)}
+
+
+def test_model_that_one_backend_cannot_export(tmp_path, monkeypatch):
+    """Its cell has the first line of the real error; the others run."""
+    (tmp_path / "branching.py").write_text(BRANCHING)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    file = tmp_path / "run.json"
+    ended = run_pytest("perf_tests/test_latency.py", "--benchmark-only", "--model", "branching:build", "--variant",
+                       "eager", "--variant", "torchscript", "--variant", "onnxruntime", "--batch-sizes", "2",
+                       "--sequence-lengths", "8", "--time-budget", "0.3", "--benchmark-json", str(file),
+                       "--benchmark-save-data")
+    assert ended.code == 0, ended.out
+    cells = {cell["variant"]: cell for cell in json.loads(file.read_text())["inference_bench"]["cells"]}
+    assert cells["eager"]["status"] == cells["torchscript"]["status"] == "timed"
+    assert cells["onnxruntime"]["status"] == "skipped"
+    assert "build failed: UnsupportedOperatorError" in cells["onnxruntime"]["reason"]
+
+
+BRANCHING = """
+import torch
+
+class Unusual(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(50, 8)
+
+    def forward(self, input_ids, attention_mask):
+        return torch.special.i0e(self.embedding(input_ids)) * attention_mask[..., None]
+
+def build():
+    return Unusual()
+"""
+
+
+@pytest.mark.parametrize(("content", "says"), [
+    (None, "No such file"), ("", "not JSON"), ("{", "not JSON"), ("[]", "no list of benchmarks"),
+    ('{"benchmarks": 3}', "no list of benchmarks"), ('{"benchmarks": []}', "no record of inference-bench"),
+    ('{"benchmarks": [{"extra_info": {"model": "m"}, "stats": {}}]}', "'bench_id' is a required property"),
+])
+def test_check_refuses(tmp_path, content, says):
+    file = tmp_path / "run.json"
+    if content is not None:
+        file.write_text(content)
+    ended = run_python("-m", "analysis", "check", str(file))
+    assert ended.code in (2, 4)
+    assert says in ended.err
+    assert "Traceback" not in ended.err

@@ -1,0 +1,92 @@
+"""Each tolerance class passes what it should and catches planted defects."""
+
+import numpy as np
+import pytest
+import torch
+
+from fixtures.tolerance import CLASSES, compare
+
+# How far one weight has to be off before a class must notice, in standard deviations of its matrix: the error of
+# the class itself (float rounding, 8-bit mantissa, 8-bit weights) hides anything much smaller.
+ONE_WEIGHT = {"exact-math": 1.0, "reduced-precision": 60.0, "quantised": 400.0}
+
+
+def perturb_one_weight(module: torch.nn.Module, class_name: str) -> None:
+    weight = layer(module, 1).attention.output.dense.weight
+    weight[3, 5] += ONE_WEIGHT[class_name] * weight.std()
+
+
+def drop_mask_of_one_layer(module: torch.nn.Module, class_name: str) -> None:
+    def without_mask(_, arguments, keywords):
+        return (arguments[0], None, *arguments[2:]), {**keywords, "attention_mask": None}
+
+    layer(module, 1).attention.register_forward_pre_hook(without_mask, with_kwargs=True)
+
+
+def permute_heads_of_one_layer(module: torch.nn.Module, class_name: str) -> None:
+    attention = layer(module, 1).attention
+    width = attention.self.attention_head_size
+    order = torch.arange(attention.self.value.weight.shape[0]).roll(width)
+    attention.self.value.weight.copy_(attention.self.value.weight[order])
+
+
+def layer(module: torch.nn.Module, index: int) -> torch.nn.Module:
+    return module.base_model.encoder.layer[index]
+
+
+DEFECTS = (perturb_one_weight, drop_mask_of_one_layer, permute_heads_of_one_layer)
+
+
+@pytest.mark.parametrize("class_name", CLASSES)
+@pytest.mark.parametrize("model_name", ["tiny-bert", "minilm"])
+@pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
+def test_defect_is_caught(workshops, model_name, class_name, defect):
+    from fixtures.backends.torch_runner import TorchRunner
+
+    workshop = workshops(model_name)
+    inputs = workshop.inputs(8, 48)
+    expected = workshop.reference.compute(inputs)
+    module = workshop.model.copy()
+    with torch.no_grad():
+        defect(module, class_name)
+    runner = TorchRunner(module)
+    outputs = runner.arrays(runner(runner.prepare(inputs)))
+    comparison = compare(outputs, expected.outputs, expected.double, expected.mask, class_name, True)
+    assert comparison.failures
+    sound = compare(expected.outputs, expected.outputs, expected.double, expected.mask, class_name, True)
+    assert not sound.failures
+    assert sound.rmse_ratio == 1
+
+
+def test_failure_says_how_much_where_and_what_was_allowed():
+    reference = {"logits": np.ones((2, 3), np.float32)}
+    wrong = {"logits": reference["logits"].copy()}
+    wrong["logits"][1, 2] = 1.5
+    comparison = compare(wrong, reference, {"logits": np.ones((2, 3))}, None, "exact-math", False)
+    assert comparison.max_abs_error == pytest.approx(0.5)
+    assert "largest error 0.5 at (1, 2), tolerance 0.0001 + 0.0001·|eager|" in comparison.failures[0]
+
+
+def test_padded_positions_do_not_count():
+    reference = {"last_hidden_state": np.ones((1, 3, 2), np.float32)}
+    other = {"last_hidden_state": reference["last_hidden_state"].copy()}
+    other["last_hidden_state"][0, 2] = 99
+    mask = np.array([[1, 1, 0]])
+    double = {"last_hidden_state": np.ones((1, 3, 2))}
+    assert not compare(other, reference, double, mask, "exact-math", False).failures
+    assert compare(other, reference, double, np.ones((1, 3)), "exact-math", False).failures
+
+
+@pytest.mark.parametrize("class_name", CLASSES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_values_that_are_not_finite_fail(class_name, bad):
+    reference = {"logits": np.ones((2, 3), np.float32)}
+    assert compare({"logits": np.full((2, 3), bad)}, reference, reference, None, class_name, False).failures
+
+
+def test_missing_output_or_other_shape_fails():
+    reference = {"logits": np.ones((2, 3), np.float32)}
+    assert "outputs ['other']" in compare({"other": reference["logits"]}, reference, reference, None,
+                                          "exact-math", False).failures[0]
+    assert "shape (2, 4)" in compare({"logits": np.ones((2, 4))}, reference, reference, None,
+                                     "exact-math", False).failures[0]

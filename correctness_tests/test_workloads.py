@@ -1,0 +1,59 @@
+"""Workloads: shapes, masks, determinism by seed, real text for a real tokenizer."""
+
+import numpy as np
+import pytest
+from conftest import TINY_MODELS
+
+from fixtures.errors import CannotRun
+from fixtures.models import specs
+from fixtures.workloads.padded_batch import PaddedBatch
+
+
+@pytest.mark.parametrize("model_name", [*TINY_MODELS, "minilm"])
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("shape", [(1, 1), (1, 16), (7, 33)])
+def test_padded_batch(workshops, model_name, side, shape):
+    model = workshops(model_name).model
+    inputs = PaddedBatch(*shape).inputs(model, side)
+    mask = inputs["attention_mask"]
+    assert {array.shape for array in inputs.values()} == {shape}
+    assert {array.dtype for array in inputs.values()} == {np.dtype(np.int64)}
+    lengths = mask.sum(1)
+    assert lengths[0] == shape[1]
+    assert (lengths >= shape[1] / 2).all()
+    ordered = mask if side == "right" else mask[:, ::-1]
+    assert (np.diff(ordered, axis=1) <= 0).all()
+    assert (inputs["input_ids"] < model.config.vocab_size).all()
+
+
+def test_seed_decides(workshops):
+    model = workshops("minilm").model
+    first, same, other = (PaddedBatch(8, 32, seed).inputs(model)["input_ids"] for seed in (0, 0, 1))
+    assert np.array_equal(first, same)
+    assert not np.array_equal(first, other)
+
+
+def test_text_has_special_tokens(workshops):
+    model = workshops("minilm").model
+    inputs = PaddedBatch(4, 24).inputs(model)
+    for ids, mask in zip(inputs["input_ids"], inputs["attention_mask"], strict=True):
+        real = ids[mask.astype(bool)]
+        assert (real[0], real[-1]) == (model.tokenizer.cls_token_id, model.tokenizer.sep_token_id)
+        assert model.tokenizer.unk_token_id not in real
+
+
+def test_too_long_is_told_before_anything_is_built():
+    assert "at most 512" in PaddedBatch(1, 513).too_long_for(specs.resolve("camembert-base", 0))
+    assert PaddedBatch(1, 512).too_long_for(specs.resolve("camembert-base", 0)) is None
+    assert "at most 1024" in PaddedBatch(1, 1025).too_long_for(specs.resolve("gpt2", 0))
+    assert "at most 512" in PaddedBatch(1, 513).too_long_for(specs.resolve("minilm", 0))
+
+
+def test_model_without_token_inputs_says_what_to_add():
+    import torch
+
+    from fixtures.models.loading import LoadedModel
+
+    linear = LoadedModel(specs.ModelSpec("linear", "factory", "x:y", 0, None), torch.nn.Linear(2, 2), None, False)
+    with pytest.raises(CannotRun, match="give it a method example_inputs"):
+        PaddedBatch(1, 4).inputs(linear)

@@ -95,10 +95,11 @@ def _costs(model: str, records: list[dict]) -> Grid:
 
 def _matrix(cells: list[dict[str, str]], session: dict[str, float]) -> Grid:
     models = list(dict.fromkeys(cell["model"] for cell in cells))
-    rows = []
-    for variant in dict.fromkeys(cell["variant"] for cell in cells):
-        rows.append([variant, *[_cell([cell for cell in cells if cell["variant"] == variant and cell["model"] == model])
-                                for model in models]])
+    places: dict[tuple[str, str], list[dict[str, str]]] = {}
+    for cell in cells:
+        places.setdefault((cell["variant"], cell["model"]), []).append(cell)
+    rows = [[variant, *[_cell(places.get((variant, model), [])) for model in models]]
+            for variant in dict.fromkeys(cell["variant"] for cell in cells)]
     wall = session["wall_s"]
     note = (f"{session['measured_s']:.0f} of {wall:.0f} s inside warm-up, timed and reference calls "
             f"({session['measured_s'] / wall:.0%}).") if wall else ""

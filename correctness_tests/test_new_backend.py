@@ -20,7 +20,8 @@ def project(tmp_path):
         root = copy_of_project(tmp_path)
         (root / "fixtures/backends/no_grad.py").write_text(EXAMPLE.replace(old, new) if old else EXAMPLE)
         registry = root / "fixtures/backends/__init__.py"
-        registry.write_text(registry.read_text().replace('    "onnxruntime",\n', '    "onnxruntime",\n    "no_grad",\n'))
+        last_line = '    "onnxruntime",\n'
+        registry.write_text(registry.read_text().replace(last_line, f'{last_line}    "no_grad",\n'))
         return root
 
     return make
@@ -44,8 +45,9 @@ def test_it_appears_everywhere(project):
     assert "test_latency[tiny-bert-no-grad-b2-s8]" in ended.out
     assert re.search(r"│ no-grad +│ 1 timed", ended.out)
     tests = run_pytest("correctness_tests", "--collect-only", "-q", *SELECTION, cwd=root).out
-    for name in ("test_outputs.py::test_matches_eager[no-grad-", "test_engagement.py::test_probe_sees", "test_properties.py",
-                 "test_engagement.py::test_probe_misses", "test_artifacts.py::test_fresh_process"):
+    for name in ("test_outputs.py::test_matches_eager[no-grad-", "test_engagement.py::test_probe_sees",
+                 "test_properties.py", "test_engagement.py::test_probe_misses",
+                 "test_artifacts.py::test_fresh_process"):
         assert any(name in line and "no-grad" in line for line in tests.splitlines()), name
     ran = run_pytest("correctness_tests/test_outputs.py", "correctness_tests/test_engagement.py",
                      "correctness_tests/test_properties.py", "-k", "no-grad and (tiny-bert or misses or properties)",

@@ -1,16 +1,20 @@
 """Every variant against eager: the tiny twins and the real model, several shapes, both paddings."""
 
 import pytest
+
 from conftest import TINY_MODELS
+from fixtures import backends
 
 # Other than the exported (3, 11); a batch of one, a length of one, and more rows than AGREEMENT_ROWS.
-SHAPES = ((1, 7), (2, 1), (20, 24))
+SHAPES = ((20, 24), (1, 7), (2, 1))
 
 
 @pytest.mark.parametrize("model_name", [*TINY_MODELS, "minilm"])
 def test_matches_eager(workshops, model_name, variant_name):
     workshop = workshops(model_name)
-    for shape in SHAPES:
+    # Every shape is a compilation where a build serves one: there, test_properties.py has the other shapes.
+    one_shape = backends.variants()[variant_name][1].per_workload
+    for shape in SHAPES[:1] if one_shape else SHAPES:
         for side in ("right", "left"):
             comparison = workshop.compared(variant_name, workshop.inputs(*shape, padding_side=side))
             assert not comparison.failures, (shape, side)

@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from running import ROOT, run_pytest, run_python
+from running import ROOT, copy_of_project, run_pytest, run_python
 
 from analysis import records
 
@@ -117,7 +117,7 @@ def test_killed_session_keeps_what_was_finished(tmp_path):
     content = records.read(left)
     assert 1 <= len(content["benchmarks"]) < 12
     assert records.problems(content) == []
-    later = run_pytest("--collect-only", "-q", "--artifacts", str(artifacts), "perf_tests/test_harness_overhead.py")
+    later = run_pytest("--collect-only", "--artifacts", str(artifacts), "perf_tests/test_harness_overhead.py")
     assert f"results of an interrupted session: {left}" in later.out
 
 
@@ -126,11 +126,12 @@ def test_selection_of_a_directory_does_just_that(tmp_path):
     from fixtures.models import specs
     from fixtures.models.loading import load
 
-    load(specs.resolve("tiny-bert", 0)).module.save_pretrained(tmp_path / "some-bert-dir")
-    file = tmp_path / "run.json"
-    ended = run_pytest("--benchmark-only", "--model", str(tmp_path / "some-bert-dir"), "--variant", "onnx*", "--variant",
-                       "sdpa", "--batch-sizes", "1,4", "--sequence-lengths", "32", "--time-budget", "0.3",
-                       "--benchmark-json", str(file), "--benchmark-save-data")
+    root = copy_of_project(tmp_path)
+    load(specs.resolve("tiny-bert", 0)).module.save_pretrained(root / "some-bert-dir")
+    file = root / "run.json"
+    ended = run_pytest("--benchmark-only", "--model", "./some-bert-dir", "--variant", "onnx*", "--variant", "sdpa",
+                       "--batch-sizes", "1,4", "--sequence-lengths", "32", "--time-budget", "0.3",
+                       "--benchmark-json", str(file), "--benchmark-save-data", cwd=root)
     assert ended.code == 0, ended.out
     ids = {bench["extra_info"]["bench_id"] for bench in json.loads(file.read_text())["benchmarks"]
            if "model" in bench["extra_info"]}

@@ -18,7 +18,9 @@ def perturb_one_weight(module: torch.nn.Module, class_name: str) -> None:
 
 def drop_mask_of_one_layer(module: torch.nn.Module, class_name: str) -> None:
     def without_mask(_, arguments, keywords):
-        return (arguments[0], None, *arguments[2:]), {**keywords, "attention_mask": None}
+        if len(arguments) > 1:
+            return (arguments[0], None, *arguments[2:]), keywords
+        return arguments, {**keywords, "attention_mask": None}
 
     layer(module, 1).attention.register_forward_pre_hook(without_mask, with_kwargs=True)
 

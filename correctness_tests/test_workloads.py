@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from conftest import TINY_MODELS
 
+from conftest import TINY_MODELS
 from fixtures.errors import CannotRun
 from fixtures.models import specs
 from fixtures.workloads.padded_batch import PaddedBatch

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("analysis", "conftest.py", "correctness_tests", "fixtures", "perf_tests", "pyproject.toml")
+PARTS = ("analysis", "conftest.py", "correctness_tests", "fixtures", "perf_tests", "pyproject.toml", "README.md")
 
 
 @dataclass(frozen=True)

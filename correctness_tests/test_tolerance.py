@@ -6,6 +6,7 @@ import torch
 
 from fixtures.tolerance import CLASSES, compare
 
+
 def perturb_one_weight(module: torch.nn.Module, class_name: str) -> None:
     """float32 must notice a single element; under 8-bit rounding it takes noise on the whole matrix."""
     weight = layer(module, 1).output.dense.weight

@@ -9,10 +9,12 @@ from fixtures.backends.artifacts import ArtifactStore
 from fixtures.backends.base import Arrays, Placement
 from fixtures.backends.building import Built, build
 from fixtures.models import specs
+from fixtures.models.catalog import CATALOG
 from fixtures.tolerance import Comparison, compare
 
 EXPORT_SHAPE = (3, 11)  # as in fixtures.measurement.meter
 COMPILED_SHAPE = (20, 24)  # what test_outputs.py asks for first
+PUBLISHED_MODELS = [name for name, entry in CATALOG.items() if entry.parameters]
 TINY_MODELS = ("tiny-bert", "tiny-camembert", "tiny-distilbert", "tiny-roberta", "tiny-xlm-roberta", "tiny-gpt2")
 
 
@@ -50,6 +52,10 @@ class Workshop:
             example = self.inputs(*(COMPILED_SHAPE if per_workload else EXPORT_SHAPE))
             self._built[variant_name] = build(variant_name, self.model, example, self.placement, self.store)
         return self._built[variant_name]
+
+    def forget(self, variant_name: str) -> None:
+        """Give the memory of a large variant back."""
+        self._built.pop(variant_name, None)
 
     def run(self, variant_name: str, inputs: Arrays) -> Arrays:
         runner = self.built(variant_name).runner

@@ -151,3 +151,17 @@ def test_two_models_of_one_name(bert_directory, tmp_path):
     shutil.copytree(bert_directory, other)
     with pytest.raises(BadInput, match="also named 'some-bert-dir'"):
         options._models([str(bert_directory), str(other)], 0)
+
+
+def test_fingerprint_of_a_module_without_source_or_config():
+    """A class made at run time, a buffer that is a transposed view, and a config that is none of transformers'."""
+    from fixtures.models.loading import LoadedModel
+
+    made = type("Made", (torch.nn.Module,), {"__module__": "nowhere", "forward": lambda self, input_ids: input_ids})()
+    made.register_buffer("view", torch.arange(6.0).reshape(2, 3).T)
+    made.config = {"hidden": 3}
+    loaded = LoadedModel(specs.ModelSpec("made", "factory", "x:y", 0, None), made, None, False)
+    before = loaded.fingerprint
+    made.view[0, 0] = 7
+    assert LoadedModel(loaded.spec, made, None, False).fingerprint != before
+    assert loaded.config is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import TINY_MODELS
+from conftest import PUBLISHED_MODELS, TINY_MODELS
 from fixtures import backends
 
 # Other than the exported (3, 11); a batch of one, a length of one, and more rows than AGREEMENT_ROWS.
@@ -41,3 +41,12 @@ def test_agreement_of_real_sentences(workshops, variant_name):
                          tolerance, pretrained=True)
     assert not comparison.failures
     assert comparison.agreement >= (CLASSES[tolerance].agreement or 1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model_name", PUBLISHED_MODELS)
+def test_published_sizes_match_eager(workshops, model_name, variant_name):
+    """The catalog at full size: what is right on a twin may overflow a file format or a fusion pattern here."""
+    workshop = workshops(model_name)
+    assert not workshop.compared(variant_name, workshop.inputs(4, 32)).failures
+    workshop.forget(variant_name)

@@ -184,3 +184,64 @@ def test_check_refuses(tmp_path, content, says):
     assert ended.code in (2, 4)
     assert says in ended.err
     assert "Traceback" not in ended.err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are a Unix thing")
+@pytest.mark.parametrize("ci", [False, True])
+def test_progress_line_on_a_terminal_only_outside_ci(ci):
+    import os
+    import pty
+
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | ({"CI": "true"} if ci else {})
+    command = [sys.executable, "-m", "pytest", "perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert",
+               "--variant", "eager", "--batch-sizes", "1,2", "--sequence-lengths", "8", "--time-budget", "0.2"]
+    master, slave = pty.openpty()
+    with subprocess.Popen(command, cwd=ROOT, stdout=slave, stderr=slave, env=environment, close_fds=True) as process:
+        os.close(slave)
+        shown = b""
+        while chunk := _read(master):
+            shown += chunk
+    assert process.returncode == 0
+    assert (b"case 2 of 2, " in shown) is not ci
+
+
+def _read(descriptor: int) -> bytes:
+    import os
+
+    try:
+        return os.read(descriptor, 65536)
+    except OSError:  # Linux answers EIO when the other side has closed
+        return b""
+
+
+def test_variant_that_fails_while_running_says_its_error(tmp_path, monkeypatch):
+    """A traced graph with the example's length in it: the cell has the first line of the runtime's error."""
+    (tmp_path / "fixed.py").write_text(FIXED_LENGTH)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    file = tmp_path / "run.json"
+    ended = run_pytest("perf_tests/test_latency.py", "--benchmark-only", "--model", "fixed:build", "--variant", "eager",
+                       "--variant", "torchscript", "--batch-sizes", "2", "--sequence-lengths", "8", "--time-budget",
+                       "0.3", "--benchmark-json", str(file), "--benchmark-save-data")
+    assert ended.code == 1
+    content = json.loads(file.read_text())
+    cells = {cell["variant"]: cell for cell in content["inference_bench"]["cells"]}
+    assert cells["eager"]["status"] == "timed"
+    assert cells["torchscript"]["status"] == "failed"
+    assert cells["torchscript"]["reason"].startswith("RuntimeError: The size of tensor a (8) must match")
+    assert [bench["extra_info"]["variant"] for bench in content["benchmarks"]] == ["eager"]
+
+
+FIXED_LENGTH = """
+import torch
+
+class Positions(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = torch.nn.Embedding(50, 8)
+
+    def forward(self, input_ids, attention_mask):
+        return self.embedding(input_ids) + torch.ones(len(input_ids[0].tolist()), 8)
+
+def build():
+    return Positions()
+"""

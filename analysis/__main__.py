@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _summary(content: dict, markdown: bool) -> int:
     from analysis import summary
 
-    ours = content.get("inference_bench", {})
+    ours = content.get("inference_bench") or {}
     tables = summary.tables(content["benchmarks"], ours.get("cells", []),
                             ours.get("session", {"wall_s": 0.0, "measured_s": 0.0}))
     width = shutil.get_terminal_size().columns
@@ -41,9 +41,10 @@ def _summary(content: dict, markdown: bool) -> int:
 
 def _check(content: dict, file: Path) -> int:
     found = records.problems(content)
-    cells = content.get("inference_bench", {}).get("cells", [])
+    cells = (content.get("inference_bench") or {}).get("cells", [])
     found += [f"{cell['bench_id']}: {cell['reason']}" for cell in cells if cell["status"] == "failed"]
-    ours = sum("model" in bench.get("extra_info", {}) for bench in content["benchmarks"])
+    benchmarks = [bench for bench in content["benchmarks"] if isinstance(bench, dict)]
+    ours = sum("model" in (bench.get("extra_info") or {}) for bench in benchmarks)
     if not ours:
         found.append("no record of inference-bench in it")
     for line in found:

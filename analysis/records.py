@@ -35,12 +35,16 @@ def problems(content: dict[str, Any]) -> list[str]:
     validator = jsonschema.Draft202012Validator(schema)
     found = []
     for index, bench in enumerate(content["benchmarks"]):
-        record = bench.get("extra_info", {}) if isinstance(bench, dict) else {}
+        if not isinstance(bench, dict) or not isinstance(bench.get("stats"), dict):
+            found.append(f"benchmark {index}: no stats in it")
+            continue
+        record = bench.get("extra_info") or {}
         if "model" not in record:
             continue
         name = record.get("bench_id", f"benchmark {index}")
         found += [f"{name}: {'.'.join(map(str, error.path)) or 'record'}: {error.message}"
                   for error in validator.iter_errors(record)]
-        if len(bench["stats"].get("data") or []) != sum(record.get("variant_turns", [])):
+        turns = record.get("variant_turns")
+        if isinstance(turns, list) and len(bench["stats"].get("data") or []) != sum(turns):
             found.append(f"{name}: its raw rounds are missing (save with --benchmark-save-data)")
     return found

@@ -12,7 +12,7 @@ from fixtures.models import specs
 from fixtures.models.catalog import CATALOG
 from fixtures.tolerance import Comparison, compare
 
-EXPORT_SHAPE = (3, 11)  # as in fixtures.measurement.meter
+EXPORT_SHAPE = (3, 11)  # sizes as those of fixtures.measurement.meter.EXPORT_EXAMPLE
 COMPILED_SHAPE = (20, 24)  # what test_outputs.py asks for first
 PUBLISHED_MODELS = [name for name, entry in CATALOG.items() if entry.parameters]
 TINY_MODELS = ("tiny-bert", "tiny-camembert", "tiny-distilbert", "tiny-roberta", "tiny-xlm-roberta", "tiny-gpt2")

@@ -36,3 +36,4 @@ def test_a_pin_without_effect_is_told():
 def test_pinning_after_torch_is_refused():
     ended = run_python("-c", PROGRAM.format(before="import torch", choice="pinned"))
     assert "before torch is imported" in ended.err
+    assert "--allocator system" in ended.err

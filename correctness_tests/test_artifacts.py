@@ -37,7 +37,7 @@ def test_fresh_process_gives_the_same_bits(workshops, variant_name):
 
 
 @pytest.fixture
-def export(workshops, tmp_path):
+def export(workshops):
     """`export(store)`: build the exported variant of the tiny model in a store of its own."""
     workshop = workshops("tiny-bert")
 

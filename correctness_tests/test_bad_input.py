@@ -1,4 +1,4 @@
-"""Bad options: one line that says what is wrong and what would be right; exit code 4; nothing written."""
+"""Bad options: one line that says what is wrong and what would be right; exit code 4."""
 
 from argparse import Namespace
 from types import SimpleNamespace
@@ -70,9 +70,9 @@ def test_globs_keep_the_registry_order():
 @pytest.mark.parametrize("arguments", [
     ("--model", "nope"), ("--variant", "nope"), ("--grid", "nope"), ("--batch-sizes", "a"), ("--device", "tpu"),
     ("--list-cases", "--variant", "nope"), ("--model", "math:pi", "--benchmark-only", "perf_tests"),
-    ("--artifacts", "/proc/nowhere"),
+    ("--artifacts", "/proc/nowhere"), ("--benchmark-timer=time.process_time",), ("--benchmark-cprofile=cumtime",),
 ])
-def test_exit_code_is_usage(arguments, tmp_path):
+def test_exit_code_is_usage(arguments):
     ended = run_pytest(*arguments)
     assert ended.code == 4
     errors = [line for line in (ended.out + ended.err).splitlines() if line.startswith("ERROR")]

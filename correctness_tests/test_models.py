@@ -165,3 +165,35 @@ def test_fingerprint_of_a_module_without_source_or_config():
     made.view[0, 0] = 7
     assert LoadedModel(loaded.spec, made, None, False).fingerprint != before
     assert loaded.config is None
+
+
+@pytest.mark.parametrize("name", ["tiny-bert", "tiny-roberta", "tiny-gpt2"])
+def test_directory_without_a_tokenizer_gets_drawn_ids(tmp_path, name):
+    """transformers would make a tokenizer that knows no word."""
+    from fixtures.workloads.padded_batch import PaddedBatch
+
+    load(specs.resolve(name, 0)).module.save_pretrained(tmp_path / "model")
+    loaded = load(specs.resolve(str(tmp_path / "model"), 0))
+    assert loaded.tokenizer is None
+    assert len(set(PaddedBatch(1, 32).inputs(loaded)["input_ids"][0])) > 20
+
+
+def test_damaged_tokenizer(bert_directory):
+    (bert_directory / "tokenizer.json").write_text("{")
+    assert "its tokenizer cannot be loaded" in refused(str(bert_directory))
+
+
+def test_name_of_a_directory_becomes_plain(bert_directory):
+    other = bert_directory.with_name("mod\u00e8le \u00e9t\u00e9")
+    bert_directory.rename(other)
+    assert specs.resolve(str(other), 0).name == "mod-le-t-"
+
+
+def test_number_of_heads_is_part_of_the_fingerprint():
+    """Same class, same shapes, same weights: only an attribute differs, and the artifact must not be shared."""
+    from fixtures.models.loading import LoadedModel
+
+    one, other = (torch.nn.MultiheadAttention(8, heads) for heads in (2, 4))
+    other.load_state_dict(one.state_dict())
+    spec = specs.ModelSpec("mha", "factory", "x:y", 0, None)
+    assert LoadedModel(spec, one, None, False).fingerprint != LoadedModel(spec, other, None, False).fingerprint

@@ -245,3 +245,32 @@ class Positions(torch.nn.Module):
 def build():
     return Positions()
 """
+
+
+def test_ctrl_c_keeps_finished_cases_and_no_unjudged_time(tmp_path):
+    file = tmp_path / "run.json"
+    artifacts = tmp_path / "artifacts"
+    arguments = ["perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
+                 "--batch-sizes", "1", "--sequence-lengths", "8,16,32", "--time-budget", "4", "--artifacts",
+                 str(artifacts), "--benchmark-json", str(file), "--benchmark-save-data"]
+    with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not list(artifacts.glob("interrupted/*.json")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(1)  # into the rounds of the second case
+        process.send_signal(signal.SIGINT)
+        out = process.communicate(timeout=60)[0]
+    assert process.returncode == 2, out
+    content = records.read(file)
+    assert 1 <= len(content["benchmarks"]) < 3
+    assert records.problems(content) == []
+    assert not list(artifacts.glob("interrupted/*"))
+
+
+def test_first_variant_unavailable_does_not_matter(tmp_path):
+    """Plain modules that choose their own attention, with a variant in front that cannot be built for them."""
+    ended = run_pytest("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-gpt2", "--variant",
+                       "*-bf16", "--variant", "onnxruntime", "--batch-sizes", "1", "--sequence-lengths", "8",
+                       "--time-budget", "0.2", "--artifacts", str(tmp_path))
+    assert ended.code == 0, ended.out

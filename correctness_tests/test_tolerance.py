@@ -95,3 +95,14 @@ def test_missing_output_or_other_shape_fails():
                                           "exact-math", False).failures[0]
     assert "shape (2, 4)" in compare({"logits": np.ones((2, 4))}, reference, reference, None,
                                      "exact-math", False).failures[0]
+
+
+def test_labels_as_many_as_tokens_are_not_taken_for_tokens():
+    """(batch, labels) with the mask's shape: an error under a padded position still counts."""
+    reference = {"logits": np.ones((2, 4), np.float32)}
+    wrong = {"logits": reference["logits"].copy()}
+    wrong["logits"][1, 3] = 5
+    mask = np.array([[1, 1, 1, 1], [1, 0, 0, 0]])
+    assert compare(wrong, reference, reference, mask, "exact-math", False).failures
+    spans = {"start_logits": wrong["logits"]}, {"start_logits": reference["logits"]}
+    assert not compare(*spans, spans[1], mask, "exact-math", False).failures

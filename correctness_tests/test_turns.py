@@ -17,12 +17,11 @@ seconds = st.floats(1e-4, 20)
 @given(variant_s=seconds, reference_s=seconds, budget_s=st.floats(0.1, 60))
 def test_schedule_keeps_its_promises(variant_s, reference_s, budget_s):
     plan = schedule(variant_s, reference_s, budget_s)
-    reference_turn = max(TURN_S, math.ceil(TURN_S / reference_s) * reference_s)
+    reference_turn = reference_s * (1 + math.ceil(TURN_S / reference_s))
     assert LEAST_PAIRS <= plan.pairs <= MOST_PAIRS
     assert plan.rounds_per_turn * variant_s >= min(TURN_S, 2000 * variant_s)
     whole = (plan.rounds_per_turn + 1) * variant_s
-    assert reference_s + max(TURN_S, reference_s) <= whole * (1 + 1e-9) or plan.rounds_per_turn == 2000
-    assert reference_turn >= TURN_S
+    assert reference_turn <= whole * (1 + 1e-9) or plan.rounds_per_turn == 2000
 
 
 def test_turns_alternate_and_every_round_is_accounted_for():
@@ -45,9 +44,10 @@ def test_turns_alternate_and_every_round_is_accounted_for():
     assert [count for side, count in runs if side == "r"] == [n + 1 for n in turns.reference_turns]
 
 
-def test_warm_up_ends_when_steady_and_within_its_budget():
-    warm = warm_up(lambda: None, budget_s=5)
-    assert warm.calls >= 2
+def test_warm_up_counts_its_calls():
+    calls = []
+    warm = warm_up(lambda: calls.append(1), budget_s=1)
+    assert warm.calls == len(calls) >= 2
     assert warm.call_s > 0
 
 

@@ -49,8 +49,9 @@ def _speedups(model: str, records: list[dict]) -> Grid:
         rows.append([variant, next(record["tolerance_class"] for record in found if record),
                      *[_ratio(record, fastest) if record else "–" for record in found]])
     best = max(records, key=lambda record: record["speedup_vs_eager"])
-    note = (f"Times faster than eager, with the 95 % interval of this process; * fastest of its tolerance class, "
-            f"a tie where intervals overlap. Fastest of all: {best['variant']} at {best['workload']}, {best['speedup_vs_eager']:.2f} times eager.")
+    note = ("Times faster than eager, with the 95 % interval of this process; * fastest of its tolerance class, a tie "
+            f"where intervals overlap. Fastest of all: {best['variant']} at {best['workload']}, "
+            f"{best['speedup_vs_eager']:.2f} times eager.")
     return Grid(f"{model}: speed-up over eager", ["variant", "tolerance class", *workloads], rows,
                 note + _method_check(records))
 

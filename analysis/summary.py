@@ -127,9 +127,9 @@ def _share(value: float) -> str:
 
 
 def as_text(grids: list[Grid], width: int, colour: bool) -> str:
-    """Tables for a terminal `width` columns wide (at least 120: narrower ones would break the numbers)."""
+    """Tables for a terminal `width` columns wide (at least 140: narrower ones would break the numbers)."""
     stream = io.StringIO()
-    console = Console(file=stream, width=max(width, 120), force_terminal=colour, highlight=False)
+    console = Console(file=stream, width=max(width, 140), force_terminal=colour, highlight=False)
     for grid in grids:
         table = Table(title=grid.title, title_justify="left", caption=grid.note, caption_justify="left")
         for index, name in enumerate(grid.header):

@@ -247,6 +247,11 @@ def build():
 """
 
 
+def _heed_ctrl_c() -> None:
+    """A shell's background job, as CI may be, ignores SIGINT and hands that down."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_ctrl_c_keeps_finished_cases_and_no_unjudged_time(tmp_path):
     file = tmp_path / "run.json"
     artifacts = tmp_path / "artifacts"
@@ -254,7 +259,7 @@ def test_ctrl_c_keeps_finished_cases_and_no_unjudged_time(tmp_path):
                  "--batch-sizes", "1", "--sequence-lengths", "8,16,32", "--time-budget", "4", "--artifacts",
                  str(artifacts), "--benchmark-json", str(file), "--benchmark-save-data"]
     with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True) as process:
+                          stderr=subprocess.STDOUT, text=True, preexec_fn=_heed_ctrl_c) as process:
         deadline = time.monotonic() + 120
         while not list(artifacts.glob("interrupted/*.json")) and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -131,13 +131,12 @@ def as_text(grids: list[Grid], width: int, colour: bool) -> str:
     stream = io.StringIO()
     console = Console(file=stream, width=max(width, 140), force_terminal=colour, highlight=False)
     for grid in grids:
-        table = Table(title=grid.title, title_justify="left", caption=grid.note, caption_justify="left")
+        table = Table()
         for index, name in enumerate(grid.header):
             table.add_column(name, no_wrap=index == 0, overflow="fold")
         for row in grid.rows:
             table.add_row(*[text.replace("[", r"\[") for text in row])
-        console.print(table)
-        console.print()
+        console.print(grid.title, table, grid.note, "", sep="\n", markup=False)
     return stream.getvalue()
 
 

@@ -135,7 +135,7 @@ def as_text(grids: list[Grid], width: int, colour: bool) -> str:
         for index, name in enumerate(grid.header):
             table.add_column(name, no_wrap=index == 0, overflow="fold")
         for row in grid.rows:
-            table.add_row(*[text.replace("[", r"\[") for text in row])
+            table.add_row(*row)
         console.print(grid.title, table, grid.note, "", sep="\n", markup=False)
     return stream.getvalue()
 

@@ -78,6 +78,7 @@ def test_tables(ran):
         assert "takes at most 512 tokens" in text
         assert "attention fused in 2 of 2 blocks" in re.sub(r"[\s│]+", " ", text)
     assert "| onnxruntime-int8 | quantised |" in markdown
+    assert re.search(r"│ eager +│ exact-math +│ \d\.\d\d\*? \[\d\.\d\d, \d\.\d\d\]", out)
     assert run_python("-m", "analysis", "summary", str(ran[2]), "--markdown").out.strip() == markdown.strip()
 
 

@@ -11,8 +11,9 @@ from fixtures.backends.building import Built, build
 from fixtures.models import specs
 from fixtures.models.catalog import CATALOG
 from fixtures.tolerance import Comparison, compare
+from fixtures.workloads.padded_batch import EXPORT_EXAMPLE
 
-EXPORT_SHAPE = (3, 11)  # sizes as those of fixtures.measurement.meter.EXPORT_EXAMPLE
+EXPORT_SHAPE = (EXPORT_EXAMPLE.batch_size, EXPORT_EXAMPLE.sequence_length)
 COMPILED_SHAPE = (20, 24)  # what test_outputs.py asks for first
 PUBLISHED_MODELS = [name for name, entry in CATALOG.items() if entry.parameters]
 TINY_MODELS = ("tiny-bert", "tiny-camembert", "tiny-distilbert", "tiny-roberta", "tiny-xlm-roberta", "tiny-gpt2")

@@ -1,22 +1,31 @@
 """Fixtures of the correctness tests: models, references and built variants, each made once a session."""
 
+import re
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import pytest
+import refusals
 
 from fixtures import backends
 from fixtures.backends.artifacts import ArtifactStore
 from fixtures.backends.base import Arrays, Placement
 from fixtures.backends.building import Built, build
+from fixtures.errors import CannotRun
 from fixtures.models import specs
 from fixtures.models.catalog import CATALOG
 from fixtures.tolerance import Comparison, compare
-from fixtures.workloads.padded_batch import EXPORT_EXAMPLE
+from fixtures.workloads import export_example, workload
 
-EXPORT_SHAPE = (EXPORT_EXAMPLE.batch_size, EXPORT_EXAMPLE.sequence_length)
-COMPILED_SHAPE = (20, 24)  # what test_outputs.py asks for first
+if TYPE_CHECKING:
+    from fixtures.measurement.reference import Expected
+
+# More rows than AGREEMENT_ROWS, and the longest sentence: no column is empty, as tokenizers pad.
+COMPILED_SHAPE = (40, 20)
+QUICK_MODELS = ("tiny-bert", "minilm")  # what costly variants are built for every time
 PUBLISHED_MODELS = [name for name, entry in CATALOG.items() if entry.parameters]
-TINY_MODELS = ("tiny-bert", "tiny-camembert", "tiny-distilbert", "tiny-roberta", "tiny-xlm-roberta", "tiny-gpt2")
+TINY_MODELS = ("tiny-bert", "tiny-camembert", "tiny-distilbert", "tiny-roberta", "tiny-xlm-roberta", "tiny-electra",
+               "tiny-vit", "tiny-gpt2")
 
 
 class Workshop:
@@ -25,6 +34,7 @@ class Workshop:
     def __init__(self, name: str, store: ArtifactStore, placement: Placement):
         self._spec = specs.resolve(name, 0)
         self._built: dict[str, Built] = {}
+        self._expected: dict[tuple, Expected] = {}
         self.store = store
         self.placement = placement
 
@@ -41,22 +51,43 @@ class Workshop:
         return Reference(self.model, self.placement.device)
 
     def inputs(self, batch_size: int, length: int, padding_side: str = "right") -> Arrays:
-        from fixtures.workloads.padded_batch import PaddedBatch
+        """Images have neither length nor padding."""
+        work = workload(self._spec, batch_size, length)
+        return work.inputs(self.model) if self._spec.image else work.inputs(self.model, padding_side)
 
-        return PaddedBatch(batch_size, length).inputs(self.model, padding_side)
+    def example(self) -> Arrays:
+        """What exported variants are built with."""
+        return export_example(self._spec).inputs(self.model)
 
     def built(self, variant_name: str) -> Built:
-        """Built once, whatever shapes follow. Skips when this machine cannot run the variant."""
-        skip_unavailable(variant_name, self.placement.device)
+        """Built once, whatever shapes follow. Skips when this machine cannot run the variant, or when the variant
+        refuses the model for the reason that `refusals.py` expects."""
+        skip_unavailable(variant_name, self.placement)
         if variant_name not in self._built:
+            while len(self._built) > 1:  # a session's tests come by variant: keep what memory can hold
+                self._built.pop(next(iter(self._built)))
             per_workload = backends.variants()[variant_name][1].per_workload
-            example = self.inputs(*(COMPILED_SHAPE if per_workload else EXPORT_SHAPE))
-            self._built[variant_name] = build(variant_name, self.model, example, self.placement, self.store)
+            example = self.inputs(*COMPILED_SHAPE) if per_workload else self.example()
+            expected = refusals.expected(variant_name, self._spec.name)
+            try:
+                self._built[variant_name] = build(variant_name, self.model, example, self.placement, self.store)
+            except CannotRun as reason:
+                if expected is None or not re.search(expected, str(reason)):
+                    raise
+                pytest.skip(str(reason))
+            assert expected is None, f"{variant_name} takes {self._spec.name} now: remove its line in refusals.py"
         return self._built[variant_name]
 
     def forget(self, variant_name: str) -> None:
         """Give the memory of a large variant back."""
         self._built.pop(variant_name, None)
+
+    def expected(self, inputs: Arrays) -> "Expected":
+        """The reference's outputs, computed once for all variants."""
+        key = tuple((name, array.shape, array.tobytes()) for name, array in inputs.items())
+        if key not in self._expected:
+            self._expected[key] = self.reference.compute(inputs)
+        return self._expected[key]
 
     def run(self, variant_name: str, inputs: Arrays) -> Arrays:
         runner = self.built(variant_name).runner
@@ -64,15 +95,30 @@ class Workshop:
 
     def compared(self, variant_name: str, inputs: Arrays) -> Comparison:
         """A variant's outputs judged by its tolerance class, with a reference of the same inputs."""
-        expected = self.reference.compute(inputs)
+        expected = self.expected(inputs)
         tolerance = self.built(variant_name).variant.tolerance
         return compare(self.run(variant_name, inputs), expected.outputs, expected.double, expected.mask, tolerance,
                        self.model.pretrained)
 
 
-def skip_unavailable(variant_name: str, device: str = "cpu") -> None:
+def pytest_itemcollected(item):
+    """Costly variants meet most models in slow tests only, and drawn batches too where each shape is a build.
+
+    Under pytest-xdist one worker runs a file, and (in fixtures/plugin.py) all tests of a variant.
+    """
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    backend = backends.variants()[parameters["variant_name"]][1] if "variant_name" in parameters else None
+    if backend is not None and backend.costly and (
+            parameters.get("model_name", QUICK_MODELS[0]) not in QUICK_MODELS
+            or (backend.per_workload and item.path.stem == "test_properties")):
+        item.add_marker(pytest.mark.slow)
+    if item.get_closest_marker("xdist_group") is None:
+        item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def skip_unavailable(variant_name: str, placement: Placement | None = None) -> None:
     variant, backend = backends.variants()[variant_name]
-    reason = backend.unavailable(variant, device)
+    reason = backend.refuses(variant, placement or Placement())
     if reason:
         pytest.skip(reason)
 

@@ -20,8 +20,14 @@ class Ended:
     err: str
 
 
+def own_environment() -> dict[str, str]:
+    """Of a session of its own: no model hub, and not a worker of this session's pytest-xdist."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
+    return {**ours, "HF_HUB_OFFLINE": "1"}
+
+
 def run_python(*arguments: str, cwd: Path = ROOT, timeout: float = 300) -> Ended:
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    environment = own_environment()
     done = subprocess.run([sys.executable, *arguments], cwd=cwd, capture_output=True, text=True, timeout=timeout,
                           env=environment, check=False)
     return Ended(done.returncode, done.stdout, done.stderr)

@@ -13,6 +13,7 @@ from fixtures.errors import BadInput
 from fixtures.models import specs
 from fixtures.models.catalog import CATALOG
 from fixtures.models.loading import load
+from fixtures.workloads import export_example
 
 
 @pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.parameters])
@@ -197,3 +198,38 @@ def test_number_of_heads_is_part_of_the_fingerprint():
     other.load_state_dict(one.state_dict())
     spec = specs.ModelSpec("mha", "factory", "x:y", 0, None)
     assert LoadedModel(spec, one, None, False).fingerprint != LoadedModel(spec, other, None, False).fingerprint
+
+
+@pytest.mark.parametrize(("head", "kind"), [
+    ("question-answering", "ForQuestionAnswering"), ("masked-lm", "ForMaskedLM"),
+    ("token-classification", "ForTokenClassification")])
+@pytest.mark.parametrize("name", ["tiny-bert", "tiny-distilbert"])
+def test_head(name, head, kind):
+    loaded = load(specs.resolve(f"{name}@head={head}", 0))
+    assert type(loaded.module).__name__.endswith(kind)
+    assert loaded.spec.name == f"{name}@head={head}"
+
+
+@pytest.mark.parametrize("name", ["tiny-bert", "tiny-distilbert", "tiny-vit", "tiny-gpt2", "minilm"])
+def test_pruned_model_is_the_whole_one_with_its_last_layers_skipped(name):
+    whole, pruned = load(specs.resolve(name, 0)), load(specs.resolve(f"{name}@layers=1", 0))
+    assert pruned.config.num_hidden_layers == 1
+    assert pruned.fingerprint != whole.fingerprint
+    stack = next(part for part in whole.module.modules() if isinstance(part, torch.nn.ModuleList))
+    for layer in stack[1:]:  # layers return a tensor in transformers 5 and a tuple in 4
+        layer.register_forward_hook(lambda _, given, made: given[0] if torch.is_tensor(made) else (given[0], *made[1:]))
+    inputs = {key: torch.from_numpy(array) for key, array in export_example(whole.spec).inputs(whole).items()}
+    with torch.inference_mode():
+        skipped, short = (next(iter(loaded.module(**inputs).values())) for loaded in (whole, pruned))
+    assert torch.equal(skipped, short)
+
+
+@pytest.mark.parametrize(("text", "says"), [
+    ("tiny-bert@layers=2", "the model has 2 layers; layers=N keeps 1 to 1"),
+    ("tiny-bert@layers=0", "after @ write layers=N"),
+    ("tiny-bert@layers=x", "after @ write layers=N"), ("tiny-bert@head=poet", "TASK one of sequence-classification"),
+    ("minilm@head=masked-lm", "only catalog models take another head"),
+    ("torch.nn:Identity@layers=1", "0 stacks of layers"), ("tiny-gpt2@head=masked-lm", "there is no GPT2ForMaskedLM"),
+])
+def test_wrong_option_behind_a_model(text, says):
+    assert says in refused(text)

@@ -8,12 +8,13 @@ import sys
 import time
 
 import pytest
-from running import ROOT, copy_of_project, run_pytest, run_python
+from running import ROOT, copy_of_project, own_environment, run_pytest, run_python
 
 from analysis import records
 
+ONNX_VARIANTS = ("--variant", "onnxruntime", "--variant", "onnxruntime-fused", "--variant", "onnxruntime-int8")
 SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
-             "--variant", "onnx*", "--variant", "eager-bf16", "--batch-sizes", "1,4", "--sequence-lengths", "16,600",
+             *ONNX_VARIANTS, "--variant", "eager-bf16", "--batch-sizes", "1,4", "--sequence-lengths", "16,600",
              "--time-budget", "0.5")
 
 
@@ -109,7 +110,8 @@ def test_killed_session_keeps_what_was_finished(tmp_path):
     arguments = ["perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
                  "--variant", "sdpa", "--batch-sizes", "1", "--sequence-lengths", "8,16,32,64,128,256",
                  "--time-budget", "2", "--artifacts", str(artifacts)]
-    with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+    with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL,
+                          env=own_environment()) as process:
         deadline = time.monotonic() + 120
         while not list(artifacts.glob("interrupted/*.json")) and time.monotonic() < deadline:
             time.sleep(0.2)
@@ -130,7 +132,7 @@ def test_selection_of_a_directory_does_just_that(tmp_path):
     root = copy_of_project(tmp_path)
     load(specs.resolve("tiny-bert", 0)).module.save_pretrained(root / "some-bert-dir")
     file = root / "run.json"
-    ended = run_pytest("--benchmark-only", "--model", "./some-bert-dir", "--variant", "onnx*", "--variant", "sdpa",
+    ended = run_pytest("--benchmark-only", "--model", "./some-bert-dir", *ONNX_VARIANTS, "--variant", "sdpa",
                        "--batch-sizes", "1,4", "--sequence-lengths", "32", "--time-budget", "0.3",
                        "--benchmark-json", str(file), "--benchmark-save-data", cwd=root)
     assert ended.code == 0, ended.out
@@ -193,7 +195,8 @@ def test_progress_line_on_a_terminal_only_outside_ci(ci):
     import os
     import pty
 
-    environment = {name: value for name, value in os.environ.items() if name != "CI"} | ({"CI": "true"} if ci else {})
+    environment = {name: value for name, value in own_environment().items() if name != "CI"}
+    environment |= {"CI": "true"} if ci else {}
     command = [sys.executable, "-m", "pytest", "perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert",
                "--variant", "eager", "--batch-sizes", "1,2", "--sequence-lengths", "8", "--time-budget", "0.2"]
     master, slave = pty.openpty()
@@ -260,7 +263,8 @@ def test_ctrl_c_keeps_finished_cases_and_no_unjudged_time(tmp_path):
                  "--batch-sizes", "1", "--sequence-lengths", "8,16,32", "--time-budget", "4", "--artifacts",
                  str(artifacts), "--benchmark-json", str(file), "--benchmark-save-data"]
     with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, preexec_fn=_heed_ctrl_c) as process:
+                          stderr=subprocess.STDOUT, text=True, preexec_fn=_heed_ctrl_c,
+                          env=own_environment()) as process:
         deadline = time.monotonic() + 120
         while not list(artifacts.glob("interrupted/*.json")) and time.monotonic() < deadline:
             time.sleep(0.1)

@@ -6,10 +6,12 @@ import pytest
 from conftest import TINY_MODELS
 from fixtures.errors import CannotRun
 from fixtures.models import specs
+from fixtures.workloads import workload
+from fixtures.workloads.image_batch import ImageBatch
 from fixtures.workloads.padded_batch import PaddedBatch
 
 
-@pytest.mark.parametrize("model_name", [*TINY_MODELS, "minilm"])
+@pytest.mark.parametrize("model_name", [*(name for name in TINY_MODELS if name != "tiny-vit"), "minilm"])
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 16), (7, 33)])
 def test_padded_batch(workshops, model_name, side, shape):
@@ -24,6 +26,21 @@ def test_padded_batch(workshops, model_name, side, shape):
     ordered = mask if side == "right" else mask[:, ::-1]
     assert (np.diff(ordered, axis=1) <= 0).all()
     assert (inputs["input_ids"] < model.config.vocab_size).all()
+
+
+def test_image_batch(workshops):
+    model = workshops("tiny-vit").model
+    pixels = ImageBatch(5, model.spec.image).inputs(model)["pixel_values"]
+    assert (pixels.shape, pixels.dtype) == ((5, 3, 32, 32), np.float32)
+    assert np.array_equal(pixels, ImageBatch(5, model.spec.image).inputs(model)["pixel_values"])
+    assert not np.array_equal(pixels, ImageBatch(5, model.spec.image, 1).inputs(model)["pixel_values"])
+
+
+def test_an_image_model_has_one_workload_a_batch_size():
+    image, text = specs.resolve("vit-base", 0), specs.resolve("bert-base", 0)
+    assert workload(image, 8, 16) == workload(image, 8, 128)
+    assert workload(text, 8, 16) != workload(text, 8, 128)
+    assert workload(image, 8, 16).sequence_length == 196
 
 
 def test_seed_decides(workshops):

@@ -1,0 +1,106 @@
+"""accelerate's placement: real offload to disk on the CPU, what is refused, and the options that ask for it."""
+
+import gc
+from pathlib import Path
+
+import pytest
+import torch
+from running import run_pytest
+
+from conftest import skip_unavailable
+from fixtures import backends
+from fixtures.backends.base import Placement
+from fixtures.backends.building import build
+from fixtures.errors import CannotRun
+
+SMALL = "cpu=650KB"  # of the 0.8 MB of tiny-gpt2
+
+
+def placed(workshop, limits: str, device_map: str = "auto") -> Placement:
+    skip_unavailable("accelerate", Placement(device_map="auto"))
+    return Placement("cpu", workshop.placement.threads, device_map,
+                     tuple(tuple(pair.split("=")) for pair in limits.split(",") if pair))
+
+
+@pytest.mark.parametrize(("model_name", "limits", "on_cpu"), [
+    ("minilm", "cpu=20MB", False), ("minilm", "cpu=60MB", True), ("tiny-gpt2", SMALL, True)])
+def test_offload_to_disk_matches_eager(workshops, model_name, limits, on_cpu):
+    from fixtures.tolerance import compare
+
+    workshop = workshops(model_name)
+    inputs = workshop.inputs(4, 16)
+    runner = build("accelerate", workshop.model, inputs, placed(workshop, limits), workshop.store).runner
+    variant, backend = backends.variants()["accelerate"]
+    engagement = backend.probe(variant, runner, inputs)
+    assert engagement.engaged
+    assert engagement.facts["bytes_on_disk"] > 0
+    assert ("bytes_on_cpu" in engagement.facts) == on_cpu
+    held = sum(size for fact, size in engagement.facts.items() if fact.startswith("bytes_on_"))
+    assert held == workshop.model.parameter_bytes
+    expected = workshop.reference.compute(inputs)
+    outputs = runner.arrays(runner(runner.prepare(inputs)))
+    assert not compare(outputs, expected.outputs, expected.double, expected.mask, variant.tolerance, True).failures
+
+
+def test_enough_memory_is_no_offload(workshops):
+    workshop = workshops("tiny-bert")
+    inputs = workshop.inputs(2, 8)
+    runner = build("accelerate", workshop.model, inputs, placed(workshop, "cpu=1GB"), workshop.store).runner
+    variant, backend = backends.variants()["accelerate"]
+    engagement = backend.probe(variant, runner, inputs)
+    assert not engagement.engaged
+    assert "bytes_on_disk" not in engagement.facts
+
+
+def test_the_offload_folder_goes_with_the_runner(workshops):
+    workshop = workshops("tiny-bert")
+    built = build("accelerate", workshop.model, workshop.inputs(2, 8), placed(workshop, "cpu=100KB"), workshop.store)
+    folder = Path(built.runner.scratch.name)
+    assert folder.is_dir()
+    del built
+    gc.collect()
+    assert not folder.exists()
+
+
+def test_a_gpu_that_is_not_there_is_named(workshops):
+    workshop = workshops("tiny-bert")
+    limits = f"{torch.cuda.device_count()}=1GB"
+    with pytest.raises(CannotRun, match=rf"--max-memory {limits[0]}=…: torch sees \d+ GPUs here") as error:
+        build("accelerate", workshop.model, workshop.inputs(2, 8), placed(workshop, limits), workshop.store)
+    assert "\n" not in str(error.value)
+
+
+def test_without_the_options_the_cell_says_so():
+    ended = run_pytest("--list-cases", "--variant", "accelerate", "--batch-sizes", "1", "--sequence-lengths", "8")
+    if "not installed" in ended.out:
+        pytest.skip("accelerate is not installed")
+    assert "skip: needs --device-map or --max-memory" in ended.out
+    given = run_pytest("--list-cases", "--variant", "accelerate", "--batch-sizes", "1", "--sequence-lengths", "8",
+                       "--max-memory", "cpu=20MB")
+    assert "1 cases: 1 run" in given.out
+
+
+@pytest.mark.parametrize(("given", "says"), [
+    ({"max_memory": "cpu"}, "--max-memory cpu: expected one DEVICE=SIZE for each device"),
+    ({"max_memory": "cpu=20"}, "--max-memory cpu=20: expected"),
+    ({"max_memory": "cpu=20MB,cpu=30MB"}, "expected one DEVICE=SIZE for each device"),
+    ({"max_memory": "gpu=20MB"}, "--max-memory gpu=20MB: expected"),
+    ({"max_memory": "cpu=-1MB"}, "--max-memory cpu=-1MB: expected"),
+    ({"device_map": "atuo"}, "unknown device map 'atuo': did you mean 'auto'"),
+])
+def test_bad_limits_are_one_line(given, says):
+    from test_bad_input import read
+
+    from fixtures.errors import BadInput
+
+    with pytest.raises(BadInput) as error:
+        read(**given)
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_limits_reach_the_placement():
+    from test_bad_input import read
+
+    placement = read(max_memory="cpu=20MB, 0=1.5GiB").placement
+    assert (placement.device_map, placement.max_memory) == ("auto", (("cpu", "20MB"), ("0", "1.5GiB")))

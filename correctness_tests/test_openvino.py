@@ -1,0 +1,96 @@
+"""OpenVINO: calibration apart from the benchmark, outputs in place, read-back of precision, no telemetry."""
+
+import numpy as np
+import pytest
+from running import run_python
+
+from fixtures import backends
+
+pytest.importorskip("openvino", reason="not installed: openvino")
+
+
+def test_calibration_has_no_text_of_the_benchmark():
+    from fixtures.backends.calibration import CALIBRATION_TEXTS
+    from fixtures.workloads.sentences import SENTENCES
+
+    def in_a_row(texts):
+        words = [text.lower().split() for text in texts]
+        return {tuple(text[start:start + 4]) for text in words for start in range(len(text) - 3)}
+
+    assert len(set(CALIBRATION_TEXTS)) == len(CALIBRATION_TEXTS) >= 64
+    assert not in_a_row(CALIBRATION_TEXTS) & in_a_row(SENTENCES)  # not even four words in a row
+
+
+@pytest.mark.parametrize("model_name", ["minilm", "tiny-bert", "tiny-vit"])
+def test_calibration_inputs_are_not_the_benchmarks(workshops, model_name):
+    from fixtures.backends.calibration import calibration_batches
+    from fixtures.workloads import workload
+
+    model = workshops(model_name).model
+    batches = calibration_batches(model)
+    name = model.input_names[0]
+    seen = {row.tobytes() for batch in batches for row in batch[name]}
+    assert len(seen) > len(batches)
+    for batch in batches[:8]:
+        length = batch[name].shape[1]
+        benchmark = workload(model.spec, len(batch[name]), length, model.spec.seed).inputs(model)
+        assert not seen & {row.tobytes() for row in benchmark[name]}
+    if name == "input_ids":
+        assert any((batch["attention_mask"] == 0).any() for batch in batches)  # padded as in use
+        assert max(batch[name].shape[1] for batch in batches) > 64
+
+
+def test_outputs_are_views_and_arrays_are_copies(workshops):
+    """What a call returns is OpenVINO's own memory; `arrays` of it survive the next call."""
+    workshop = workshops("tiny-bert")
+    runner = workshop.built("openvino").runner
+    first, second = (runner.prepare(workshop.inputs(3, 11, padding_side=side)) for side in ("right", "left"))
+    returned = runner(first)
+    kept = runner.arrays(returned)
+    before = kept["logits"].copy()
+    runner(second)
+    assert np.array_equal(kept["logits"], before)
+    assert not any(np.shares_memory(kept["logits"], value) for value in returned.values())
+    assert not np.array_equal(runner.arrays(returned)["logits"], before)  # overwritten: nothing was copied out
+
+
+def test_inputs_are_not_copied_before_the_call(workshops):
+    workshop = workshops("tiny-bert")
+    inputs = workshop.inputs(3, 11)
+    native = workshop.built("openvino").runner.prepare(inputs)
+    assert all(native[name] is inputs[name] for name in native)
+
+
+def test_emulated_bf16_is_no_bf16_variant(workshops):
+    """OpenVINO takes the bf16 hint on any processor with AVX-512: right type in every node, slow, and not engaged."""
+    variant, backend = backends.variants()["openvino-bf16"]
+    if backend.unavailable(variant, "cpu") is None:
+        pytest.skip("this processor has bf16 instructions; the emulation cannot be had here")
+    from fixtures.backends.openvino_runtime import RequestRunner
+
+    workshop = workshops("tiny-bert")
+    inputs = workshop.inputs(1, 4)
+    built = workshop.built("openvino")
+    runner = RequestRunner(built.directory / "model.xml", "bf16", 1)
+    runner(runner.prepare(inputs))
+    engagement = backend.probe(variant, runner, inputs)
+    assert not engagement.engaged
+    assert not engagement.facts["native_bf16"]
+
+
+def test_neither_torch_nor_telemetry_in_a_process_that_loads(workshops, tmp_path):
+    """OpenVINO's telemetry is on by default: it writes an id to ~/intel and starts threads that send."""
+    directory = workshops("tiny-bert").built("openvino").directory
+    done = run_python("-c", f"""
+import os, pathlib, sys
+os.environ["HOME"] = {str(tmp_path)!r}
+from fixtures import backends
+from fixtures.backends.base import Placement
+variant, backend = backends.variants()["openvino"]
+runner = backend.load(variant, pathlib.Path({str(directory)!r}), Placement("cpu", 1))
+assert runner.threads == 1 and runner.precision == "f32"
+print(sorted({{"torch", "nncf"}} & set(sys.modules)), os.listdir({str(tmp_path)!r}),
+      [name for name in sys.modules if name.startswith("openvino_telemetry.")])
+""")
+    assert done.code == 0, done.err
+    assert done.out.split("\n")[0] == "[] [] []"

@@ -1,0 +1,48 @@
+"""A walk over the registry: nothing is in it without a probe, a negative test, a class, a reason and a README row."""
+
+import re
+
+import pytest
+from running import ROOT, run_python
+
+from fixtures import backends
+from fixtures.backends.base import Backend
+from fixtures.tolerance import CLASSES
+
+VARIANTS_TABLE = (ROOT / "README.md").read_text().split("| variant | what it is |")[1].split("\n\n")[0].splitlines()[2:]
+DESCRIBED = [name for row in VARIANTS_TABLE for name in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])]
+
+
+@pytest.mark.parametrize("name", list(backends.variants()))
+def test_every_variant_is_complete(name):
+    variant, backend = backends.variants()[name]
+    assert variant.tolerance in CLASSES
+    for method in ("probe", "build_disengaged"):
+        assert getattr(type(backend), method) is not getattr(Backend, method)
+    reason = backend.unavailable(variant, "cpu")
+    assert reason is None or len(reason) > 10
+    assert backend.unavailable(variant, "tpu") is not None, "runs on a device that nobody has heard of"
+    assert DESCRIBED.count(name) == 1, f"README describes `{name}` in {DESCRIBED.count(name)} rows of its table"
+
+
+def test_no_package_no_variant():
+    """Each backend that needs more than PyTorch says which package is missing and how to get it."""
+    for _, backend in backends.variants().values():
+        extra = set(backend.packages) - {"torch", "transformers"}
+        assert not extra or backend.install, type(backend).__name__
+
+
+def test_listing_imports_no_runtime():
+    """Neither the registry nor the plan imports a backend's library; what was selected may be imported later."""
+    extra = sorted({name for _, backend in backends.variants().values() for name in backend.packages} - {"torch"})
+    code = ("import sys; from fixtures import backends; backends.variants(); "
+            "assert 'torch' not in sys.modules; "
+            "[backend.unavailable(v, 'cpu') for v, backend in backends.variants().values()]; "
+            f"print([name for name in {extra} if name in sys.modules])")
+    ended = run_python("-c", code)
+    assert ended.code == 0, ended.err
+    assert ended.out.strip() == "[]"
+
+
+def test_readme_rows_are_variants():
+    assert set(DESCRIBED) == set(backends.variants())

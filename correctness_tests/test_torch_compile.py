@@ -1,0 +1,64 @@
+"""Inductor: what freezing, dynamic shapes and packages are, beyond what every variant's tests ask for."""
+
+import re
+import zipfile
+
+import numpy as np
+import pytest
+import torch
+from running import run_python
+
+from conftest import skip_unavailable
+from fixtures import backends
+
+ROWS = {"input": np.ones((8, 64), np.float32)}
+
+LOAD = """
+import sys, torch
+package = torch._inductor.aoti_load_package(sys.argv[1])
+ids = torch.ones(2, 5, dtype=torch.int64)
+outputs = package(dict.fromkeys(("input_ids", "attention_mask", "token_type_ids"), ids))
+assert "transformers" not in sys.modules
+print(sorted(outputs))
+"""
+
+
+@pytest.mark.parametrize("freezing", [True, False])
+def test_freezing_is_seen(freezing):
+    """Without it inductor still compiles, and takes the weights unpacked."""
+    from torch._inductor.compile_fx import compile_fx
+
+    from fixtures.backends.compiled_runner import CompiledRunner
+
+    skip_unavailable("torch-compile")
+    module = torch.nn.Linear(64, 64).eval().requires_grad_(False)
+    runner = CompiledRunner(module, ROWS, "cpu", compile_fx, {"freezing": freezing})
+    variant, backend = backends.variants()["torch-compile"]
+    engagement = backend.probe(variant, runner, ROWS)
+    assert engagement.facts["inductor_graphs"] == 1
+    assert engagement.facts["unpacked_products"] == (0 if freezing else 1)
+    assert engagement.engaged == freezing
+
+
+def test_one_dynamic_graph_for_all_shapes(workshops):
+    """A batch of one and a single token may have graphs of their own, which are there from the start."""
+    workshop = workshops("tiny-bert")
+    runner = workshop.built("torch-compile-dynamic").runner
+    before = runner.graphs
+    for shape in ((20, 24), (1, 7), (1, 128), (2, 1), (4, 64)):
+        runner(runner.prepare(workshop.inputs(*shape)))
+    assert runner.graphs == before
+
+
+def test_package_fits_any_number_of_threads(workshops):
+    """Inductor otherwise writes the threads of the compiling process into every loop."""
+    with zipfile.ZipFile(workshops("tiny-bert").built("aot-inductor").directory / "model.pt2") as package:
+        sources = "".join(package.read(name).decode() for name in package.namelist() if name.endswith(".cpp"))
+    assert "#pragma omp parallel" in sources
+    assert not re.search(r"num_threads\(\d", sources)
+
+
+def test_package_needs_no_transformers(workshops):
+    directory = workshops("tiny-bert").built("aot-inductor").directory
+    ended = run_python("-c", LOAD, str(directory / "model.pt2"))
+    assert (ended.code, ended.out.strip()) == (0, "['logits']"), ended.err

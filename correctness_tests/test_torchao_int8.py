@@ -1,0 +1,44 @@
+"""torchao's int8: what its probe tells apart, and what it leaves alone."""
+
+import pytest
+import torch
+
+from conftest import skip_unavailable
+from fixtures import backends
+from fixtures.backends.torchao_int8 import _quantised
+from fixtures.models.loading import LoadedModel
+from fixtures.models.specs import resolve
+
+
+@pytest.fixture(autouse=True)
+def _available():
+    skip_unavailable("torchao-int8")
+
+
+def test_compiled_float32_is_not_int8(workshops):
+    workshop = workshops("tiny-bert")
+    variant, backend = backends.variants()["torchao-int8"]
+    runner = workshop.built("torch-compile").runner
+    engagement = backend.probe(variant, runner, workshop.inputs(20, 24))
+    assert not engagement.engaged
+    assert engagement.facts["quantised_layers"] == engagement.facts["int8_products"] == 0
+
+
+def test_every_linear_weight_is_quantised_and_the_process_left_alone(workshops):
+    from torch._inductor import config
+    from torchao.quantization import Int8Tensor
+
+    before = config.get_config_copy()
+    model = workshops("tiny-bert").model
+    module = _quantised(model)
+    linears = [part for part in module.modules() if isinstance(part, torch.nn.Linear)]
+    assert linears
+    assert all(isinstance(part.weight, Int8Tensor) for part in linears)
+    assert config.get_config_copy() == before
+    assert not any(isinstance(parameter, Int8Tensor) for parameter in model.module.parameters())
+
+
+def test_what_would_stay_in_float32_is_refused_by_name():
+    model = LoadedModel(resolve("tiny-bert", 0), torch.nn.TransformerEncoderLayer(8, 2, 16), None, False)
+    with pytest.raises(ValueError, match=r"torchao leaves the MultiheadAttention and .* of TransformerEncoderLayer"):
+        _quantised(model)

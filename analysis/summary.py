@@ -58,8 +58,14 @@ def _speedups(model: str, records: list[dict]) -> Grid:
 
 def _ratio(record: dict, fastest: dict) -> str:
     mark = "*" if fastest[record["tolerance_class"], record["workload"]] == record["variant"] else ""
-    interval = "" if record["speedup_low"] is None else f" [{record['speedup_low']:.2f}, {record['speedup_high']:.2f}]"
+    bounds = record["speedup_low"], record["speedup_high"]
+    interval = "" if bounds[0] is None else " [{}, {}]".format(*map(_bound, bounds))
     return f"{record['speedup_vs_eager']:.2f}{mark}{interval}"
+
+
+def _bound(value: float) -> str:
+    """Few pairs in bursts of a busy machine leave an interval that says nothing: its digits would not either."""
+    return "<0.01" if value < 0.01 else ">99" if value > 99 else f"{value:.2f}"
 
 
 def _method_check(records: list[dict]) -> str:

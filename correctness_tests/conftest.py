@@ -9,7 +9,7 @@ import refusals
 
 from fixtures import backends
 from fixtures.backends.artifacts import ArtifactStore
-from fixtures.backends.base import Arrays, Placement
+from fixtures.backends.base import Arrays, ExportingBackend, Placement
 from fixtures.backends.building import Built, build
 from fixtures.errors import CannotRun
 from fixtures.models import specs
@@ -102,12 +102,18 @@ class Workshop:
 
 
 def pytest_itemcollected(item):
-    """Costly variants meet most models in slow tests only, and drawn batches too where each shape is a build."""
+    """Where a build is costly, the quick tests take few models, and what would build a variant once more is slow."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    backend = backends.variants()[parameters["variant_name"]][1] if "variant_name" in parameters else None
-    if backend is not None and backend.costly and (
-            parameters.get("model_name", QUICK_MODELS[0]) not in QUICK_MODELS
-            or (backend.per_workload and item.path.stem == "test_properties")):
+    if "variant_name" not in parameters:
+        return
+    backend = backends.variants()[parameters["variant_name"]][1]
+    model = parameters.get("model_name", QUICK_MODELS[0])
+    file = item.path.stem
+    in_memory = not isinstance(backend, ExportingBackend)
+    if backend.costly and (model not in QUICK_MODELS
+                           or (backend.per_workload and file == "test_properties")
+                           or (in_memory and file == "test_artifacts")
+                           or (backend.per_workload and file == "test_engagement" and model != QUICK_MODELS[0])):
         item.add_marker(pytest.mark.slow)
 
 

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from analysis import records
+from analysis import duet, records
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,7 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("--markdown", action="store_true", help="as Markdown")
     check = commands.add_parser("check", help="check every record of a file against the schema")
     check.add_argument("file", type=Path)
+    duet.add_command(commands)
     chosen = parser.parse_args(arguments)
+    if "run" in chosen:
+        return chosen.run(chosen)
     try:
         content = records.read(chosen.file)
     except records.UnreadableFile as error:

@@ -1,0 +1,41 @@
+"""Controls: fixed work with no code of this project in it. Between two commits it must not move."""
+
+import numpy as np
+import pytest
+
+_SIZE = 512
+_COPIED_BYTES = 32 * 2**20
+
+
+def matmul():
+    """A float32 product of 512³ by numpy's BLAS."""
+    a, out = np.random.default_rng(0).random((_SIZE, _SIZE), np.float32), np.empty((_SIZE, _SIZE), np.float32)
+    return lambda: np.matmul(a, a, out=out), a @ a
+
+
+def copy():
+    """32 MiB from one array to another: memory, not caches."""
+    source = np.random.default_rng(0).random(_COPIED_BYTES // 4, np.float32)
+    out = np.empty_like(source)
+
+    def copied():
+        np.copyto(out, source)
+        return out
+
+    return copied, source
+
+
+@pytest.mark.parametrize("work", [pytest.param(work, id=work.__name__,
+                                               marks=pytest.mark.bench_id(f"control/{work.__name__}"))
+                                  for work in (matmul, copy)])
+def test_control(benchmark, meter, work):
+    """How fast the machine is, whatever the code.
+
+    Final number: in a duet the ratio of both sides; when it moves by 2 %, the machine did, and no verdict is given.
+    Sample: pytest perf_tests/test_control.py --benchmark-only
+    """
+    call, expected = work()
+    benchmark.group = "control"
+    timing = meter.time(benchmark, f"control/{work.__name__}", call)
+    np.testing.assert_allclose(timing.result, expected, rtol=1e-5)
+    benchmark.extra_info["bench_id"] = f"control/{work.__name__}"

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median, stdev
 
 from analysis import duet_checkout, duet_side, duet_signals
-from analysis.duet_pair import Plan, run_pair
+from analysis.duet_pair import MOST_TURNS, Plan, run_pair
 
 FORMAT = "inference-bench-duet/1"
 SCREEN_PAIRS = 6
@@ -52,6 +52,8 @@ def add_sides(parser: argparse.ArgumentParser) -> None:
     add("--head-python", default=sys.executable, metavar="PYTHON", help="interpreter of head (default: this one)")
     add("--design", choices=("turns", "abba"), default="turns", help="abba: one whole process after the other, for "
         "models of which two do not fit in memory; it detects less (default: turns)")
+    add("--turns", type=_count, default=MOST_TURNS, metavar="N", help="turns of each side in a benchmark, at most "
+        f"(default: {MOST_TURNS})")
     add("--time-out", type=_seconds, default=600.0, metavar="S", help="a side that is silent for longer ends its pair "
         "(default: 600)")
     add("--seed", type=int, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
@@ -109,7 +111,7 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
             content[name] |= {"directory": str(directories[name]), "python": pythons[name]}
         logs = directories["base"].parent
         plan = Plan(_arguments(chosen.selection, repository), tuple(only), _allocator(chosen.selection), seed,
-                    chosen.design, chosen.time_out, logs)
+                    chosen.design, chosen.turns, chosen.time_out, logs)
         for index, arm in enumerate(arms):
             began = time.monotonic()
             pair, machine_info = run_pair(plan, index, arm, places["base"], places[arm])

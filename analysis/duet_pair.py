@@ -10,7 +10,7 @@ from typing import Any
 from analysis.duet_side import BenchmarkFailed, Place, Side, SideFailed, start
 
 TURN_S = 0.12  # seconds of timed rounds in a turn, at least
-LEAST_TURNS, MOST_TURNS = 4, 12
+LEAST_TURNS, MOST_TURNS = 4, 12  # by default
 _BENCHMARK_S = 4.0  # seconds that both sides' turns in a benchmark aim at
 _MOST_ROUNDS_PER_TURN = 2000
 _SAME_ON_BOTH = ("threads", "usable_cores", "allocator", "hash_seed", "stack_bytes")
@@ -43,6 +43,7 @@ class Plan:
         allocator: what both sides must have in effect.
         seed: of the order inside turns.
         design: turns or abba.
+        turns: most turns of each side in a benchmark.
         time_out_s: how long a side may be silent when it is due to speak.
         logs: directory for what the sessions print.
     """
@@ -52,6 +53,7 @@ class Plan:
     allocator: str
     seed: int
     design: str
+    turns: int
     time_out_s: float
     logs: Path
 
@@ -98,7 +100,7 @@ def _together(plan: Plan, places: list[Place], expected: list[str] | None, order
         agreed = _agree(plan, places, sides, expected, found)
         for bench_id in agreed:
             try:
-                _benchmark(sides, bench_id, order, found)
+                _benchmark(sides, bench_id, order, plan.turns, found)
             except SideFailed as lost:
                 found.failed[bench_id] = str(lost)
                 raise
@@ -148,13 +150,13 @@ def _check(plan: Plan, place: Place, side: Side, hello: dict[str, Any], first: d
             raise SideFailed(f"{side.name}: {fact} is {mine.get(fact)} and {other.get(fact)} on the other side")
 
 
-def _benchmark(sides: list[Side], bench_id: str, order: random.Random, found: Sessions) -> None:
+def _benchmark(sides: list[Side], bench_id: str, order: random.Random, most_turns: int, found: Sessions) -> None:
     """Build on all sides, warm up and time in turns, hear how the tests end: outputs are judged after timing."""
     turns: dict[str, list[float]] = {}
     try:
         for side in sides:
             side.hear("ready", bench_id)
-        turns = _take_turns(sides, bench_id, order)
+        turns = _take_turns(sides, bench_id, order, most_turns)
     except BenchmarkFailed:
         pass  # its reason is told below, with the other side's
     for side in sides:
@@ -168,7 +170,7 @@ def _benchmark(sides: list[Side], bench_id: str, order: random.Random, found: Se
         found.turns.setdefault(bench_id, {}).update(turns)
 
 
-def _take_turns(sides: list[Side], bench_id: str, order: random.Random) -> dict[str, list[float]]:
+def _take_turns(sides: list[Side], bench_id: str, order: random.Random, most_turns: int) -> dict[str, list[float]]:
     """Median round of each turn, in seconds, by side. One side works at a time, and the others stand still."""
     for side in sides:
         side.stop()
@@ -177,7 +179,7 @@ def _take_turns(sides: list[Side], bench_id: str, order: random.Random) -> dict[
         with side.awake():
             side.send("warm")
             calls.append(_seconds(side, side.hear("warm", bench_id).get("call_s")))
-    turns, rounds_per_turn = schedule(calls)
+    turns, rounds_per_turn = schedule(calls, most_turns)
     for side in sides:
         side.send("plan", turns=turns, rounds_per_turn=rounds_per_turn)
     firsts = [turn % 2 == 0 for turn in range(turns)]  # each side is first equally often
@@ -205,11 +207,11 @@ def _seconds(side: Side, value: Any) -> float:
     return float(value)
 
 
-def schedule(calls: list[float]) -> tuple[int, int]:
+def schedule(calls: list[float], most_turns: int = MOST_TURNS) -> tuple[int, int]:
     """How many turns, and rounds in each, from the seconds that a call takes on each side.
 
     The faster side fills TURN_S; slow calls get fewer turns.
     """
     rounds_per_turn = min(_MOST_ROUNDS_PER_TURN, math.ceil(TURN_S / min(calls)))
     both_s = (rounds_per_turn + 1) * sum(calls) * 2 / len(calls)
-    return min(MOST_TURNS, max(LEAST_TURNS, int(_BENCHMARK_S / both_s))), rounds_per_turn
+    return min(most_turns, max(LEAST_TURNS, int(_BENCHMARK_S / both_s))), rounds_per_turn

@@ -191,8 +191,8 @@ def start(places: list[Place], arguments: list[str], logs: Path, time_out_s: flo
         arguments: of pytest.
         logs: directory for what the sessions print.
     """
-    environments = [{**os.environ, "PYTHONHASHSEED": "0", "PWD": str(place.directory), VARIABLE: "00000",
-                     "PYTHONDONTWRITEBYTECODE": "1"} for place in places]
+    environments = [{**os.environ, "PYTHONHASHSEED": "0", "PWD": str(place.directory), VARIABLE: "00000"}
+                    for place in places]
     sizes = [sum(len(os.fsencode(name + value)) + 2 for name, value in environment.items()) + 2 * len(place.python)
              for place, environment in zip(places, environments, strict=True)]
     sides: list[Side] = []

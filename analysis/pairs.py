@@ -30,7 +30,7 @@ def check(file: Path | str, content: Any) -> None:
     """Raise UnreadableFile, naming `file`, when `content` is no duet that can be judged."""
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         shown = content.get("format") if isinstance(content, dict) else None
-        jsonfile.refuse(file, [f"format {str(shown)[:60]!r}, expected {FORMAT!r}: no file of `python -m analysis duet`"])
+        jsonfile.refuse(file, [f"format {str(shown)[:60]!r}, expected {FORMAT!r}: no file of a duet"])
     jsonfile.refuse(file, list(jsonfile.schema_problems(content, "duet.schema.json")) or list(_problems(content)))
 
 
@@ -40,7 +40,7 @@ def together(files: list[Path], duets: list[Duet]) -> None:
         for side in ("base", "head"):
             ours, first = duet[side]["revision"], duets[0][side]["revision"]
             if ours != first:
-                jsonfile.refuse(file, [f"its {side} is {ours!r}, not {first!r} as in {files[0]}: judge them separately"])
+                jsonfile.refuse(file, [f"its {side} is {ours!r}, not {first!r} as in {files[0]}: judge them apart"])
         if duet in duets[:index]:
             jsonfile.refuse(file, [f"the same pairs as {files[duets.index(duet)]}: give each file once"])
 

@@ -29,12 +29,13 @@ class Thresholds:
 
     alpha: float = 0.01
     confidence: float = 0.95
-    screen_share: float = 0.6  # of the floor: what makes a suspect, and what a benchmark's own null arm may not reach
+    screen_share: float = 0.6  # of the floor: what makes a suspect
     screen_pairs: int = 6
     confirm_pairs: int = 10  # at least
     control: float = 0.02  # a control that moves more than this, and
     null: float = 0.01  # a null arm that moves more than this over all benchmarks, contaminate
     null_pairs: int = 3  # fewer are no null arm
+    null_share: float = 0.5  # a benchmark's own null arm that moved this part of what head did explains too much of it
 
 
 THRESHOLDS = Thresholds()
@@ -80,14 +81,15 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
         suspects = [bench for bench, floor in limits.items() if floor.floor is not None]
         entries = {bench: _unknown(bench, floor) for bench, floor in limits.items() if floor.floor is None}
     if confirm.head:
-        entries |= _confirmed([bench for bench in suspects if bench in confirm.head], limits, confirm, entries,
-                              len(suspects))
+        whole = set(_measured(screen)) <= confirm.head.keys()  # the mean of some of them is not the suite's
+        again = [bench for bench in suspects if bench in confirm.head and (whole or bench != SUITE)]
+        entries |= _confirmed(again, limits, confirm, entries, len(suspects))
     verdict = {
         "format": FORMAT,
         "benchmarks": list(entries.values()),
         "stages": {name: {"pairs": _most(stage.head), "null_pairs": _most(stage.null),
                           "contaminated": stage.contaminated, "missing": stage.missing,
-                          "controls": _controls(stage), "null_ratio": _null_ratio(stage)}
+                          "controls": _controls(stage.head), "null_ratio": _null_ratio(stage)}
                    for name, stage in stages.items() if stage.head or stage.null},
         **_lists(duets),
     }
@@ -111,7 +113,7 @@ def _stage(duets: list[Duet]) -> Stage:
 
 
 def _contamination(stage: Stage, thresholds: Thresholds = THRESHOLDS) -> None:
-    for name, ratio in _controls(stage).items():
+    for name, ratio in _controls(stage.head).items():
         if abs(math.log(ratio)) > math.log1p(thresholds.control):
             stage.contaminated.append(f"{name} moved by {ratio - 1:+.1%}, more than {thresholds.control:.0%}")
     null = _null_ratio(stage)
@@ -127,11 +129,9 @@ def _control(bench: str) -> bool:
     return bench.startswith(CONTROL)
 
 
-def _controls(stage: Stage) -> dict[str, float]:
-    """How far each control moved in each arm."""
-    return {f"{bench} ({arm})": math.exp(exact_interval(logs)[0])
-            for arm, found in (("head", stage.head), ("null", stage.null))
-            for bench, logs in found.items() if _control(bench)}
+def _controls(arm: dict[str, list[float]]) -> dict[str, float]:
+    """How far each control moved, in the processes that the verdict is about."""
+    return {bench: math.exp(exact_interval(logs)[0]) for bench, logs in arm.items() if _control(bench)}
 
 
 def _null_ratio(stage: Stage) -> float | None:
@@ -216,7 +216,7 @@ def _judged(entry: dict[str, Any], floor: Floor, stage: Stage, logs: np.ndarray,
     if stage.missing or not entry["null_pairs"]:
         reason = "; ".join(stage.missing) or "it has no pair of base against base"
         return {**entry, "status": "INCONCLUSIVE", "reason": f"slower, but there is {reason}"}
-    if abs(math.log(entry["null_ratio"])) >= math.log1p(THRESHOLDS.screen_share * floor.floor):
+    if abs(math.log(entry["null_ratio"])) >= THRESHOLDS.null_share * math.log(entry["ratio"]):
         moved = f"base against base moved by {entry['null_ratio'] - 1:+.1%} here"
         return {**entry, "status": "CONTAMINATED", "reason": moved}
     return {**entry, "status": "REGRESSED", "reason": f"at least {floor.floor:.0%} slower"}

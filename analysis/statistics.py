@@ -110,13 +110,23 @@ def rank_sum_p(old: Sequence[float], new: Sequence[float]) -> float:
     return float(min(1.0, chances[doubled[len(old):].sum():].sum()))
 
 
+def rank_sum_chances(old: int, new: int) -> np.ndarray:
+    """The chance that u of the old × new differences are above 0, for every u, when both are of one kind."""
+    return _choice_sums(tuple(range(1, old + new + 1)), new)[new * (new + 1) // 2:]
+
+
+def signed_rank_chances(pairs: int) -> np.ndarray:
+    """The chance that t of the averages of two values are above 0, for every t, when they are symmetric about 0."""
+    return _subset_sums(tuple(range(1, pairs + 1)))
+
+
 def shift_interval(old: Sequence[float], new: Sequence[float],
                    confidence: float = 0.95) -> tuple[float, float | None, float | None]:
     """How far `new` lies above `old`: the median of all differences, with its exact rank-sum interval (Hollander,
     Wolfe and Chicken, 4.2 and 4.3); the bounds are None where too few values give none."""
     differences = np.sort(np.subtract.outer(np.asarray(new, float), np.asarray(old, float)), axis=None)
-    chances = _choice_sums(tuple(range(1, len(old) + len(new) + 1)), len(new))[len(new) * (len(new) + 1) // 2:]
-    rank = int(np.searchsorted(np.cumsum(chances), (1 - confidence) / 2, side="right"))
+    below = np.cumsum(rank_sum_chances(len(old), len(new)))
+    rank = int(np.searchsorted(below, (1 - confidence) / 2, side="right"))
     estimate = float(np.median(differences))
     return (estimate, float(differences[rank - 1]), float(differences[-rank])) if rank else (estimate, None, None)
 
@@ -137,7 +147,8 @@ def _interval_rank(pairs: int, confidence: float) -> int:
 
     From the null distribution of the signed-rank statistic: sums of subsets of 1…n, all 2ⁿ equally likely.
     """
-    return int(np.searchsorted(np.cumsum(_subset_sums(tuple(range(1, pairs + 1)))), (1 - confidence) / 2, side="right"))
+    below = np.cumsum(signed_rank_chances(pairs))
+    return int(np.searchsorted(below, (1 - confidence) / 2, side="right"))
 
 
 @cache

@@ -17,21 +17,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, stdev
 
-from analysis import duet_checkout, duet_side, duet_signals
+from analysis import duet_checkout, duet_side, duet_signals, jsonfile
 from analysis.duet_pair import MOST_TURNS, Plan, run_pair
+from analysis.pairs import FORMAT
 
-FORMAT = "inference-bench-duet/1"
-SCREEN_PAIRS = 6
 _GIVE_UP_AFTER = 2  # invalid pairs in succession
 
 
-def add_command(commands: argparse._SubParsersAction) -> None:
-    parser = commands.add_parser("duet", help="measure two commits in pairs of processes that take turns",
-                                 description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
-                                 usage="python -m analysis duet --base REV|DIR [options] [-- pytest selection …]")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "python -m analysis duet --base REV|DIR [options] [-- pytest selection …]"
     add_sides(parser)
-    parser.add_argument("--pairs", type=_count, default=SCREEN_PAIRS, metavar="N",
-                        help=f"pairs of base and head (default: {SCREEN_PAIRS})")
+    parser.add_argument("--pairs", type=_count, default=6, metavar="N",
+                        help="pairs of base and head (default: 6)")
     parser.add_argument("--null-pairs", type=int, metavar="N", help="pairs of base and base again "
                         "(default: half as many)")
     parser.add_argument("--only", action="append", default=[], metavar="BENCH_ID",
@@ -39,7 +36,6 @@ def add_command(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--stage", choices=("screen", "confirm"), default="screen", help="what the pairs are for")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
                         help="default: .benchmarks/duet-<date>.json")
-    parser.set_defaults(run=run)
 
 
 def add_sides(parser: argparse.ArgumentParser) -> None:
@@ -117,7 +113,7 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
             pair, machine_info = run_pair(plan, index, arm, places["base"], places[arm])
             content["pairs"].append(pair)
             content["machine_info"] = content["machine_info"] or machine_info
-            _write(output, content)
+            jsonfile.write(output, content)
             print(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}",
                   file=sys.stderr, flush=True)
             if index + 1 >= _GIVE_UP_AFTER and not any(p["valid"] for p in content["pairs"][-_GIVE_UP_AFTER:]):
@@ -198,14 +194,6 @@ def _children_ended():
     finally:
         with duet_signals.uninterrupted():
             duet_side.end_children()
-
-
-def _write(file: Path, content: dict) -> None:
-    import json
-
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_text(json.dumps(content, indent=1, allow_nan=False), encoding="utf-8")
-    partial.replace(file)
 
 
 def _count(text: str) -> int:

@@ -1,0 +1,52 @@
+"""Duet files for tests: their ratios are given, not measured."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+
+MACHINE = {"system": "Linux", "cpu": {"brand_raw": "Some CPU", "count": 2}, "threads": 2}
+CONTROLS = ("control/matmul", "control/copy")
+
+
+def ratio(log_ratio: float, turns: int = 3) -> dict:
+    base = [0.01 * (1 + 0.1 * turn) for turn in range(turns)]
+    head = [seconds * math.exp(log_ratio) for seconds in base]
+    logs = sorted(math.log(slow / fast) for slow, fast in zip(head, base, strict=True))
+    return {"log_ratio": logs[turns // 2], "turns": turns, "base_turns": base, "head_turns": head}
+
+
+def pair(index: int, arm: str, ratios: dict[str, float], **changes) -> dict:
+    return {"index": index, "arm": arm, "valid": True, "reason": "",
+            "benchmarks": {bench: ratio(value) for bench, value in ratios.items()}, "failed": {}, **changes}
+
+
+def duet(pairs: list[dict], stage: str = "screen", **changes) -> dict:
+    side = {"directory": "/some/where", "python": "/some/python"}
+    return {"format": "inference-bench-duet/1", "base": {"revision": "aaaa", **side},
+            "head": {"revision": "bbbb", **side}, "seed": 1, "design": "turns", "stage": stage,
+            "machine_info": MACHINE, "started": "2026-11-25T02:00:00+00:00", "command": ["pytest"], "pairs": pairs,
+            **changes}
+
+
+def drawn(seed: int, slow: dict[str, float], stage: str = "screen", pairs: int = 6, null_pairs: int = 4,
+          benches: int = 5, spread: float = 0.005, control: float = 0.0, null: float = 0.0, **changes) -> dict:
+    """A duet of `benches` benchmarks named `b0`…: Gaussian noise, `slow` has the log slowdown of some of them."""
+    rng = np.random.default_rng(seed)
+    names = [f"b{index}" for index in range(benches)]
+    made = []
+    for arm, count in (("head", pairs), ("null", null_pairs)):
+        for index in range(count):
+            shift = null if arm == "null" else 0.0
+            ratios = {name: float(rng.normal(slow.get(name, 0.0) if arm == "head" else shift, spread))
+                      for name in names}
+            ratios |= {name: float(rng.normal(control, spread)) for name in CONTROLS}
+            made.append(pair(index, arm, ratios))
+    return duet(made, stage, **changes)
+
+
+def saved(directory: Path, name: str, content: dict) -> Path:
+    file = directory / name
+    file.write_text(json.dumps(content), encoding="utf-8")
+    return file

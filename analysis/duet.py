@@ -27,6 +27,8 @@ _GIVE_UP_AFTER = 2  # invalid pairs in succession
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "python -m analysis duet --base REV|DIR [options] [-- pytest selection …]"
     add_sides(parser)
+    parser.add_argument("selection", nargs="*", metavar="pytest selection",
+                        help="behind --: options of pytest that choose what runs")
     parser.add_argument("--pairs", type=_count, default=6, metavar="N",
                         help="pairs of base and head (default: 6)")
     parser.add_argument("--null-pairs", type=int, metavar="N", help="pairs of base and base again "
@@ -38,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="default: .benchmarks/duet-<date>.json")
 
 
-def add_sides(parser: argparse.ArgumentParser) -> None:
+def add_sides(parser: argparse._ActionsContainer, required: bool = True) -> None:
     """Options that say what is compared and how, shared with the gate."""
     add = parser.add_argument
-    add("--base", required=True, metavar="REV|DIR", help="revision or directory to compare with")
+    add("--base", required=required, metavar="REV|DIR", help="revision or directory to compare with")
     add("--head", default=".", metavar="REV|DIR", help="revision or directory to judge (default: ., with "
         "what is not committed)")
     add("--base-python", default=sys.executable, metavar="PYTHON", help="interpreter of base (default: this one)")
@@ -53,7 +55,6 @@ def add_sides(parser: argparse.ArgumentParser) -> None:
     add("--time-out", type=_seconds, default=600.0, metavar="S", help="a side that is silent for longer ends its pair "
         "(default: 600)")
     add("--seed", type=int, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
-    add("selection", nargs="*", metavar="pytest selection", help="behind --: options of pytest that choose what runs")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -78,7 +79,7 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
     """Run pairs, and write the file after each.
 
     Args:
-        chosen: with the options of `add_sides`.
+        chosen: with the options of `add_sides`, and `selection`.
         null_pairs: None for half of `pairs`.
         only: benchmarks to run; empty for all.
 
@@ -113,7 +114,7 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
             pair, machine_info = run_pair(plan, index, arm, places["base"], places[arm])
             content["pairs"].append(pair)
             content["machine_info"] = content["machine_info"] or machine_info
-            jsonfile.write(output, content)
+            _write(output, content)
             print(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}",
                   file=sys.stderr, flush=True)
             if index + 1 >= _GIVE_UP_AFTER and not any(p["valid"] for p in content["pairs"][-_GIVE_UP_AFTER:]):
@@ -194,6 +195,13 @@ def _children_ended():
     finally:
         with duet_signals.uninterrupted():
             duet_side.end_children()
+
+
+def _write(file: Path, content: dict) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    with duet_signals.uninterrupted():
+        jsonfile.write(partial, content)
+        partial.replace(file)
 
 
 def _count(text: str) -> int:

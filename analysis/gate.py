@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis import judge, noise_floor, pairs
+from analysis import duet_gate, judge, noise_floor, pairs
 from analysis.comparison_report import interval, lists
 from analysis.jsonfile import read_object, refuse, write, write_text
 from analysis.summary import Grid, Row, as_markdown, as_text
@@ -17,8 +17,11 @@ _HEADER = ["benchmark", "verdict", "head / base", "95 % interval", "pairs", "flo
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", type=Path, nargs="+", metavar="DUET.json",
+    parser.usage = ("python -m analysis gate [options] DUET.json …\n"
+                    "       python -m analysis gate --base REV|DIR [options] [-- pytest selection …]")
+    parser.add_argument("files", nargs="*", metavar="DUET.json",
                         help="the screening and confirming duets of two commits, or one verdict.json to judge again")
+    duet_gate.add_arguments(parser)
     parser.add_argument("--strict", action="store_true", help="exit 3 when inconclusive")
     parser.add_argument("--noise-floor", type=Path, metavar="FILE", help="as `calibrate` wrote it; a benchmark without "
                                                                          "an entry is reported, not gated")
@@ -27,7 +30,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    duets, floors, stored = _inputs(chosen.files)
+    if chosen.base is None:
+        files = [Path(file) for file in chosen.files]
+        refuse("gate", [] if files else ["give files of duets to judge, or --base to measure first"])
+    else:
+        chosen.selection, files = chosen.files, duet_gate.measure(chosen)
+        if isinstance(files, int):
+            return files
+    duets, floors, stored = _inputs(files)
     if chosen.noise_floor:
         floors = noise_floor.read(chosen.noise_floor)
     strict = chosen.strict or bool(stored and stored["strict"])
@@ -41,7 +51,7 @@ def run(chosen: argparse.Namespace) -> int:
     if stored is not None:
         same = {**verdict, "versions": 0} == {**stored, "versions": 0}
         print("Judged again: the same verdict, number for number." if same else
-              f"Judged again: not what {chosen.files[0]} says (judge {stored.get('versions')}).")
+              f"Judged again: not what {files[0]} says (judge {stored.get('versions')}).")
     return verdict["exit_code"]
 
 

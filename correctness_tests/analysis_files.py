@@ -1,10 +1,13 @@
-"""Duet files for tests: their ratios are given, not measured."""
+"""Duet and pytest-benchmark files for tests: their times are given, not measured."""
 
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+
+from analysis.__main__ import main
 
 MACHINE = {"system": "Linux", "cpu": {"brand_raw": "Some CPU", "count": 2}, "threads": 2}
 CONTROLS = ("control/matmul", "control/copy")
@@ -50,3 +53,31 @@ def saved(directory: Path, name: str, content: dict) -> Path:
     file = directory / name
     file.write_text(json.dumps(content), encoding="utf-8")
     return file
+
+
+def benchmark_file(rounds: dict[str, list[float]], when: str = "2026-11-25T02:00:00+00:00",
+                   machine: dict | None = None, records: dict[str, dict] | None = None, **more) -> dict:
+    """A pytest-benchmark file with the seconds of every round, by `fullname`."""
+    return {"machine_info": MACHINE if machine is None else machine, "datetime": when, "version": "5.3.1",
+            "benchmarks": [{"name": name, "fullname": name, "group": None, "params": None, "param": None,
+                            "extra_info": (records or {}).get(name, {}),
+                            "stats": {"median": float(np.median(data)), "data": data, "rounds": len(data)}}
+                           for name, data in rounds.items()], **more}
+
+
+def noise_floor(names: Iterable[str], machine: dict[str, str], **changed: dict) -> dict:
+    """A floor of 3 % for each name; `changed` has other fields of some."""
+    entry = {"pairs": 30, "duets": 3, "spread": 0.005, "spread_between_duets": 0.001, "process_spread": 0.01,
+             "floor": 0.03, "margin": 0.01}
+    return {"format": "inference-bench-noise-floor/1", "machine": machine, "provenance": [],
+            "benchmarks": {bench: {**entry, **changed.get(bench, {})} for bench in names}}
+
+
+def analysis(capsys, *arguments) -> tuple[int, str, str]:
+    """`python -m analysis` in this process: exit code, stdout, stderr."""
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as ended:  # argparse
+        code = ended.code
+    out, err = capsys.readouterr()
+    return code, out, err

@@ -61,9 +61,13 @@ def write(file: Path, content: dict[str, Any]) -> None:
     """Write JSON that a person can read too.
 
     Raises:
-        UnreadableFile: the file cannot be written.
+        UnreadableFile: the file cannot be written, or JSON has no such number.
     """
-    write_text(file, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    try:
+        text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    except ValueError:
+        raise UnreadableFile(f"{file}: not written: JSON has neither NaN nor infinity, and one is in its inputs") from None
+    write_text(file, text + "\n")
 
 
 def write_text(file: Path, text: str) -> None:

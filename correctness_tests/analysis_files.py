@@ -65,6 +65,22 @@ def benchmark_file(rounds: dict[str, list[float]], when: str = "2026-11-25T02:00
                            for name, data in rounds.items()], **more}
 
 
+def complete_record(bench_id: str = "m/eager/b1/s8/cpu") -> dict:
+    """Everything that `record.schema.json` wants, for a benchmark with two rounds."""
+    model, variant, batch, length, device = bench_id.split("/")
+    return {
+        "bench_id": bench_id, "model": model, "model_fingerprint": "0" * 64, "variant": variant, "dtype": "float32",
+        "workload": f"{batch}-{length}", "batch_size": int(batch[1:]), "sequence_length": int(length[1:]),
+        "device": device, "seed": 0, "threads": 2, "allocator": "pinned", "inputs": "text", "padded_tokens": 8,
+        "real_tokens": 8, "tolerance_class": "exact-math", "max_abs_error": 0.0, "rmse_ratio": None, "cosine": 1.0,
+        "agreement": None, "engagement": "none", "parameter_bytes": 4, "artifact_bytes": 0, "artifact_cached": False,
+        "build_s": 0.0, "load_s": 0.0, "first_call_s": 0.1, "peak_rss_bytes": None, "speedup_vs_eager": 1.0,
+        "speedup_low": 0.9, "speedup_high": 1.1, "pairs": 2, "variant_turns": [1, 1], "reference_turns": [1, 1],
+        "reference_rounds": [0.1, 0.2], "warmup_calls": 1, "warmup_s": 0.1, "warmup_steady": True,
+        "tokens_per_s": 80.0, "samples_per_s": 10.0, "flops": 1, "peak_flops_per_s": None, "fraction_of_peak": None,
+    }
+
+
 def noise_floor(names: Iterable[str], machine: dict[str, str], **changed: dict) -> dict:
     """A floor of 3 % for each name; `changed` has other fields of some."""
     entry = {"pairs": 30, "duets": 3, "spread": 0.005, "spread_between_duets": 0.001, "process_spread": 0.01,

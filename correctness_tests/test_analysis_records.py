@@ -5,7 +5,7 @@ import math
 import tracemalloc
 
 import pytest
-from analysis_files import analysis, benchmark_file, drawn, noise_floor, saved
+from analysis_files import analysis, benchmark_file, complete_record, drawn, noise_floor, saved
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -185,7 +185,7 @@ def removed(content, path):
     return replaced(content, path[:1], removed(content[path[0]], path[1:]))
 
 
-RECORD = {"bench_id": "m/eager/b1/s8/cpu", "speedup_vs_eager": 1.0}
+RECORD = complete_record()
 CELL = {"bench_id": "m/eager/b1/s8/cpu", "model": "m", "variant": "eager", "workload": "b1-s8", "status": "timed",
         "reason": ""}
 RECORD_FILE = benchmark_file({"a": ROUNDS}, records={"a": RECORD}, inference_bench={

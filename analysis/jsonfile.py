@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_BYTES = 256 * 2**20  # 200 benchmarks with a million rounds each; parsing takes several times that of memory
+_PART = 2**20
 _MOST_PROBLEMS = 20
 
 
@@ -21,9 +22,11 @@ def read_object(file: Path) -> dict[str, Any]:
     Raises:
         UnreadableFile: missing, too large, not JSON, a name twice in one object, or no object at all.
     """
+    raw = bytearray()
     try:
         with file.open("rb") as stream:
-            raw = stream.read(MOST_BYTES + 1)
+            while len(raw) <= MOST_BYTES and (part := stream.read(_PART)):
+                raw += part
     except (OSError, ValueError) as error:
         raise UnreadableFile(f"{file}: {getattr(error, 'strerror', None) or error}") from None
     if len(raw) > MOST_BYTES:
@@ -58,9 +61,13 @@ def write(file: Path, content: dict[str, Any]) -> None:
     """Write JSON that a person can read too.
 
     Raises:
-        UnreadableFile: the file cannot be written.
+        UnreadableFile: the file cannot be written, or JSON has no such number.
     """
-    write_text(file, json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    try:
+        text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    except ValueError:
+        raise UnreadableFile(f"{file}: not written: JSON has neither NaN nor infinity, and one is in its inputs") from None
+    write_text(file, text + "\n")
 
 
 def write_text(file: Path, text: str) -> None:

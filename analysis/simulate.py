@@ -122,7 +122,8 @@ def _by_spread(suites: int, seed: int) -> Grid:
     for spread in SPREADS:
         for rule, counts in simulate("Gaussian", suites, seed, Noise(spread), usual=False).items():
             rows.append([f"{spread:.2%}", rule.split(", ")[1], _percent(counts["false red"]),
-                         *[_percent(counts[f"power {effect}"]) for effect in EFFECTS], _percent(counts["contaminated"])])
+                         *[_percent(counts[f"power {effect}"]) for effect in EFFECTS],
+                         _percent(counts["contaminated"])])
     return Grid("What this gate finds on quiet and on noisy machines (Gaussian noise)",
                 ["spread of a pair", "floor", "suites with a false red", *[f"finds {effect:.0%}" for effect in EFFECTS],
                  "contaminated"], rows,

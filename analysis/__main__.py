@@ -19,6 +19,7 @@ COMMANDS = {
     "duet": ("analysis.duet", "measure two commits in pairs of processes that take turns"),
     "gate": ("analysis.gate", "judge the pairs of a duet"),
     "calibrate": ("analysis.noise_floor", "write the noise floor that same-code duets show"),
+    "history": ("analysis.history", "append a verdict's ratios to a history"),
     "merge": ("analysis.merge", "merge files of several environments or shards into one"),
     "simulate": ("analysis.simulate", "false reds and power of this gate and of the usual rules, on simulated noise"),
 }

@@ -34,9 +34,12 @@ def run(chosen: argparse.Namespace) -> int:
         files = [Path(file) for file in chosen.files]
         refuse("gate", [] if files else ["give files of duets to judge, or --base to measure first"])
     else:
-        chosen.selection, files = chosen.files, duet_gate.measure(chosen)
-        if isinstance(files, int):
-            return files
+        chosen.selection = chosen.files
+        try:
+            files = duet_gate.measure(chosen)
+        except duet_gate.NotMeasured as reason:
+            print(reason, file=sys.stderr)
+            return reason.exit_code
     duets, floors, stored = _inputs(files)
     if chosen.noise_floor:
         floors = noise_floor.read(chosen.noise_floor)
@@ -52,7 +55,7 @@ def run(chosen: argparse.Namespace) -> int:
         same = {**verdict, "versions": 0} == {**stored, "versions": 0}
         print("Judged again: the same verdict, number for number." if same else
               f"Judged again: not what {files[0]} says (judge {stored.get('versions')}).")
-    return verdict["exit_code"]
+    return verdict["exit_code"] if chosen.base is None else duet_gate.exit_code(verdict, chosen.lenient)
 
 
 def _inputs(files: list[Path]) -> tuple[list[pairs.Duet], dict[str, Any] | None, dict[str, Any] | None]:

@@ -12,7 +12,6 @@ import random
 import shutil
 import sys
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, stdev
@@ -90,37 +89,45 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
         CannotCheckOut: with one line.
         Ended: by a signal.
     """
-    repository = Path.cwd()
-    base, head = (duet_checkout.resolve(f"--{name}", getattr(chosen, name), repository) for name in ("base", "head"))
-    pythons = {"base": _interpreter(chosen.base_python), "head": _interpreter(chosen.head_python)}
-    pythons["null"] = pythons["base"]
-    seed = random.SystemRandom().randrange(2**31) if chosen.seed is None else chosen.seed
-    content = {
-        "format": FORMAT, "base": {"revision": base.revision}, "head": {"revision": head.revision}, "seed": seed,
-        "design": chosen.design, "stage": stage, "machine_info": {},
-        "started": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "pairs": []}
-    arms = _arms(pairs, math.ceil(pairs / 2) if null_pairs is None else null_pairs)
-    duet_side.adopt_orphans()
-    with duet_signals.ends_in_order(), _children_ended(), \
-            duet_checkout.checked_out({"base": base, "head": head, "null": base}) as directories:
-        places = {name: duet_side.Place(name, directory, pythons[name]) for name, directory in directories.items()}
-        for name in ("base", "head"):
-            content[name] |= {"directory": str(directories[name]), "python": pythons[name]}
-        logs = directories["base"].parent
-        plan = Plan(_arguments(chosen.selection, repository), tuple(only), _allocator(chosen.selection), seed,
-                    chosen.design, chosen.turns, chosen.time_out, logs)
-        for index, arm in enumerate(arms):
-            began = time.monotonic()
-            pair, machine_info = run_pair(plan, index, arm, places["base"], places[arm])
-            content["pairs"].append(pair)
-            content["machine_info"] = content["machine_info"] or machine_info
-            _write(output, content)
-            print(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}",
-                  file=sys.stderr, flush=True)
-            if index + 1 >= _GIVE_UP_AFTER and not any(p["valid"] for p in content["pairs"][-_GIVE_UP_AFTER:]):
-                print(f"given up: {_GIVE_UP_AFTER} pairs in succession are not valid", file=sys.stderr)
-                break
+    with duet_signals.ends_in_order():
+        repository = Path.cwd()
+        base, head = (duet_checkout.resolve(f"--{name}", getattr(chosen, name), repository)
+                      for name in ("base", "head"))
+        pythons = {"base": _interpreter(chosen.base_python), "head": _interpreter(chosen.head_python)}
+        pythons["null"] = pythons["base"]
+        seed = random.SystemRandom().randrange(2**31) if chosen.seed is None else chosen.seed
+        arms = _arms(pairs, math.ceil(pairs / 2) if null_pairs is None else null_pairs)
+        duet_side.adopt_orphans()
+        with duet_checkout.checked_out({"base": base, "head": head, "null": base}) as directories:
+            places = {name: duet_side.Place(name, directory, pythons[name]) for name, directory in directories.items()}
+            content = {
+                "format": FORMAT,
+                **{name: {"revision": source.revision, "directory": str(directories[name]), "python": pythons[name]}
+                   for name, source in (("base", base), ("head", head))},
+                "seed": seed, "design": chosen.design, "stage": stage, "machine_info": {},
+                "started": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "pairs": []}
+            plan = Plan(_arguments(chosen.selection, repository), tuple(only), _allocator(chosen.selection), seed,
+                        chosen.design, chosen.turns, chosen.time_out, directories["base"].parent)
+            try:
+                _run_pairs(plan, arms, places, content, output)
+            finally:
+                with duet_signals.uninterrupted():
+                    duet_side.end_children()
     return content
+
+
+def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Place], content: dict, output: Path) -> None:
+    for index, arm in enumerate(arms):
+        began = time.monotonic()
+        pair, machine_info = run_pair(plan, index, arm, places["base"], places[arm])
+        content["pairs"].append(pair)
+        content["machine_info"] = content["machine_info"] or machine_info
+        _write(output, content)
+        print(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}",
+              file=sys.stderr, flush=True)
+        if index + 1 >= _GIVE_UP_AFTER and not any(pair["valid"] for pair in content["pairs"][-_GIVE_UP_AFTER:]):
+            print(f"given up: {_GIVE_UP_AFTER} pairs in succession are not valid", file=sys.stderr)
+            return
 
 
 def finished(content: dict) -> bool:
@@ -186,15 +193,6 @@ def _interpreter(text: str) -> str:
     if found is None:
         raise duet_checkout.CannotCheckOut(f"{text}: no such interpreter")
     return os.path.abspath(found)  # a link is not followed: it says which environment it is of
-
-
-@contextmanager
-def _children_ended():
-    try:
-        yield
-    finally:
-        with duet_signals.uninterrupted():
-            duet_side.end_children()
 
 
 def _write(file: Path, content: dict) -> None:

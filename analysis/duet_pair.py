@@ -7,7 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis.duet_side import BenchmarkFailed, Place, Side, SideFailed, start
+from analysis.duet_side import BenchmarkFailed, Place, Side, SideFailed, end_children, start
+from analysis.duet_signals import uninterrupted
 
 TURN_S = 0.12  # seconds of timed rounds in a turn, at least
 LEAST_TURNS, MOST_TURNS = 4, 12  # by default
@@ -107,8 +108,10 @@ def _together(plan: Plan, places: list[Place], expected: list[str] | None, order
         for side in sides:
             side.wait((_NO_TEST_FAILED, _SOME_FAILED) if agreed else (_NOTHING_COLLECTED,))
     finally:
-        for side in sides:
-            side.kill()
+        with uninterrupted():
+            for side in sides:
+                side.kill()
+            end_children()
 
 
 def _agree(plan: Plan, places: list[Place], sides: list[Side], expected: list[str] | None,

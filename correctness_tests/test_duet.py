@@ -3,95 +3,19 @@ with the real partner in them; none of them imports torch."""
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
-import psutil
 import pytest
+from fake_suites import CONFTEST, GOOD, command, environment, left_of, quick, suite
 from running import ROOT, Ended, copy_of_project, own_environment
 
 from analysis.duet import _arguments, _arms
 from analysis.duet_pair import LEAST_TURNS, MOST_TURNS, TURN_S, schedule
 from fixtures.measurement.partner import VARIABLE
-
-_REAL = ("__init__.py", "errors.py", "measurement/__init__.py", "measurement/partner.py", "measurement/timing.py",
-         "measurement/turns.py")
-_CONFTEST = '''
-import pytest
-from fixtures.measurement.partner import PARTNER
-from fixtures.measurement.timing import time_in_duet
-
-def pytest_addoption(parser):
-    parser.addoption("--artifacts")
-    parser.addoption("--allocator", default="pinned")
-
-def pytest_configure(config):
-    config.addinivalue_line("markers", "bench_id(name): identity")
-
-def pytest_benchmark_generate_machine_info(config):
-    return {"cpu": {}}
-
-def pytest_benchmark_update_machine_info(config, machine_info):
-    machine_info.update(threads=1, allocator=config.option.allocator)
-
-@pytest.fixture
-def timed(benchmark, request):
-    bench_id = request.node.get_closest_marker("bench_id").args[0]
-    partner = request.config.stash[PARTNER]
-    return lambda call: time_in_duet(benchmark, call, partner, bench_id, 0.05)
-
-@pytest.fixture
-def channel(request):
-    return request.config.stash[PARTNER]._channel
-'''
-_HEAD = "import os, pathlib, signal, subprocess, sys, time, pytest\nwork = lambda: time.sleep(0.03)\n"
-GOOD = '''
-@pytest.mark.bench_id("good")
-def test_good(timed):
-    timed(work)
-'''
-
-
-def suite(directory: Path, tests: str = GOOD) -> Path:
-    """A fake project that can take turns."""
-    for name in _REAL:
-        (directory / "fixtures" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "fixtures" / name, directory / "fixtures" / name)
-    (directory / "conftest.py").write_text(_CONFTEST)
-    (directory / "perf_tests").mkdir(exist_ok=True)
-    (directory / "perf_tests" / "test_fake.py").write_text(_HEAD + textwrap.dedent(tests))
-    return directory
-
-
-def command(*arguments: object, output: Path) -> list[str]:
-    return [sys.executable, "-m", "analysis", "duet", "--turns", "1", "-o", str(output), *map(str, arguments)]
-
-
-def environment(scratch: Path) -> dict[str, str]:
-    scratch.mkdir(exist_ok=True)
-    return {**own_environment(), "TMPDIR": str(scratch), "PYTHONPATH": str(ROOT)}
-
-
-def quick(scratch: Path) -> dict[str, str]:
-    """Without the pytest plugins that fakes do not need."""
-    return {**environment(scratch), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "pytest_benchmark.plugin"}
-
-
-def left_of(scratch: Path) -> list:
-    """Processes that run from a directory of the duet, stopped ones too, and what it made there."""
-    found = list(scratch.glob("inference-bench-duet-*"))
-    for process in psutil.process_iter():
-        try:
-            if process.cwd().startswith(str(scratch)) and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.cmdline())
-        except (psutil.NoSuchProcess, psutil.AccessDenied):
-            continue
-    return found
 
 
 @pytest.fixture
@@ -266,7 +190,7 @@ def test_lost_side_ends_its_pair_with_a_reason(duet, tmp_path, how):
 
 def test_crash_at_the_end_is_no_pass(duet, tmp_path):
     head = suite(tmp_path / "two")
-    (head / "conftest.py").write_text(_CONFTEST + """
+    (head / "conftest.py").write_text(CONFTEST + """
 def pytest_sessionfinish():
     import os, signal
     os.kill(os.getpid(), signal.SIGSEGV)

@@ -24,7 +24,7 @@ BASE ?= origin/main
 HEAD ?= .
 STAGE ?=
 GATE ?= --model minilm --batch-sizes 4 --sequence-lengths 64 --variant eager --variant sdpa --variant bettertransformer \
-	--variant torchscript-freeze --variant onnxruntime --variant onnxruntime-fused --variant openvino --variant dynamic-int8
+	--variant torchscript-freeze --variant onnxruntime --variant openvino --variant dynamic-int8
 GATE_ARGS ?=
 gate: $(INSTALLED)
 	$(RUN) -m analysis gate --base "$(BASE)" --head "$(HEAD)" $(if $(STAGE),--stage $(STAGE)) \

@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 
-.PHONY: bench test noise environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
+.PHONY: bench test gate calibrate release merge noise environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 bench: $(INSTALLED)
 	$(RUN) -m pytest perf_tests --benchmark-only --benchmark-autosave --benchmark-save-data $(ARGS)
@@ -17,6 +17,35 @@ test: $(INSTALLED)
 	$(RUN) -m ruff check .
 	$(RUN) -m pytest correctness_tests perf_tests --benchmark-disable --model tiny-bert --batch-sizes 4 --sequence-lengths 32 \
 		-m "not slow" -n auto --threads 1 $(ARGS)
+
+# Does HEAD (default: this directory as it is) make a variant slower than BASE? STAGE=screen and STAGE=confirm are the two
+# jobs of CI; without STAGE both run here. GATE is what they measure, GATE_ARGS goes to `python -m analysis gate`.
+BASE ?= origin/main
+HEAD ?= .
+STAGE ?=
+GATE ?= --model minilm --batch-sizes 4 --sequence-lengths 64 --variant eager --variant sdpa --variant bettertransformer \
+	--variant torchscript-freeze --variant onnxruntime --variant openvino --variant dynamic-int8
+GATE_ARGS ?=
+gate: $(INSTALLED)
+	$(RUN) -m analysis gate --base "$(BASE)" --head "$(HEAD)" $(if $(STAGE),--stage $(STAGE)) \
+		$(if $(wildcard noise-floor.json),--noise-floor noise-floor.json) $(GATE_ARGS) -- $(GATE)
+
+# The same code against itself, in three duets: what `gate` may call a slowdown on this machine (about half an hour).
+calibrate: $(INSTALLED)
+	for duet in 1 2 3; do $(RUN) -m analysis duet --base HEAD --head HEAD --pairs 8 --null-pairs 0 \
+		-o .benchmarks/calibration/$$duet.json -- $(GATE) || exit; done
+	$(RUN) -m analysis calibrate .benchmarks/calibration/*.json -o noise-floor.json
+
+# This commit against the last release, its ratios appended to history.jsonl. A slowdown is told, and is no error here.
+release: $(INSTALLED)
+	@release=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "no release is tagged: nothing to compare with"; exit 0; }; \
+	$(RUN) -m analysis gate --base "$$release" --directory .benchmarks/release $(GATE_ARGS) -- $(GATE); code=$$?; \
+	test $$code -le 1 -o $$code -eq 3 || exit $$code; \
+	$(RUN) -m analysis history .benchmarks/release/verdict.json --file history.jsonl
+
+# Files of the shards in the directory FROM as one.
+merge: $(INSTALLED)
+	$(RUN) -m analysis merge --keep-first -o grid.json $(FROM)
 
 # How far the speed-up of the same code differs between processes, with both allocators (about 15 minutes).
 noise: $(INSTALLED)

@@ -1,57 +1,50 @@
-"""`python -m analysis`: what can be done with a saved benchmark file.
+"""What can be done with saved benchmark files.
 
-Exit codes: 0 done, 2 usage or unreadable file, 4 a record that does not fit the schema or a failed case.
+Exit codes: 0 done, or nothing to object to; 1 a regression confirmed; 2 usage, or a file that cannot be read; 3 not
+comparable, contaminated or, with --strict, inconclusive; 4 a correctness failure, a vanished benchmark, or a record
+that does not fit the schema.
 """
 
 import argparse
-import shutil
+import importlib
 import sys
-from pathlib import Path
 
-from analysis import records
+from analysis.jsonfile import UnreadableFile
+
+# Each module has `add_arguments(parser)` and `run(chosen) -> exit code`, and is imported when its command is called.
+COMMANDS = {
+    "summary": ("analysis.show", "print the summary tables of a file again"),
+    "check": ("analysis.check", "check every record of a file against the schema"),
+    "compare": ("analysis.compare", "compare saved files, old with new"),
+    "duet": ("analysis.duet", "measure two commits in pairs of processes that take turns"),
+    "gate": ("analysis.gate", "judge the pairs of a duet"),
+    "calibrate": ("analysis.noise_floor", "write the noise floor that same-code duets show"),
+    "history": ("analysis.history", "append a verdict's ratios to a history"),
+    "merge": ("analysis.merge", "merge files of several environments or shards into one"),
+    "simulate": ("analysis.simulate", "false reds and power of this gate and of the usual rules, on simulated noise"),
+}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=__doc__.splitlines()[0])
+    arguments = sys.argv[1:] if arguments is None else arguments
+    purpose, exit_codes = __doc__.split("\n\n")
+    parser = argparse.ArgumentParser(prog="python -m analysis", description=purpose, epilog=exit_codes)
     commands = parser.add_subparsers(dest="command", required=True)
-    show = commands.add_parser("summary", help="print the summary tables of a file again")
-    show.add_argument("file", type=Path)
-    show.add_argument("--markdown", action="store_true", help="as Markdown")
-    check = commands.add_parser("check", help="check every record of a file against the schema")
-    check.add_argument("file", type=Path)
+    for name, (module, purpose) in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=f"{purpose}.".capitalize(), epilog=exit_codes)
+        if arguments and arguments[0] == name:
+            importlib.import_module(module).add_arguments(command)
     chosen = parser.parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):  # an id may hold what the terminal's encoding does not
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        content = records.read(chosen.file)
-    except records.UnreadableFile as error:
+        return importlib.import_module(COMMANDS[chosen.command][0]).run(chosen)
+    except UnreadableFile as error:
         print(error, file=sys.stderr)
-        return 2
-    return _summary(content, chosen.markdown) if chosen.command == "summary" else _check(content, chosen.file)
-
-
-def _summary(content: dict, markdown: bool) -> int:
-    from analysis import summary
-
-    ours = content.get("inference_bench") or {}
-    tables = summary.tables(content["benchmarks"], ours.get("cells", []),
-                            ours.get("session", {"wall_s": 0.0, "measured_s": 0.0}))
-    width = shutil.get_terminal_size().columns
-    print(summary.as_markdown(tables) if markdown else summary.as_text(tables, width, sys.stdout.isatty()))
-    return 0
-
-
-def _check(content: dict, file: Path) -> int:
-    found = records.problems(content)
-    cells = (content.get("inference_bench") or {}).get("cells", [])
-    found += [f"{cell['bench_id']}: {cell['reason']}" for cell in cells if cell["status"] == "failed"]
-    benchmarks = [bench for bench in content["benchmarks"] if isinstance(bench, dict)]
-    ours = sum("model" in (bench.get("extra_info") or {}) for bench in benchmarks)
-    if not ours:
-        found.append("no record of inference-bench in it")
-    for line in found:
-        print(f"{file}: {line}", file=sys.stderr)
-    if not found:
-        print(f"{file}: {ours} records, all complete")
-    return 4 if found else 0
+    except RecursionError:
+        print("a file is nested too deeply to be a benchmark file", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

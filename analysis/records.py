@@ -1,50 +1,209 @@
-"""Reading saved pytest-benchmark files, and checking the records in them."""
+"""Reading saved pytest-benchmark files, of this suite and of any other, and checking the records in them."""
 
-import json
-from importlib.resources import files
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-import jsonschema
+from analysis import fingerprint, jsonfile
+from analysis.jsonfile import UnreadableFile
+
+__all__ = ["Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
+
+_LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
 
 
-class UnreadableFile(Exception):
-    """A file that is no benchmark file. Its text is one line with the file and the reason."""
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One benchmark of a run.
+
+    Attributes:
+        median_s: median round in seconds, from the raw rounds where the file has them.
+        speedup, speedup_low, speedup_high: times faster than eager in the same process, where it was recorded.
+    """
+
+    median_s: float
+    speedup: float | None = None
+    speedup_low: float | None = None
+    speedup_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One file, reduced to what a comparison needs.
+
+    Attributes:
+        when: start as ISO 8601, empty when the file does not say.
+        machine: its fingerprint.
+        benchmarks: by `bench_id`, or by pytest-benchmark's `fullname` in other suites.
+        cells: status and reason of every planned case, by `bench_id`; empty in other suites.
+    """
+
+    file: Path
+    when: str
+    machine: dict[str, str]
+    benchmarks: dict[str, Bench]
+    cells: dict[str, tuple[str, str]]
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Load a pytest-benchmark file.
+    """Load a pytest-benchmark file as it is.
 
     Raises:
         UnreadableFile: missing, not JSON, or without benchmarks.
     """
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UnreadableFile(f"{file}: {error.strerror or error}") from None
-    except (ValueError, RecursionError) as error:
-        raise UnreadableFile(f"{file}: not JSON ({error}); save it again with --benchmark-json") from None
-    if not isinstance(content, dict) or not isinstance(content.get("benchmarks"), list):
+    content = jsonfile.read_object(file)
+    if not isinstance(content.get("benchmarks"), list):
         raise UnreadableFile(f"{file}: no list of benchmarks in it; it is no pytest-benchmark file")
     return content
 
 
+def load(file: Path) -> Run:
+    """Read and check one file.
+
+    Raises:
+        UnreadableFile: with a line for each problem.
+    """
+    return reduced(file, read(file))
+
+
+def load_all(paths: list[Path]) -> list[Run]:
+    """Every file of `paths`, directories included, one after the other: only what is needed stays in memory.
+
+    Raises:
+        UnreadableFile: a problem in a file, or files of several suites.
+    """
+    runs = [load(file) for file in expand(paths)]
+    for run in runs[1:]:
+        if not run.benchmarks.keys() & runs[0].benchmarks.keys():
+            jsonfile.refuse(run.file, [f"no benchmark in common with {runs[0].file}: files of two suites?"])
+    return runs
+
+
+def expand(paths: list[Path]) -> list[Path]:
+    """Directories replaced by the JSON files in them, at any depth, sorted.
+
+    Raises:
+        UnreadableFile: a directory without any, a file in it that leads out of it, or a file given twice.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        jsonfile.refuse(path, [] if inside else ["no JSON file in this directory"])
+        for file in inside if path.is_dir() else []:
+            if not file.resolve().is_relative_to(path.resolve()):
+                jsonfile.refuse(file, [f"leads out of {path}: name the file itself if it is meant"])
+        found += inside
+    seen: set[Path] = set()
+    for file in found:
+        jsonfile.refuse(file, ["given twice: a file is one measurement"] if file.resolve() in seen else [])
+        seen.add(file.resolve())
+    return found
+
+
+def reduced(file: Path, content: dict[str, Any]) -> Run:
+    """The Run in the content of a file (`read`)."""
+    found: dict[str, Bench] = {}
+    lines = []
+    for index, bench in enumerate(content["benchmarks"]):
+        name = identity(bench)
+        if name is None:
+            lines.append(f"benchmark {index}: neither bench_id nor fullname")
+            continue
+        lines += [f"{name}: {problem}" for problem in _problems(bench)]
+        if name in found:
+            lines.append(f"{name}: stands twice")
+        found[name] = _bench(bench) if not lines else Bench(0.0)
+    cells = _cells(content, lines)
+    when = content.get("datetime")
+    jsonfile.refuse(file, lines if found or cells or lines else ["no benchmark in it"])
+    return Run(file, when if isinstance(when, str) else "", fingerprint.of(content.get("machine_info")), found, cells)
+
+
+def identity(bench: Any) -> str | None:
+    """What a benchmark is known by, or None."""
+    if not isinstance(bench, dict):
+        return None
+    record = bench.get("extra_info")
+    own = record.get("bench_id") if isinstance(record, dict) else None
+    name = own if own is not None else bench.get("fullname")
+    return name if isinstance(name, str) and name else None
+
+
+def _problems(bench: dict[str, Any]) -> Iterator[str]:
+    if not isinstance(bench.get("extra_info") or {}, dict):
+        yield "extra_info is no object"
+    stats = bench.get("stats")
+    if not isinstance(stats, dict):
+        yield "no stats in it"
+        return
+    if not _is_time(stats.get("median")):
+        yield f"its median is {_shown(stats.get('median'))}, no time in seconds"
+    rounds = stats.get("data")
+    if rounds is not None and not isinstance(rounds, list):
+        yield f"its rounds are {_shown(rounds)}, no list"
+    elif rounds:
+        wrong = next((value for value in rounds if not _is_time(value)), None)
+        if wrong is not None or not all(map(_is_time, rounds)):
+            yield f"a round of {_shown(wrong)}, no time in seconds"
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and _LEAST_S <= value <= _MOST_S  # NaN compares false
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if not isinstance(value, int) or value.bit_length() < 200 else "a huge number"
+    return text if len(text) < 60 else f"{text[:57]}…"
+
+
+def _bench(bench: dict[str, Any]) -> Bench:
+    stats, record = bench["stats"], bench.get("extra_info") or {}
+    ratios = [record.get(name) for name in ("speedup_vs_eager", "speedup_low", "speedup_high")]
+    return Bench(float(median(stats["data"]) if stats.get("data") else stats["median"]),
+                 *(float(value) if type(value) in (int, float) and 0 < value < 1e9 else None for value in ratios))
+
+
+def _cells(content: dict[str, Any], lines: list[str]) -> dict[str, tuple[str, str]]:
+    ours = content.get("inference_bench")
+    cells = ours.get("cells") if isinstance(ours, dict) else []
+    found = {}
+    for index, cell in enumerate(cells if isinstance(cells, list) else [None]):
+        if not isinstance(cell, dict) or not all(isinstance(cell.get(name), str) for name in ("bench_id", "status")):
+            lines.append(f"cell {index}: neither bench_id nor status")
+        elif cell["bench_id"] in found:
+            lines.append(f"cell {cell['bench_id']}: stands twice")
+        else:
+            found[cell["bench_id"]] = (cell["status"], str(cell.get("reason") or ""))
+    return found
+
+
 def problems(content: dict[str, Any]) -> list[str]:
     """One line for each record that does not fit `record.schema.json`, or that was saved without its rounds."""
-    schema = json.loads(files("analysis").joinpath("record.schema.json").read_text())
-    validator = jsonschema.Draft202012Validator(schema)
     found = []
     for index, bench in enumerate(content["benchmarks"]):
         if not isinstance(bench, dict) or not isinstance(bench.get("stats"), dict):
             found.append(f"benchmark {index}: no stats in it")
             continue
         record = bench.get("extra_info") or {}
-        if "model" not in record:
+        if not isinstance(record, dict):
+            found.append(f"benchmark {index}: extra_info is no object")
+        if not isinstance(record, dict) or "model" not in record:
             continue
         name = record.get("bench_id", f"benchmark {index}")
-        found += [f"{name}: {'.'.join(map(str, error.path)) or 'record'}: {error.message}"
-                  for error in validator.iter_errors(record)]
-        turns = record.get("variant_turns")
-        if isinstance(turns, list) and len(bench["stats"].get("data") or []) != sum(turns):
-            found.append(f"{name}: its raw rounds are missing (save with --benchmark-save-data)")
+        found += [f"{name}: {line}" for line in jsonfile.schema_problems(record, "record.schema.json")]
+        found += [f"{name}: {key} is no finite number" for key, value in record.items()
+                  if isinstance(value, float) and not math.isfinite(value)]
+        found += _missing_rounds(name, bench["stats"], record)
     return found
+
+
+def _missing_rounds(name: str, stats: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    turns, rounds = record.get("variant_turns"), stats.get("data") or []
+    if not isinstance(turns, list) or not all(isinstance(turn, int) for turn in turns):
+        return []
+    if isinstance(rounds, list) and len(rounds) == sum(turns):
+        return []
+    return [f"{name}: its raw rounds are missing (save with --benchmark-save-data)"]

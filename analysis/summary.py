@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 Row = Sequence[str]
 
@@ -132,6 +133,11 @@ def _share(value: float) -> str:
     return f"{value:.0%}" if value else "–"
 
 
+def _printable(text: str) -> str:
+    """Ids and reasons come from files: no control character of theirs reaches a terminal or breaks a row."""
+    return "".join(char if char.isprintable() or char == "\n" else repr(char)[1:-1] for char in text)
+
+
 def as_text(grids: list[Grid], width: int, colour: bool) -> str:
     """Tables for a terminal `width` columns wide (at least 140: narrower ones would break the numbers)."""
     stream = io.StringIO()
@@ -141,15 +147,21 @@ def as_text(grids: list[Grid], width: int, colour: bool) -> str:
         for index, name in enumerate(grid.header):
             table.add_column(name, no_wrap=index == 0, overflow="fold")
         for row in grid.rows:
-            table.add_row(*row)
-        console.print(grid.title, table, grid.note, "", sep="\n", markup=False)
+            table.add_row(*(Text(_printable(text)) for text in row))
+        shown = [table] if grid.rows else []
+        console.print(Text(_printable(grid.title)), *shown, Text(_printable(grid.note)), "", sep="\n")
     return stream.getvalue()
+
+
+def _markdown_cell(text: str) -> str:
+    return _printable(text).replace("|", r"\|").replace("\n", " ")
 
 
 def as_markdown(grids: list[Grid]) -> str:
     blocks = []
     for grid in grids:
         lines = [grid.header, ["---"] * len(grid.header), *grid.rows]
-        table = "\n".join("| " + " | ".join(text.replace("|", r"\|") for text in line) + " |" for line in lines)
-        blocks.append(f"### {grid.title}\n\n{table}\n" + (f"\n{grid.note}\n" if grid.note else ""))
+        table = "\n".join("| " + " | ".join(map(_markdown_cell, line)) + " |" for line in lines)
+        parts = [f"### {grid.title}\n", f"{table}\n" if grid.rows else "", f"{grid.note}\n" if grid.note else ""]
+        blocks.append("\n".join(filter(None, parts)))
     return "\n".join(blocks)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.statistics import _interval_rank, paired_log_ratios, ratio_of_pairs
@@ -61,6 +61,7 @@ def test_rounds_that_do_not_fill_the_turns_are_refused():
         paired_log_ratios([1, 1], [3], [1], [1])
 
 
+@settings(deadline=None)  # the first short list imports scipy
 @given(st.lists(st.floats(-2, 2), min_size=2, max_size=30), st.floats(-1, 1))
 def test_ratio_scales_and_inverts(logs, shift):
     ratio = ratio_of_pairs(logs)

@@ -2,6 +2,7 @@
 
 import re
 import sys
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -37,3 +38,15 @@ def test_actions_are_pinned_and_steps_are_one_call(file):
             assert "\n" not in command.strip(), command
             program = command.split()[0]
             assert program == "make" or (ROOT / program).exists() or program.startswith("python"), command
+
+
+def test_nightly_shards_hold_every_variant_of_the_main_environment():
+    from fixtures import backends
+
+    nightly = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
+    shards = [entry["variants"] for entry in nightly["jobs"]["grid"]["strategy"]["matrix"]["include"]]
+    homes = {name: [shard for shard in shards if fnmatchcase(name, shard)] for name in backends.variants()}
+    elsewhere = {name for name, found in homes.items() if not found}
+    assert elsewhere == {"optimum-bettertransformer", "ipex", "ipex-torchscript", "ipex-torchscript-bf16", "accelerate",
+                         "cuda-graph", "cuda-graph-fp16", "neuron"}
+    assert all(len(found) < 2 for found in homes.values())

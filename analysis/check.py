@@ -1,0 +1,29 @@
+"""`python -m analysis check`: whether every record of a file is complete."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from analysis import records
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path)
+
+
+def run(chosen: argparse.Namespace) -> int:
+    content = records.read(chosen.file)
+    found = records.problems(content)
+    ours = content.get("inference_bench")
+    cells = ours.get("cells") if isinstance(ours, dict) else None
+    found += [f"{cell.get('bench_id')}: {cell.get('reason')}" for cell in cells or [] if isinstance(cell, dict)
+              and cell.get("status") == "failed"] if isinstance(cells, list) else []
+    complete = sum("model" in (bench.get("extra_info") or {}) for bench in content["benchmarks"]
+                   if isinstance(bench, dict))
+    if not complete:
+        found.append("no record of inference-bench in it")
+    for line in found:
+        print(f"{chosen.file}: {line}", file=sys.stderr)
+    if not found:
+        print(f"{chosen.file}: {complete} records, all complete")
+    return 4 if found else 0

@@ -1,0 +1,117 @@
+"""What a duet runs: revisions and directories, each brought to a temporary path of the same length."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from analysis.duet_signals import uninterrupted
+
+_PREFIX = "inference-bench-duet-"
+_PARTNER = Path("fixtures") / "measurement" / "partner.py"
+
+
+class CannotCheckOut(Exception):
+    """No such revision or directory, or one that cannot take turns. Its text is one line."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a side is made from. `commit` is None for a directory.
+
+    Attributes:
+        revision: what the record says of it.
+        directory: the directory to copy, or where the repository is.
+    """
+
+    revision: str
+    directory: Path
+    commit: str | None
+
+
+def resolve(option: str, text: str, repository: Path) -> Source:
+    """A revision of the repository at `repository`, otherwise a directory.
+
+    Raises:
+        CannotCheckOut: neither.
+    """
+    commit = _git(repository, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}") if text else None
+    if commit:
+        return Source(commit.strip(), repository, commit.strip())
+    directory = Path(text).expanduser().absolute()
+    if not text or not directory.is_dir():
+        raise CannotCheckOut(f"{option} {text}: neither a revision in {repository} nor a directory")
+    described = _git(directory, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
+    return Source((described or str(directory)).strip(), directory, None)
+
+
+@contextlib.contextmanager
+def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
+    """Bring every source to a path of its own, named as its key. They are removed whatever happens inside.
+
+    A directory is copied as it is now, without what git ignores (or, outside of git, what begins with a dot).
+
+    Raises:
+        CannotCheckOut: git fails, or the revision is older than the duet.
+    """
+    _remove_stale()
+    parent = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    places = {name: parent / name for name in sources}
+    try:
+        for name, source in sources.items():
+            with uninterrupted():
+                _bring(source, places[name])
+            if not (places[name] / _PARTNER).exists():
+                raise CannotCheckOut(f"{name}: {source.revision} has no {_PARTNER}: it is older than the duet, or "
+                                     "another project; choose a later revision")
+        yield places
+    finally:
+        with uninterrupted():
+            for name, source in sources.items():
+                if source.commit is not None:
+                    _git(source.directory, "worktree", "remove", "--force", "--force", str(places[name]))
+            shutil.rmtree(parent, ignore_errors=True)
+
+
+def _bring(source: Source, place: Path) -> None:
+    if source.commit is not None:
+        done = _run_git(source.directory, "worktree", "add", "--quiet", "--detach", str(place), source.commit)
+        if done.returncode:
+            raise CannotCheckOut(f"git worktree add {source.revision}: {done.stderr.strip().splitlines()[-1]}")
+        return
+    tracked = _git(source.directory, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if tracked is None:
+        shutil.copytree(source.directory, place, symlinks=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        return
+    for name in filter(None, tracked.split("\0")):
+        if (source.directory / name).is_file():  # neither deleted nor a submodule
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source.directory / name, place / name)
+
+
+def _remove_stale() -> None:
+    """Directories of a controller that was killed by SIGKILL."""
+    import psutil
+
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = left.name.removeprefix(_PREFIX).partition("-")[0]
+        if owner.isdigit() and not psutil.pid_exists(int(owner)) and left.stat().st_uid == os.getuid():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _git(directory: Path, *arguments: str) -> str | None:
+    done = _run_git(directory, *arguments)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _run_git(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process group of its own: a Ctrl-C is ours to handle, and must not end git in the middle of its clean-up."""
+    try:
+        return subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False,
+                              process_group=0)
+    except FileNotFoundError:
+        return subprocess.CompletedProcess(arguments, 127, "", "git is not installed")

@@ -1,0 +1,88 @@
+"""`python -m analysis gate --base REV`: screen, then confirm the suspects with fresh pairs.
+
+Files in the directory of the gate: `screen.json` and `confirm.json` are duets, `verdict.json` holds both and what
+follows from them, `summary.md` is for people. The two stages may run on two machines: `--stage screen`, then
+`--stage confirm` where the directory with `screen.json` was brought to.
+"""
+
+import argparse
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from analysis import duet, duet_checkout, duet_signals, judge, noise_floor, pairs
+
+_NOT_MEASURED = 3
+
+
+class NotMeasured(Exception):
+    """There is nothing to judge. Its text is one line."""
+
+    def __init__(self, text: str, exit_code: int):
+        super().__init__(text)
+        self.exit_code = exit_code
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("measuring first, instead of giving files")
+    duet.add_sides(group, required=False)
+    group.add_argument("--stage", choices=("screen", "confirm"), help="only this one (default: both)")
+    group.add_argument("--directory", type=Path, default=Path(".benchmarks") / "gate", metavar="DIR",
+                       help="where duets, verdict.json and summary.md are (default: %(default)s)")
+    group.add_argument("--lenient", action="store_true", help="exit 0 instead of 3, with a warning: a machine that was "
+                       "too noisy is no fault of head's")
+
+
+def measure(chosen: argparse.Namespace) -> list[Path]:
+    """Run the stages that are due, and set where the verdict goes.
+
+    Returns:
+        the files to judge.
+
+    Raises:
+        NotMeasured: wrong usage, or ended by a signal.
+    """
+    directory = chosen.directory
+    screen, confirm = directory / "screen.json", directory / "confirm.json"
+    chosen.verdict = chosen.verdict or directory / "verdict.json"
+    chosen.summary_md = chosen.summary_md or directory / "summary.md"
+    limits = judge.THRESHOLDS
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        confirm.unlink(missing_ok=True)
+        if chosen.stage != "confirm":
+            screen.unlink(missing_ok=True)
+            duet.measure(chosen, screen, limits.screen_pairs, max(limits.null_pairs, limits.screen_pairs // 2), [],
+                         "screen")
+        floors = noise_floor.read(chosen.noise_floor) if chosen.noise_floor else None
+        due = judge.judge([pairs.read(screen)], floors)["next"]
+        _tell_github("suspects", len(due["benchmarks"]) if due else 0)
+        if chosen.stage == "screen" or due is None:
+            return [screen]
+        print(f"to be confirmed by {due['pairs']} fresh pairs: {', '.join(due['benchmarks'])}", file=sys.stderr)
+        duet.measure(chosen, confirm, due["pairs"], math.ceil(due["pairs"] / 2), due["benchmarks"], "confirm")
+    except (duet_checkout.CannotCheckOut, OSError) as error:
+        raise NotMeasured(str(error), 2) from None
+    except duet_signals.Ended as ended:
+        raise NotMeasured(f"ended by {ended}; finished pairs are in {directory}", ended.exit_code) from None
+    return [screen, confirm]
+
+
+def exit_code(verdict: dict[str, Any], lenient: bool) -> int:
+    """The verdict's, but 3 where a stage was given up: suspects that nobody could confirm are not cleared by that."""
+    code = verdict["exit_code"]
+    if code == 0 and not all(duet.finished(content) for content in verdict["duets"]):
+        code = _NOT_MEASURED
+    if code == _NOT_MEASURED and lenient:
+        print(f"{'::warning::' if 'GITHUB_ACTIONS' in os.environ else ''}not judged: {verdict['outcome']}")
+        return 0
+    return code
+
+
+def _tell_github(name: str, value: int) -> None:
+    """Set an output of this step in GitHub Actions: whether a second job has something to confirm."""
+    if "GITHUB_OUTPUT" in os.environ:
+        with Path(os.environ["GITHUB_OUTPUT"]).open("a") as output:
+            output.write(f"{name}={value}\n")

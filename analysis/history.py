@@ -1,0 +1,44 @@
+"""`python -m analysis history`: append a verdict's ratios to a file with one JSON object a line."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from analysis import fingerprint, jsonfile, judge
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("verdict", type=Path, metavar="verdict.json")
+    parser.add_argument("--file", type=Path, default=Path("history.jsonl"), help="default: %(default)s")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    verdict = jsonfile.read_object(chosen.verdict)
+    jsonfile.refuse(chosen.verdict, [] if verdict.get("format") == judge.FORMAT else [f"no {judge.FORMAT}"])
+    try:
+        added = line(verdict)
+    except (KeyError, TypeError, IndexError) as error:
+        raise jsonfile.UnreadableFile(f"{chosen.verdict}: not a complete verdict ({error})") from None
+    text = json.dumps(added, ensure_ascii=False)
+    before = chosen.file.read_text(encoding="utf-8") if chosen.file.exists() else ""
+    if text in before.splitlines():
+        print(f"{chosen.file}: has it already")
+        return 0
+    jsonfile.write_text(chosen.file, f"{before}{text}\n")
+    print(f"{chosen.file}: {len(added['benchmarks'])} ratios added")
+    return 0
+
+
+def line(verdict: dict[str, Any]) -> dict[str, Any]:
+    """When, where, what against what, and of each benchmark its status and ratio (head / base) with its interval."""
+    first = verdict["duets"][0]
+    return {
+        "started": first["started"],
+        "machine": fingerprint.of(first["machine_info"]),
+        "base": first["base"]["revision"],
+        "head": first["head"]["revision"],
+        "outcome": verdict["outcome"],
+        "benchmarks": {entry["id"]: {key: entry.get(key) for key in ("status", "ratio", "low", "high", "pairs")}
+                       for entry in verdict["benchmarks"]},
+    }

@@ -1,0 +1,292 @@
+"""The verdict on two commits: a pure function of duet files and a noise floor.
+
+Screen: six pairs a benchmark; a ratio of 1 + 0.6 f and more makes a suspect. Confirm: fresh pairs of the suspects;
+REGRESSED needs the exact signed-rank test against "at most m slower", adjusted by Hochberg over the suspects, a ratio
+of 1 + f, and a clean null arm and control. The process is the unit: one number a pair and benchmark.
+"""
+
+import math
+import platform
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from analysis import fingerprint, noise_floor
+from analysis.noise_floor import Floor
+from analysis.pairs import CONTROL, Duet
+from analysis.statistics import exact_interval, hochberg, lower_bound, signed_rank_p
+
+FORMAT = "inference-bench-verdict/1"
+SUITE = "suite/geometric-mean"
+UNSETTLED = "these pairs do not tell it from the floor"
+MOST_PAIRS = 1000  # a larger number that would settle it is no advice
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """What decides. Ratios are head / base."""
+
+    alpha: float = 0.01
+    confidence: float = 0.95
+    screen_share: float = 0.6  # of the floor: what makes a suspect
+    screen_pairs: int = 6
+    confirm_pairs: int = 10  # at least
+    control: float = 0.02  # a control that moves more than this, and
+    null: float = 0.01  # a null arm that moves more than this over all benchmarks, contaminate
+    null_pairs: int = 3  # fewer are no null arm
+    null_share: float = 0.5  # a benchmark's own null arm that moved this part of what head did explains too much of it
+
+
+THRESHOLDS = Thresholds()
+
+
+@dataclass
+class Stage:
+    """The valid pairs of one stage.
+
+    Attributes:
+        head, null: log ratios by bench_id, in the order of the pairs; each arm has the suite's mean as SUITE.
+        contaminated: why nothing measured here can be judged.
+        missing: evidence that a red verdict would need.
+    """
+
+    head: dict[str, list[float]] = field(default_factory=dict)
+    null: dict[str, list[float]] = field(default_factory=dict)
+    contaminated: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+
+def pairs_to_confirm(suspects: int, thresholds: Thresholds = THRESHOLDS) -> int:
+    """Pairs after which each of `suspects` could still be told from chance: max(10, ⌈log2(S / α)⌉ + 2)."""
+    return max(thresholds.confirm_pairs, math.ceil(math.log2(max(suspects, 1) / thresholds.alpha)) + 2)
+
+
+def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool = False) -> dict[str, Any]:
+    """The verdict, ready for JSON.
+
+    Args:
+        duets: checked contents of duet files of the same two revisions (`pairs.read`, `pairs.together`).
+        floors: content of a `noise-floor.json`; without it every benchmark has the default floor.
+        strict: an inconclusive verdict has exit code 3.
+    """
+    stages = {name: _stage([duet for duet in duets if duet["stage"] == name]) for name in ("screen", "confirm")}
+    screen, confirm = stages["screen"], stages["confirm"]
+    machine = fingerprint.of(duets[0]["machine_info"])
+    limits = {bench: noise_floor.floor_of(bench, floors, machine) for bench in _measured(screen, confirm)}
+    limits |= _suite_floor(screen, limits, floors, machine) or _suite_floor(confirm, limits, floors, machine)
+    entries = {bench: _screened(bench, floor, screen) for bench, floor in limits.items() if bench in screen.head}
+    suspects = [bench for bench, entry in entries.items() if entry["status"] in ("SUSPECT", "CONTAMINATED")]
+    if not screen.head:  # only the confirming run was given: everything in it is meant
+        suspects = [bench for bench, floor in limits.items() if floor.floor is not None]
+        entries = {bench: _unknown(bench, floor) for bench, floor in limits.items() if floor.floor is None}
+    if confirm.head:
+        whole = set(_measured(screen)) <= confirm.head.keys()  # the mean of some of them is not the suite's
+        again = [bench for bench in suspects if bench in confirm.head and (whole or bench != SUITE)]
+        entries |= _confirmed(again, limits, confirm, entries, len(suspects))
+    verdict = {
+        "format": FORMAT,
+        "benchmarks": list(entries.values()),
+        "stages": {name: {"pairs": _most(stage.head), "null_pairs": _most(stage.null),
+                          "contaminated": stage.contaminated, "missing": stage.missing,
+                          "controls": _controls(stage.head), "null_ratio": _null_ratio(stage)}
+                   for name, stage in stages.items() if stage.head or stage.null},
+        **_lists(duets),
+    }
+    return {**verdict, **_outcome(verdict, strict), "next": _next(verdict, stages), "thresholds": asdict(THRESHOLDS),
+            "strict": strict, "seeds": [duet["seed"] for duet in duets],
+            "versions": {"judge": 1, "python": platform.python_version(), "numpy": np.__version__},
+            "noise_floor": floors, "duets": duets}
+
+
+def _stage(duets: list[Duet]) -> Stage:
+    stage = Stage()
+    for arm, found in (("head", stage.head), ("null", stage.null)):
+        pairs = [pair["benchmarks"] for duet in duets for pair in duet["pairs"] if pair["valid"] and pair["arm"] == arm]
+        for bench in dict.fromkeys(bench for pair in pairs for bench in pair):
+            found[bench] = [float(pair[bench]["log_ratio"]) for pair in pairs if bench in pair]
+        everywhere = [bench for bench, logs in found.items() if len(logs) == len(pairs) and not _control(bench)]
+        if len(everywhere) > 1:
+            found[SUITE] = [float(np.mean([pair[bench]["log_ratio"] for bench in everywhere])) for pair in pairs]
+    _contamination(stage)
+    return stage
+
+
+def _contamination(stage: Stage, thresholds: Thresholds = THRESHOLDS) -> None:
+    for name, ratio in _controls(stage.head).items():
+        if abs(math.log(ratio)) > math.log1p(thresholds.control):
+            stage.contaminated.append(f"{name} moved by {ratio - 1:+.1%}, more than {thresholds.control:.0%}")
+    null = _null_ratio(stage)
+    if null is not None and abs(math.log(null)) > math.log1p(thresholds.null):
+        stage.contaminated.append(f"base against base moved by {null - 1:+.1%}, more than {thresholds.null:.0%}")
+    if _most(stage.null) < thresholds.null_pairs:
+        stage.missing.append(f"fewer than {thresholds.null_pairs} pairs of base against base")
+    if not any(_control(bench) for bench in stage.head):
+        stage.missing.append("no control benchmark")
+
+
+def _control(bench: str) -> bool:
+    return bench.startswith(CONTROL)
+
+
+def _controls(arm: dict[str, list[float]]) -> dict[str, float]:
+    """How far each control moved, in the processes that the verdict is about."""
+    return {bench: math.exp(exact_interval(logs)[0]) for bench, logs in arm.items() if _control(bench)}
+
+
+def _null_ratio(stage: Stage) -> float | None:
+    """Base against base over all benchmarks."""
+    benches = [bench for bench in stage.null if not _control(bench)]
+    pooled = SUITE if SUITE in benches else benches[0] if benches else None
+    return math.exp(exact_interval(stage.null[pooled])[0]) if pooled else None
+
+
+def _most(arm: dict[str, list[float]]) -> int:
+    return max(map(len, arm.values()), default=0)
+
+
+def _measured(*stages: Stage) -> list[str]:
+    return list(dict.fromkeys(bench for stage in stages for bench in stage.head
+                              if not _control(bench) and bench != SUITE))
+
+
+def _suite_floor(stage: Stage, limits: dict[str, Floor], floors: dict[str, Any] | None,
+                 machine: dict[str, str]) -> dict[str, Floor]:
+    """The suite's own calibrated floor, or the widest of its members."""
+    known = [floor for floor in limits.values() if floor.floor is not None]
+    if SUITE not in stage.head or not known:
+        return {}
+    own = noise_floor.floor_of(SUITE, floors, machine)
+    return {SUITE: own if own.floor is not None else max(known, key=lambda floor: floor.floor)}
+
+
+def _entry(bench: str, stage_name: str, floor: Floor, stage: Stage) -> dict[str, Any]:
+    logs = stage.head[bench]
+    estimate, low, high = exact_interval(logs, THRESHOLDS.confidence)
+    null = stage.null.get(bench)
+    return {
+        "id": bench, "stage": stage_name, "status": "", "reason": "", "pairs": len(logs), **asdict(floor),
+        "ratio": math.exp(estimate), "low": _exp(low), "high": _exp(high),
+        "null_ratio": math.exp(exact_interval(null)[0]) if null else None, "null_pairs": len(null or ()),
+        "p": None, "p_adjusted": None, "could_show": None, "pairs_to_settle": None, "screen_ratio": None,
+    }
+
+
+def _unknown(bench: str, floor: Floor) -> dict[str, Any]:
+    return {"id": bench, "stage": "confirm", "status": "UNKNOWN", "reason": floor.source, **asdict(floor)}
+
+
+def _screened(bench: str, floor: Floor, stage: Stage) -> dict[str, Any]:
+    entry = _entry(bench, "screen", floor, stage)
+    if floor.floor is None:
+        return {**entry, "status": "UNKNOWN", "reason": floor.source}
+    threshold = THRESHOLDS.screen_share * floor.floor
+    if entry["low"] is not None:
+        entry["could_show"] = max(1 + floor.floor, (1 + threshold) * entry["ratio"] / entry["low"])
+    if stage.contaminated:
+        return {**entry, "status": "CONTAMINATED", "reason": "; ".join(stage.contaminated)}
+    if entry["ratio"] >= 1 + threshold:
+        return {**entry, "status": "SUSPECT", "reason": "to be confirmed by fresh pairs"}
+    return _settled(entry, floor, entry["low"])
+
+
+def _confirmed(benches: list[str], limits: dict[str, Floor], stage: Stage, screened: dict[str, dict],
+               members: int) -> dict[str, dict[str, Any]]:
+    """Entries of the benchmarks measured afresh. A suspect that was not stays in the family, with p = 1."""
+    logs = {bench: np.array(stage.head[bench]) - math.log1p(limits[bench].margin) for bench in benches}
+    p_values = [signed_rank_p(logs[bench]) for bench in benches]
+    adjusted = hochberg([*p_values, *[1.0] * (members - len(benches))])
+    found = {}
+    for bench, p, p_adjusted in zip(benches, p_values, adjusted, strict=False):
+        entry = _entry(bench, "confirm", limits[bench], stage)
+        entry |= {"p": p, "p_adjusted": p_adjusted, "screen_ratio": screened.get(bench, {}).get("ratio")}
+        found[bench] = _judged(entry, limits[bench], stage, logs[bench], members)
+    return found
+
+
+def _judged(entry: dict[str, Any], floor: Floor, stage: Stage, logs: np.ndarray, members: int) -> dict[str, Any]:
+    bound = lower_bound(logs, THRESHOLDS.alpha / members)
+    surely = None if bound is None else math.exp(bound) * (1 + floor.margin)  # head is slower by this at least
+    if surely is not None:
+        entry["could_show"] = max(1 + floor.floor, (1 + floor.margin) * entry["ratio"] / surely)
+    if stage.contaminated:
+        return {**entry, "status": "CONTAMINATED", "reason": "; ".join(stage.contaminated)}
+    if entry["p_adjusted"] > THRESHOLDS.alpha or entry["ratio"] < 1 + floor.floor:
+        return _settled(entry, floor, surely)
+    if stage.missing or not entry["null_pairs"]:
+        reason = "; ".join(stage.missing) or "it has no pair of base against base"
+        return {**entry, "status": "INCONCLUSIVE", "reason": f"slower, but there is {reason}"}
+    if abs(math.log(entry["null_ratio"])) >= THRESHOLDS.null_share * math.log(entry["ratio"]):
+        moved = f"base against base moved by {entry['null_ratio'] - 1:+.1%} here"
+        return {**entry, "status": "CONTAMINATED", "reason": moved}
+    return {**entry, "status": "REGRESSED", "reason": f"at least {floor.floor:.0%} slower"}
+
+
+def _settled(entry: dict[str, Any], floor: Floor, surely: float | None) -> dict[str, Any]:
+    """OK when the interval excludes a slowdown of the floor; else inconclusive, with what would settle it."""
+    if entry["high"] is not None and entry["high"] < 1 + floor.floor:
+        faster = entry["high"] < 1 / (1 + floor.margin)
+        return {**entry, "status": "IMPROVED" if faster else "OK"}
+    return {**entry, "status": "INCONCLUSIVE", "pairs_to_settle": _pairs_to_settle(entry, floor, surely),
+            "reason": UNSETTLED}
+
+
+def _pairs_to_settle(entry: dict[str, Any], floor: Floor, surely: float | None) -> int | None:
+    """Pairs at which the interval, narrowing by their root, would leave out what the estimate lies apart from.
+
+    None when that is more than 1,000: the ratio is the floor itself, as far as anyone can tell.
+    """
+    pairs, log_ratio = entry["pairs"], math.log(entry["ratio"])
+    if entry["high"] is None:
+        return pairs_to_confirm(1)
+    if entry["ratio"] < 1 + floor.floor:
+        width, distance = math.log(entry["high"]) - log_ratio, math.log1p(floor.floor) - log_ratio
+    elif surely is None:
+        return max(pairs_to_confirm(1), pairs + 1)
+    else:
+        width, distance = log_ratio - math.log(surely), log_ratio - math.log1p(floor.margin)
+    if distance <= 0 or pairs * (width / distance) ** 2 > MOST_PAIRS:
+        return None
+    return max(pairs + 1, math.ceil(pairs * (width / distance) ** 2))
+
+
+def _exp(value: float | None) -> float | None:
+    return None if value is None else math.exp(value)
+
+
+def _lists(duets: list[Duet]) -> dict[str, Any]:
+    """Vanished, new and failed benchmarks, and the pairs that were lost."""
+    failed = [(bench, reason) for duet in duets for pair in duet["pairs"] for bench, reason in pair["failed"].items()]
+    lost = [f"{duet['stage']} pair {pair['index']} ({pair['arm']}): {pair['reason'] or 'no reason given'}"
+            for duet in duets for pair in duet["pairs"] if not pair["valid"]]
+    return {
+        "vanished": sorted({bench for bench, reason in failed if reason == "vanished"}),
+        "new": sorted({bench for bench, reason in failed if reason == "new"}),
+        "failed": {bench: reason for bench, reason in failed if reason not in ("vanished", "new")},
+        "lost_pairs": lost,
+    }
+
+
+def _outcome(verdict: dict[str, Any], strict: bool) -> dict[str, Any]:
+    """The word and the exit code. A regression goes first: another code must not hide it."""
+    statuses = {entry["status"] for entry in verdict["benchmarks"]}
+    if "REGRESSED" in statuses:
+        return {"outcome": "REGRESSED", "exit_code": 1}
+    if verdict["failed"] or verdict["vanished"]:
+        return {"outcome": "BROKEN", "exit_code": 4}
+    if any(stage["contaminated"] for stage in verdict["stages"].values()) or "CONTAMINATED" in statuses:
+        return {"outcome": "CONTAMINATED", "exit_code": 3}
+    if not statuses:
+        return {"outcome": "NOT COMPARABLE", "exit_code": 3}
+    if statuses & {"SUSPECT", "INCONCLUSIVE"}:
+        return {"outcome": "SUSPECT" if "SUSPECT" in statuses else "INCONCLUSIVE", "exit_code": 3 if strict else 0}
+    return {"outcome": "UNKNOWN" if statuses == {"UNKNOWN"} else "OK", "exit_code": 0}
+
+
+def _next(verdict: dict[str, Any], stages: dict[str, Stage]) -> dict[str, Any] | None:
+    """What to measure to confirm the suspects; the whole suite when its mean is one of them."""
+    suspects = [entry["id"] for entry in verdict["benchmarks"] if entry["status"] == "SUSPECT"]
+    if not suspects:
+        return None
+    return {"stage": "confirm", "benchmarks": _measured(stages["screen"]) if SUITE in suspects else suspects,
+            "pairs": pairs_to_confirm(len(suspects))}

@@ -1,0 +1,156 @@
+"""`python -m analysis gate`: outputs, exit codes, judging again, and files that cannot be judged."""
+
+import json
+import math
+import re
+
+import pytest
+from analysis_files import MACHINE, analysis, drawn, noise_floor, saved
+from running import run_python
+
+from analysis import fingerprint
+
+SLOW = {"b1": math.log(1.08)}
+
+
+@pytest.fixture
+def files(tmp_path):
+    return (saved(tmp_path, "screen.json", drawn(1, SLOW)),
+            saved(tmp_path, "confirm.json", drawn(2, SLOW, "confirm", 12)))
+
+
+def test_red_names_the_benchmark_in_every_output(tmp_path, capsys, files):
+    verdict, markdown = tmp_path / "verdict.json", tmp_path / "summary.md"
+    code, out, _ = analysis(capsys, "gate", *files, "--verdict", verdict, "--summary-md", markdown)
+    assert code == 1
+    for text in (" ".join(out.split()), markdown.read_text()):
+        assert "Gate: REGRESSED" in text
+        assert re.search(r"Slower: b1 by [78]\.\d% \(95 %: ", text)
+        assert "a smaller one stays unseen" in text
+    content = json.loads(verdict.read_text())
+    assert content["exit_code"] == 1
+    assert content["seeds"] == [1, 1]
+    assert content["thresholds"]["alpha"] == 0.01
+    assert content["duets"][0] == json.loads(files[0].read_text())
+
+
+def test_verdict_is_judged_again_bit_for_bit(tmp_path, capsys, files):
+    floor = saved(tmp_path, "floor.json", noise_floor(["b0", "b1"], fingerprint.of(MACHINE)))
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    assert analysis(capsys, "gate", *files, "--strict", "--noise-floor", floor, "--verdict", first)[0] == 1
+    code, out, _ = analysis(capsys, "gate", first, "--verdict", second)
+    assert code == 1
+    assert first.read_bytes() == second.read_bytes()
+    assert "Judged again: the same verdict, number for number." in out
+    content = json.loads(first.read_text())
+    content["benchmarks"][0]["ratio"] += 1e-15
+    assert "Judged again: not what" in analysis(capsys, "gate", saved(tmp_path, "changed.json", content))[1]
+
+
+def test_not_found_is_never_called_absent(tmp_path, capsys):
+    for seed in (3, 4):
+        code, out, _ = analysis(capsys, "gate", saved(tmp_path, "same.json", drawn(seed, {})))
+        text = " ".join(out.split())
+        assert code == 0
+        assert "no regression" not in text.lower()
+        assert "These pairs could have shown a slowdown of 5.0% in every benchmark" in text
+    few = analysis(capsys, "gate", saved(tmp_path, "few.json", drawn(3, {}, pairs=3)))[1]
+    assert "too few pairs to show anything" in " ".join(few.split())
+
+
+def test_strict_fails_on_what_is_not_settled(capsys, files):
+    assert analysis(capsys, "gate", files[0])[0] == 0
+    code, out, _ = analysis(capsys, "gate", files[0], "--strict")
+    assert code == 3
+    assert "Next: 10 fresh pairs (--stage confirm) of b1." in " ".join(out.split())
+
+
+def test_contaminated_vanished_and_lost(tmp_path, capsys):
+    moved = saved(tmp_path, "moved.json", drawn(2, SLOW, "confirm", 12, control=math.log(1.05)))
+    code, out, _ = analysis(capsys, "gate", moved)
+    assert code == 3
+    assert "This measurement cannot be trusted: control/matmul moved by +5." in " ".join(out.split())
+    content = drawn(3, {})
+    content["pairs"][0]["failed"] = {"b9": "vanished"}
+    content["pairs"][1] |= {"valid": False, "reason": "time-out after 60 s"}
+    code, out, _ = analysis(capsys, "gate", saved(tmp_path, "gone.json", content))
+    assert code == 4
+    assert "b9" in out
+    assert "screen pair 1 (head): time-out after 60 s" in out
+
+
+def changed(**changes):
+    return lambda content: content.update(changes)
+
+
+def first_ratio(**changes):
+    return lambda content: content["pairs"][0]["benchmarks"]["b0"].update(changes)
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    (changed(format="inference-bench-duet/2"), "expected 'inference-bench-duet/1'"),
+    (changed(stage="third"), "stage: 'third' is not one of"),
+    (changed(pairs=3), "pairs: 3 is not of type 'array'"),
+    (changed(seed=-1), "seed: -1 is less than the minimum"),
+    (first_ratio(turns=4), "turns is 4, with 3 of base and 3 of head"),
+    (first_ratio(log_ratio=0.5), "log_ratio is 0.5, its turns give"),
+    (first_ratio(log_ratio=math.nan), "not a finite number"),
+    (first_ratio(log_ratio=math.inf), "not a finite number"),
+    (first_ratio(log_ratio=10**400), "too large"),
+    (first_ratio(base_turns=[-1.0, 1.0, 1.0]), "-1.0 is less than the minimum"),
+    (first_ratio(base_turns=[0, 1.0, 1.0]), "0 is less than the minimum"),
+    (first_ratio(base_turns=[math.nan, 1.0, 1.0]), "not a finite number"),
+    (first_ratio(head_turns=[1e300, 1.0, 1.0]), "is greater than the maximum"),
+    (lambda content: content["pairs"].append(content["pairs"][0]), "pair 0 of arm head stands twice"),
+    (lambda content: content.pop("base"), "'base' is a required property"),
+])
+def test_duet_that_cannot_be_judged(tmp_path, capsys, change, says):
+    content = drawn(1, {})
+    change(content)
+    code, out, err = analysis(capsys, "gate", saved(tmp_path, "duet.json", content))
+    assert (code, out) == (2, "")
+    assert err.startswith(f"{tmp_path / 'duet.json'}: ")
+    assert says in err
+
+
+def test_duets_of_other_revisions_and_the_same_duet_twice(tmp_path, capsys, files):
+    other = drawn(2, SLOW, "confirm", 12)
+    other["head"] = {**other["head"], "revision": "cccc"}
+    assert "its head is 'cccc', not 'bbbb'" in analysis(capsys, "gate", files[0], saved(tmp_path, "o.json", other))[2]
+    assert "give each file once" in analysis(capsys, "gate", files[0], files[0])[2]
+
+
+def test_noise_floor_that_cannot_be_read(tmp_path, capsys, files):
+    good = noise_floor(["b0"], fingerprint.of(MACHINE))
+    for content, says in ((noise_floor(["b0"], {}, b0={"floor": -1}), "-1 is less than or equal to the minimum"),
+                          (noise_floor(["b0"], {}, b0={"margin": None}), "a floor without a margin"),
+                          ({**good, "format": "x"}, "'inference-bench-noise-floor/1' was expected")):
+        code, _, err = analysis(capsys, "gate", *files, "--noise-floor", saved(tmp_path, "floor.json", content))
+        assert code == 2
+        assert says in err
+
+
+def test_verdict_that_was_spoilt(tmp_path, capsys, files):
+    verdict = tmp_path / "verdict.json"
+    analysis(capsys, "gate", *files, "--verdict", verdict)
+    content = json.loads(verdict.read_text())
+    for change, says in (({"duets": []}, "no duets in this verdict"), ({"strict": 1}, "whether it was strict"),
+                         ({"duets": [{}]}, "expected 'inference-bench-duet/1'"), ({"noise_floor": {}}, "required")):
+        code, _, err = analysis(capsys, "gate", saved(tmp_path, "spoilt.json", {**content, **change}))
+        assert code == 2
+        assert says in err
+    assert analysis(capsys, "gate", verdict, files[0])[0] == 2
+
+
+def test_help_of_every_command_and_no_heavy_import(files):
+    """What takes a second to import is imported by the commands that need it."""
+    code = ("import sys; from analysis.__main__ import COMMANDS, main\n"
+            "for name in COMMANDS:\n"
+            "    try: main([name, '--help'])\n"
+            "    except SystemExit as ended: assert ended.code == 0\n"
+            f"main(['gate', {str(files[0])!r}, {str(files[1])!r}])\n"
+            "print('HEAVY', sorted({'torch', 'fixtures', 'scipy', 'statsmodels', 'pandas'} & set(sys.modules)))")
+    ended = run_python("-c", code)
+    assert ended.code == 0, ended.err
+    assert "HEAVY []" in ended.out
+    assert ended.out.count("a regression confirmed") == len(re.findall("usage:", ended.out))

@@ -1,0 +1,236 @@
+"""The verdict on duets: properties, and each rule of the judge."""
+
+import copy
+import math
+
+import pytest
+from analysis_files import CONTROLS, drawn, duet, noise_floor, pair
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analysis import fingerprint
+from analysis.judge import SUITE, judge, pairs_to_confirm
+
+MACHINE = fingerprint.of(duet([])["machine_info"])
+SLOW = {"b1": math.log(1.08)}
+logs = st.lists(st.lists(st.floats(-0.2, 0.2), min_size=6, max_size=12), min_size=1, max_size=3)
+
+
+def entries(verdict: dict) -> dict[str, dict]:
+    return {entry["id"]: entry for entry in verdict["benchmarks"]}
+
+
+def statuses(verdict: dict) -> dict[str, str]:
+    return {bench: entry["status"] for bench, entry in entries(verdict).items()}
+
+
+def screen_and_confirm(slow: dict[str, float], **changes) -> list[dict]:
+    return [drawn(1, slow), drawn(2, slow, "confirm", pairs=12, **changes)]
+
+
+def of_logs(by_bench: list[list[float]], stage: str = "confirm") -> dict:
+    count = min(map(len, by_bench))
+    heads = [pair(index, "head", {f"b{bench}": values[index] for bench, values in enumerate(by_bench)})
+             for index in range(count)]
+    return duet(heads, stage)
+
+
+@given(logs)
+def test_swapping_the_sides_inverts_every_ratio(by_bench):
+    forward = entries(judge([of_logs(by_bench)]))
+    backward = entries(judge([of_logs([[-value for value in values] for values in by_bench])]))
+    for bench, entry in forward.items():
+        other = backward[bench]
+        assert entry["ratio"] == pytest.approx(1 / other["ratio"])
+        if entry["low"] is not None:
+            assert (entry["low"], entry["high"]) == pytest.approx((1 / other["high"], 1 / other["low"]))
+
+
+@given(logs, st.floats(0.01, 100), st.randoms())
+@settings(deadline=None, max_examples=30)
+def test_scaling_both_sides_duplicating_turns_and_permuting_them_change_nothing(by_bench, factor, random):
+    content = of_logs(by_bench)
+    changed = copy.deepcopy(content)
+    for one in changed["pairs"]:
+        for ratio in one["benchmarks"].values():
+            order = random.sample(range(3), 3) * 2
+            ratio["base_turns"] = [ratio["base_turns"][turn] * factor for turn in order]
+            ratio["head_turns"] = [ratio["head_turns"][turn] * factor for turn in order]
+            ratio["turns"] = len(order)
+    assert judge([changed])["benchmarks"] == judge([content])["benchmarks"]
+
+
+@given(logs, st.randoms())
+@settings(deadline=None, max_examples=50)
+def test_order_of_pairs_changes_no_p(by_bench, random):
+    content = of_logs(by_bench)
+    shuffled = {**content, "pairs": random.sample(content["pairs"], len(content["pairs"]))}
+    for bench, entry in entries(judge([content])).items():
+        other = entries(judge([shuffled]))[bench]
+        assert entry["p"] == pytest.approx(other["p"], abs=1e-12) or bench == SUITE
+        assert entry["ratio"] == pytest.approx(other["ratio"])
+
+
+def test_same_bits_again():
+    duets = screen_and_confirm(SLOW)
+    assert judge(duets) == judge(copy.deepcopy(duets))
+
+
+def test_confirmed_slowdown_names_one_benchmark():
+    verdict = judge(screen_and_confirm(SLOW))
+    assert verdict["exit_code"] == 1
+    assert [bench for bench, status in statuses(verdict).items() if status != "OK"] == ["b1"]
+    found = entries(verdict)["b1"]
+    assert found["status"] == "REGRESSED"
+    assert found["low"] <= 1.08 <= found["high"]
+    assert found["p"] == 2.0**-12
+
+
+def test_same_code():
+    verdict = judge([drawn(3, {})])
+    assert set(statuses(verdict).values()) == {"OK"}
+    assert (verdict["outcome"], verdict["exit_code"], verdict["next"]) == ("OK", 0, None)
+    assert all(entry["could_show"] >= 1.05 for entry in verdict["benchmarks"])
+
+
+def test_screen_alone_makes_suspects_and_no_verdict():
+    verdict = judge([drawn(1, SLOW)])
+    assert verdict["exit_code"] == 0
+    assert judge([drawn(1, SLOW)], strict=True)["exit_code"] == 3
+    assert entries(verdict)["b1"]["status"] == "SUSPECT"
+    assert verdict["next"] == {"stage": "confirm", "benchmarks": ["b1"], "pairs": 10}
+
+
+def test_suspect_mean_of_the_suite_is_confirmed_on_all_of_it():
+    slow = dict.fromkeys(("b0", "b1", "b2", "b3", "b4"), math.log(1.035))
+    verdict = judge([drawn(1, slow)])
+    assert entries(verdict)[SUITE]["status"] == "SUSPECT"
+    assert verdict["next"]["benchmarks"] == ["b0", "b1", "b2", "b3", "b4"]
+    partly = [drawn(1, slow), drawn(2, slow, "confirm", pairs=12, benches=3)]
+    assert entries(judge(partly))[SUITE]["stage"] == "screen"
+
+
+@pytest.mark.parametrize(("suspects", "pairs"), [(1, 10), (2, 10), (3, 11), (12, 13), (25, 14)])
+def test_pairs_to_confirm(suspects, pairs):
+    assert pairs_to_confirm(suspects) == pairs
+    assert suspects * 2.0**-pairs <= 0.01 / 2
+
+
+def test_confirming_pairs_alone():
+    assert judge([drawn(2, SLOW, "confirm", pairs=12)])["exit_code"] == 1
+
+
+def test_slower_than_the_margin_but_not_by_the_floor_is_not_red():
+    verdict = judge(screen_and_confirm({"b1": math.log(1.04)}))
+    assert entries(verdict)["b1"]["p_adjusted"] <= 0.01
+    assert entries(verdict)["b1"]["status"] == "OK"  # surely slower, surely by less than the floor
+    assert verdict["exit_code"] == 0
+
+
+def test_too_few_pairs_are_inconclusive_and_say_how_many_would_do():
+    few = judge([drawn(2, SLOW, "confirm", pairs=4)])
+    assert entries(few)["b1"]["status"] == "INCONCLUSIVE"
+    assert entries(few)["b1"]["pairs_to_settle"] == 10
+    noisy = judge(screen_and_confirm({"b1": math.log(1.04)}, spread=0.03))
+    found = entries(noisy)["b1"]
+    assert found["status"] == "INCONCLUSIVE"
+    assert found["pairs_to_settle"] is None or found["pairs_to_settle"] > found["pairs"]
+    assert noisy["exit_code"] == 0
+    assert judge(noisy["duets"], strict=True)["exit_code"] == 3
+
+
+def test_improvement_is_reported_and_never_red():
+    verdict = judge(screen_and_confirm({"b1": -math.log(1.2)}))
+    assert entries(verdict)["b1"]["status"] == "IMPROVED"
+    assert verdict["exit_code"] == 0
+
+
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"control": math.log(1.03)}, "control/matmul moved by +3"),
+    ({"null": math.log(1.015)}, "base against base moved by +1."),
+    ({"null": -math.log(1.015)}, "base against base moved by -1."),
+])
+def test_contaminated_is_never_red(changes, says):
+    verdict = judge(screen_and_confirm(SLOW, **changes))
+    assert entries(verdict)["b1"]["status"] == "CONTAMINATED"
+    assert (verdict["outcome"], verdict["exit_code"]) == ("CONTAMINATED", 3)
+    assert any(says in line for line in verdict["stages"]["confirm"]["contaminated"])
+
+
+def test_own_null_arm_that_moved_half_as_far_is_never_red():
+    duets = screen_and_confirm(SLOW)
+    for one in duets[1]["pairs"]:
+        if one["arm"] == "null":
+            one["benchmarks"]["b1"]["log_ratio"] = math.log(1.045)
+    verdict = judge(duets)
+    assert not verdict["stages"]["confirm"]["contaminated"]
+    assert entries(verdict)["b1"]["status"] == "CONTAMINATED"
+    assert verdict["exit_code"] == 3
+
+
+@pytest.mark.parametrize("lacking", ["null", "control"])
+def test_no_red_without_null_arm_and_control(lacking):
+    duets = screen_and_confirm(SLOW, **({"null_pairs": 2} if lacking == "null" else {}))
+    if lacking == "control":
+        for one in duets[1]["pairs"]:
+            for name in CONTROLS:
+                del one["benchmarks"][name]
+    verdict = judge(duets)
+    assert entries(verdict)["b1"]["status"] == "INCONCLUSIVE"
+    assert verdict["exit_code"] == 0
+
+
+def test_suspect_that_was_not_measured_again_counts_in_the_family():
+    slow = {"b1": math.log(1.08), "b2": math.log(1.08)}
+    alone = drawn(2, slow, "confirm", pairs=12)
+    for one in alone["pairs"]:
+        one["benchmarks"] = {name: ratio for name, ratio in one["benchmarks"].items()
+                             if name == "b1" or name in CONTROLS}
+    verdict = judge([drawn(1, slow), alone])
+    assert entries(verdict)["b2"]["status"] == "SUSPECT"
+    assert entries(verdict)["b1"]["p_adjusted"] >= 2 * entries(verdict)["b1"]["p"]
+
+
+@pytest.mark.parametrize(("failed", "listed"), [
+    ({"b9": "vanished"}, "vanished"), ({"b9": "head: AssertionError"}, "failed"),
+])
+def test_vanished_and_failed_benchmarks_have_their_own_exit_code(failed, listed):
+    content = drawn(3, {})
+    content["pairs"][2]["failed"] = {**failed, "b8": "new"}
+    verdict = judge([content])
+    assert (verdict["outcome"], verdict["exit_code"], verdict["new"]) == ("BROKEN", 4, ["b8"])
+    assert list(verdict[listed]) == ["b9"]
+
+
+def test_regression_is_not_hidden_behind_a_vanished_benchmark():
+    duets = screen_and_confirm(SLOW)
+    duets[0]["pairs"][0]["failed"] = {"b9": "vanished"}
+    assert judge(duets)["exit_code"] == 1
+
+
+def test_lost_pairs_do_not_count():
+    content = drawn(3, {"b1": 0.0})
+    content["pairs"][0] |= {"valid": False, "reason": "head was killed by signal 9"}
+    verdict = judge([content])
+    assert verdict["lost_pairs"] == ["screen pair 0 (head): head was killed by signal 9"]
+    assert entries(verdict)["b1"]["pairs"] == 5
+    assert entries(verdict)["b1"]["status"] == "INCONCLUSIVE"
+    for one in content["pairs"]:
+        one["valid"] = False
+    nothing = judge([content])
+    assert (nothing["outcome"], nothing["exit_code"]) == ("NOT COMPARABLE", 3)
+
+
+def test_noise_floor_decides_what_is_red():
+    names = ("b0", "b1", "b2", "b3", "b4")
+    duets = screen_and_confirm({"b1": math.log(1.04)})
+    assert judge(duets)["exit_code"] == 0
+    assert judge(duets, noise_floor(names, MACHINE))["exit_code"] == 1
+    elsewhere = judge(duets, noise_floor(names, {"CPU": "another"}))
+    assert elsewhere["exit_code"] == 0
+    assert entries(elsewhere)["b1"]["source"] == "calibrated on another machine: not below the default"
+    missing = judge(duets, noise_floor(names[2:], MACHINE))
+    assert entries(missing)["b1"]["status"] == "UNKNOWN"
+    assert missing["exit_code"] == 0
+    noisy = judge(duets, noise_floor(names, MACHINE, b1={"floor": None, "margin": None}))
+    assert "too noisy to gate" in entries(noisy)["b1"]["reason"]

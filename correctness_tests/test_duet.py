@@ -1,0 +1,402 @@
+"""Duets of real processes: what is measured, and what becomes of a side that fails. Most suites here are tiny fakes
+with the real partner in them; none of them imports torch."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from fake_suites import CONFTEST, GOOD, command, environment, left_of, quick, suite
+from running import ROOT, Ended, copy_of_project, own_environment
+
+from analysis.duet import _arguments, _arms
+from analysis.duet_pair import LEAST_TURNS, MOST_TURNS, TURN_S, schedule
+from fixtures.measurement.partner import VARIABLE
+
+
+@pytest.fixture
+def duet(tmp_path):
+    """`duet(base, head, *options)`: how it ended and its file. Whatever happened, nothing of it is left."""
+
+    def run(base: object, head: object, *options: object, pairs: int = 1, null: int = 0, cwd: Path = tmp_path):
+        output, scratch = tmp_path / "duet.json", tmp_path / "tmp"
+        options = ("--base", base, "--head", head, "--pairs", pairs, "--null-pairs", null, *options)
+        done = subprocess.run(command(*options, output=output), cwd=cwd, capture_output=True, text=True, check=False,
+                              timeout=200, env=quick(scratch))
+        assert left_of(scratch) == []
+        assert "Traceback" not in done.stderr
+        content = json.loads(output.read_text()) if output.exists() else {}
+        return Ended(done.returncode, done.stdout, done.stderr), content
+
+    return run
+
+
+def test_pairs_and_null_arm(duet, tmp_path):
+    ended, content = duet(suite(tmp_path / "one"), suite(tmp_path / "two"), "--seed", 7, "--turns", 3, pairs=1, null=1)
+    assert ended.code == 0, ended.err
+    assert content["seed"] == 7
+    assert content["machine_info"]["allocator"] == "pinned"
+    assert [pair["arm"] for pair in content["pairs"]] == ["head", "null"]
+    assert len(content["base"]["directory"]) == len(content["head"]["directory"])
+    for pair in content["pairs"]:
+        assert (pair["valid"], pair["reason"], pair["failed"]) == (True, "", {})
+        found = pair["benchmarks"]["good"]
+        assert found["turns"] == len(found["base_turns"]) == len(found["head_turns"]) == 3
+    assert "good  head" in ended.out
+
+
+def test_turns_do_not_overlap_and_the_waiting_side_stands_still(duet, tmp_path):
+    """A thread that never rests keeps a diary: nothing in it falls into a timed call of the other side."""
+    spinning = '''
+    import threading
+
+    @pytest.mark.bench_id("spinning")
+    def test_spinning(timed):
+        diary, over = [], threading.Event()
+        def spin():
+            while not over.wait(0.001):
+                diary.append(time.monotonic())
+        thread = threading.Thread(target=spin)
+        calls = []
+        def call():
+            thread.is_alive() or thread.start()
+            calls.append(time.monotonic())
+            time.sleep(0.03)
+        timed(call)
+        over.set()
+        side = pathlib.Path.cwd()
+        (pathlib.Path(os.environ["DIARY"]) / side.name).write_text(repr((calls[-16:], diary)))
+    '''
+    os.environ["DIARY"] = str(tmp_path)
+    try:
+        _, content = duet(suite(tmp_path / "one", spinning), suite(tmp_path / "two", spinning), "--turns", 4)
+    finally:
+        del os.environ["DIARY"]
+    assert content["pairs"][0]["valid"], content
+    import ast
+
+    diaries = {name: ast.literal_eval((tmp_path / name).read_text()) for name in ("base", "head")}
+    for mine, other in (("base", "head"), ("head", "base")):
+        calls, written = diaries[mine][0], diaries[other][1]
+        inside = sum(any(start <= moment <= start + 0.025 for start in calls) for moment in written)
+        assert len(written) > 100
+        assert inside == 0
+
+
+def test_failures_cost_one_benchmark_and_are_told(duet, tmp_path):
+    """Wrong output, a failing call, a failing set-up, a skip, no measurement, vanished, new: in one session."""
+    base = suite(tmp_path / "one", GOOD + '''
+@pytest.fixture
+def broken():
+    raise RuntimeError("no model")
+
+@pytest.mark.bench_id("wrong")
+def test_wrong(timed):
+    timed(work)
+
+@pytest.mark.bench_id("raises")
+def test_raises(timed):
+    timed(work)
+
+@pytest.mark.bench_id("set-up")
+def test_set_up(timed):
+    timed(work)
+
+@pytest.mark.bench_id("unbuilt")
+def test_unbuilt(timed):
+    timed(work)
+
+@pytest.mark.bench_id("empty")
+def test_empty(timed):
+    timed(work)
+
+@pytest.mark.bench_id("old")
+def test_old(timed):
+    timed(work)
+
+def test_no_benchmark():
+    assert False, "has no identity: does not run in a duet"
+
+@pytest.mark.bench_id("last")
+def test_last(timed):
+    timed(work)
+''')
+    head = suite(tmp_path / "two")
+    text = (base / "perf_tests" / "test_fake.py").read_text()
+    for name, body in {
+        "wrong": "timed(work); pytest.fail('output differs')",
+        "raises": "many = iter(range(6)); timed(lambda: work() or next(many))",
+        "unbuilt": "pytest.skip('cannot be built')",
+        "empty": "pass",
+    }.items():
+        text = text.replace(f"def test_{name}(timed):\n    timed(work)", f"def test_{name}(timed):\n    {body}")
+    text = text.replace("def test_set_up(timed)", "def test_set_up(broken, timed)").replace('"old"', '"young"')
+    (head / "perf_tests" / "test_fake.py").write_text(text)
+    ended, content = duet(base, head)
+    (pair,) = content["pairs"]
+    assert ended.code == 0
+    assert pair["valid"]
+    assert sorted(pair["benchmarks"]) == ["good", "last"]
+    assert pair["failed"] == {
+        "wrong": "head: output differs", "raises": "head: StopIteration", "set-up": "head: RuntimeError: no model",
+        "unbuilt": "head: cannot be built", "empty": "head: its test passed without a measurement",
+        "old": "vanished", "young": "new"}
+    for name, reason in pair["failed"].items():
+        assert f"{name}: {reason}" in ended.err
+
+
+LOST = {
+    "dies": ("os._exit(3)", "head ended with status 3 at bad"),
+    "killed": ("os.kill(os.getpid(), signal.SIGKILL)", "head was killed by SIGKILL at bad"),
+    "hangs": ("signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); time.sleep(99)",
+              "head was silent for 5 s at bad"),
+    "stopped": ("os.kill(os.getpid(), signal.SIGSTOP)", "head was silent for 5 s at bad"),
+    "garbage": ("channel.sendall(bytes(range(200, 256)) + b'\\n')", "head sent garbage at bad: b'\\xc8"),
+    "no-object": ("channel.sendall(b'[1]\\n')", "head sent garbage at bad"),
+    "other-words": (
+        "channel.sendall(b'{\"kind\": \"turn\"}\\n')", "head sent \"{'kind': 'turn'}\" where 'ready' was due at bad"),
+    "endless": ("channel.sendall(b'x' * 5 * 2**20)", "head sent a message without an end at bad"),
+    "not-a-time": ("channel.sendall(b'{\"kind\": \"ready\"}\\n{\"kind\": \"warm\", \"call_s\": NaN}\\n')",
+                   "head sent garbage: nan seconds"),
+    "closes": ("channel.shutdown(2); time.sleep(99)", "head closed its channel at bad"),
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_lost_side_ends_its_pair_with_a_reason(duet, tmp_path, how):
+    """A child in a session of its own does not outlive it either."""
+    deed, reason = LOST[how]
+    bad = '''
+    @pytest.mark.bench_id("bad")
+    def test_bad(timed, channel):
+        {deed}
+        timed(work)
+    '''
+    child = "subprocess.Popen(['sleep', '99'], start_new_session=True); "
+    base = suite(tmp_path / "one", bad.format(deed="pass"))
+    head = suite(tmp_path / "two", bad.format(deed=child + deed))
+    ended, content = duet(base, head, "--time-out", 5)
+    (pair,) = content["pairs"]
+    assert ended.code == 3
+    assert not pair["valid"]
+    assert reason in pair["reason"]
+    assert reason in pair["failed"]["bad"]
+    assert reason in ended.err
+
+
+def test_crash_at_the_end_is_no_pass(duet, tmp_path):
+    head = suite(tmp_path / "two")
+    (head / "conftest.py").write_text(CONFTEST + """
+def pytest_sessionfinish():
+    import os, signal
+    os.kill(os.getpid(), signal.SIGSEGV)
+""")
+    _, content = duet(suite(tmp_path / "one"), head)
+    assert content["pairs"][0]["reason"].startswith("head was killed by SIGSEGV after its last benchmark")
+
+
+def test_unlike_sides_are_no_pair(duet, tmp_path):
+    """Threads differ; a pytest that cannot start; an allocator that is not pinned. Two such pairs end the run."""
+    base, head = suite(tmp_path / "one"), suite(tmp_path / "two")
+    conftest = (head / "conftest.py").read_text()
+    (head / "conftest.py").write_text(conftest.replace("threads=1", "threads=2"))
+    ended, content = duet(base, head, pairs=5)
+    assert ended.code == 3
+    assert "given up" in ended.err
+    assert [pair["reason"] for pair in content["pairs"]] == ["head: threads is 2 and 1 on the other side"] * 2
+    (head / "conftest.py").write_text("import nothing_of_that_name\n" + conftest)
+    _, content = duet(base, head)
+    assert "head ended with status 4 before its first benchmark" in content["pairs"][0]["reason"]
+    assert "nothing_of_that_name" in content["pairs"][0]["reason"]
+    (head / "conftest.py").write_text(conftest.replace("config.option.allocator)", "'system (pin failed: musl)')"))
+    _, content = duet(base, head)
+    assert "head: allocator system (pin failed: musl), not pinned" in content["pairs"][0]["reason"]
+
+
+def test_abba(duet, tmp_path):
+    """Whole processes, each side first in turn; a side that lacks a benchmark is told as in turns."""
+    old = GOOD.replace('"good"', '"old"').replace("test_good", "test_old")
+    ended, content = duet(suite(tmp_path / "one", GOOD + old), suite(tmp_path / "two"), "--design", "abba", pairs=2)
+    assert content["design"] == "abba"
+    assert [pair["failed"] for pair in content["pairs"]] == [{"old": "vanished"}] * 2
+    assert all(pair["benchmarks"]["good"]["turns"] == 1 for pair in content["pairs"])
+    assert "detects less" in ended.out
+
+
+def test_only_and_controls(duet, tmp_path):
+    names = ("good", "control/matmul", "other")
+    tests = "".join(GOOD.replace('"good"', f'"{name}"').replace("test_good", f"test_{index}")
+                    for index, name in enumerate(names))
+    _, content = duet(suite(tmp_path / "one", tests), suite(tmp_path / "two", tests), "--only", "good")
+    assert sorted(content["pairs"][0]["benchmarks"]) == ["control/matmul", "good"]
+
+
+def test_other_interpreter_gets_the_same_stack(duet, tmp_path):
+    """The partner measures arguments and environment; a longer path of one interpreter is made up for."""
+    longer = tmp_path / "an-environment-of-a-longer-name"
+    longer.symlink_to(sys.prefix)
+    _, content = duet(suite(tmp_path / "one"), suite(tmp_path / "two"), "--head-python", longer / "bin" / "python")
+    assert content["pairs"][0]["valid"], content["pairs"]
+    assert len(content["head"]["python"]) > len(content["base"]["python"])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_ended_by_a_signal(tmp_path, number):
+    """In the middle of a turn, one side stopped. SIGKILL leaves no process either; the next start clears up."""
+    slow = GOOD + '''
+    @pytest.mark.bench_id("slow")
+    def test_slow(timed):
+        def call():
+            pathlib.Path(os.environ["SIGN"], pathlib.Path.cwd().name).touch()
+            time.sleep(0.2)
+        timed(call)
+    '''.replace("\n    ", "\n")
+    both, scratch, sign = suite(tmp_path / "one", slow), tmp_path / "tmp", tmp_path / "sign"
+    sign.mkdir()
+    options = ("--base", both, "--head", both, "--pairs", 1, "--null-pairs", 1, "--turns", 99)
+    with subprocess.Popen(command(*options, output=tmp_path / "duet.json"), cwd=tmp_path, stderr=subprocess.PIPE,
+                          env={**quick(scratch), "SIGN": str(sign)}, text=True) as process:
+        _until(lambda: len(list(sign.iterdir())) == 2)
+        process.send_signal(number)
+        err = process.communicate(timeout=60)[1]
+    if number == signal.SIGKILL:
+        _until(lambda: all(isinstance(left, Path) for left in left_of(scratch)))
+        subprocess.run(command("--base", both, "--head", both, "--pairs", 1, "--null-pairs", 0, "--only", "good",
+                               output=tmp_path / "duet.json"), cwd=tmp_path, env=quick(scratch), check=True,
+                       capture_output=True)
+    else:
+        assert process.returncode == 128 + number
+        assert f"ended by {number.name}" in err
+    assert left_of(scratch) == []
+
+
+def _until(condition) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """Three commits: one that cannot take turns, one that can, and a change in one benchmark."""
+    directory = tmp_path / "repository"
+    directory.mkdir()
+
+    def git(*arguments):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=directory, check=True,
+                       capture_output=True)
+
+    git("init", "-q")
+    for message in ("old", "new", "changed"):
+        if message != "old":
+            suite(directory, GOOD + f"# {message}\n")
+        (directory / "README").write_text(message)
+        git("add", ".")
+        git("commit", "-q", "-m", message)
+    return directory
+
+
+def test_revisions_run_in_worktrees_that_are_removed(duet, repository):
+    (repository / "README").write_text("changed here")
+    _, content = duet("HEAD~1", ".", cwd=repository)
+    assert content["pairs"][0]["valid"], content
+    assert len(content["base"]["revision"]) == 40
+    assert content["head"]["revision"].endswith("-dirty")
+    listed = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("base", "line"), [
+    ("HEAD~2", "is older than the duet"),
+    ("no-such-thing", "--base no-such-thing: neither a revision in"),
+    ("", "neither a revision in"),
+])
+def test_what_cannot_be_compared_is_one_line(duet, repository, base, line):
+    ended, content = duet(base, ".", cwd=repository)
+    assert ended.code == 2
+    assert line in ended.err
+    assert len(ended.err.splitlines()) == 1
+    assert content == {}
+    listed = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True)
+    assert len(listed.stdout.splitlines()) == 1
+
+
+def test_wrong_usage_is_one_line(duet, tmp_path):
+    both = suite(tmp_path / "one")
+    ended, _ = duet(both, both, "--head-python", "no-such-python")
+    assert (ended.code, ended.err) == (2, "no-such-python: no such interpreter\n")
+    ended, _ = duet(both, both, pairs=0)
+    assert ended.code == 2
+    assert "--pairs" in ended.err
+
+
+def test_partner_alone_is_refused():
+    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "fixtures.measurement.partner", "--collect-only"],
+                          cwd=ROOT, capture_output=True, text=True, check=False,
+                          env={name: value for name, value in own_environment().items() if name != VARIABLE})
+    assert done.returncode == 4
+    assert "`python -m analysis duet`" in done.stderr
+
+
+def test_wrong_output_in_head_has_no_time(tmp_path):
+    """The real suite: correctness is judged in a duet as always, and costs the other variant nothing."""
+    head = copy_of_project(tmp_path / "head")
+    module = head / "fixtures" / "backends" / "onnxruntime.py"
+    text = module.read_text()
+    assert "BACKEND = " in text
+    module.write_text(text + '''
+
+_load = type(BACKEND).load
+
+
+def _wrong(*arguments):
+    runner = _load(*arguments)
+    arrays = runner.arrays
+    runner.arrays = lambda outputs: {name: array + 0.1 for name, array in arrays(outputs).items()}
+    return runner
+
+
+type(BACKEND).load = _wrong
+''')
+    output = tmp_path / "duet.json"
+    done = subprocess.run(
+        command("--base", ROOT, "--head", head, "--pairs", 1, "--null-pairs", 0, "--", "--model", "tiny-bert",
+                "--variant", "eager", "--variant", "onnxruntime", "--batch-sizes", "4", "--sequence-lengths", "16",
+                "--threads", "1", "-k", "latency", output=output),
+        cwd=ROOT, capture_output=True, text=True, check=False, env=environment(tmp_path / "tmp"))
+    (pair,) = json.loads(output.read_text())["pairs"]
+    assert pair["valid"], pair["reason"]
+    assert list(pair["benchmarks"]) == ["tiny-bert/eager/b4/s16/cpu"]
+    (failed,) = pair["failed"].items()
+    assert failed[0] == "tiny-bert/onnxruntime/b4/s16/cpu"
+    assert failed[1].startswith("head: tiny-bert/onnxruntime/b4/s16/cpu: output differs")
+    assert done.returncode == 0
+    assert left_of(tmp_path / "tmp") == []
+
+
+@pytest.mark.parametrize(("pairs", "null"), [(6, 3), (10, 5), (1, 0), (2, 2), (3, 7)])
+def test_null_pairs_are_spread(pairs, null):
+    arms = _arms(pairs, null)
+    assert (arms.count("head"), arms.count("null")) == (pairs, null)
+    for cut in range(len(arms)):
+        assert abs(arms[:cut].count("null") - cut * null / len(arms)) <= 1
+
+
+@pytest.mark.parametrize("calls", [[1e-5, 1e-5], [0.01, 0.02], [0.03, 0.03], [1.0, 1.1], [30.0, 30.0]])
+def test_schedule_fills_turns(calls):
+    turns, rounds = schedule(calls)
+    assert LEAST_TURNS <= turns <= MOST_TURNS
+    assert rounds * min(calls) >= min(TURN_S, 2000 * min(calls))
+
+
+def test_paths_hold_in_other_directories(tmp_path):
+    (tmp_path / "model").mkdir()
+    assert _arguments(["--model", "./model", "--model=model", "--variant", "sdpa"], tmp_path) == [
+        "perf_tests", "--benchmark-only", "--model", f"{tmp_path}/model", f"--model={tmp_path}/model", "--variant",
+        "sdpa", "--artifacts", f"{tmp_path}/.artifacts"]
+    assert _arguments(["--artifacts=/x"], tmp_path)[-1] == "--artifacts=/x"

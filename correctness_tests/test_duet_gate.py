@@ -1,0 +1,105 @@
+"""`python -m analysis gate --base`: the stages, what is left undone, and what GitHub Actions is told."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from analysis_files import analysis, drawn, saved
+from fake_suites import GOOD, left_of, quick, suite
+
+from analysis import duet_gate, judge
+
+
+@pytest.fixture
+def directory(tmp_path):
+    (tmp_path / "gate").mkdir()
+    return tmp_path / "gate"
+
+
+def test_second_job_has_nothing_to_do_without_suspects(tmp_path, directory, capsys, monkeypatch):
+    told = tmp_path / "output"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(told))
+    saved(directory, "screen.json", drawn(1, {}))
+    code, out, _ = analysis(capsys, "gate", "--base", "HEAD", "--stage", "confirm", "--directory", directory)
+    assert code == 0
+    assert "Gate: OK" in out
+    assert told.read_text() == "suspects=0\n"
+    assert sorted(file.name for file in directory.iterdir()) == ["screen.json", "summary.md", "verdict.json"]
+
+
+def test_confirming_without_a_screen_is_one_line(directory, capsys):
+    code, _, err = analysis(capsys, "gate", "--base", "HEAD", "--stage", "confirm", "--directory", directory)
+    assert code == 2
+    assert "screen.json" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_neither_files_nor_base_is_one_line(capsys):
+    code, _, err = analysis(capsys, "gate")
+    assert (code, len(err.splitlines())) == (2, 1)
+
+
+def test_suspects_that_could_not_be_confirmed_are_not_cleared(capsys, monkeypatch):
+    screen, confirm = drawn(1, {"b1": 0.08}), drawn(2, {}, "confirm", 2)
+    for pair in confirm["pairs"]:
+        pair.update(valid=False, reason="head was silent for 9 s", benchmarks={})
+    verdict = judge.judge([screen, confirm])
+    assert verdict["exit_code"] == 0
+    assert duet_gate.exit_code(verdict, lenient=False) == 3
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    assert duet_gate.exit_code(verdict, lenient=True) == 0
+    assert capsys.readouterr().out == "::warning::not judged: SUSPECT\n"
+    assert duet_gate.exit_code({**verdict, "exit_code": 1}, lenient=True) == 1
+
+
+def test_lost_head_is_no_pass(tmp_path, directory):
+    """A crash in one benchmark breaks the gate; both of the first pairs are lost, and the run is given up."""
+    dying = GOOD.replace("timed(work)", "os._exit(9)")
+    ended = gate(suite(tmp_path / "one"), suite(tmp_path / "two", dying), tmp_path, directory)
+    assert ended.returncode == 4
+    assert "head ended with status 9 at good" in ended.stderr
+    verdict = json.loads((directory / "verdict.json").read_text())
+    assert verdict["outcome"] == "BROKEN"
+
+
+@pytest.mark.slow
+def test_whole_gate(tmp_path, directory):
+    """A benchmark that takes twice as long is confirmed and named, alone; the same code passes."""
+    two = GOOD + GOOD.replace('"good"', '"other"').replace("test_good", "test_other") + \
+        GOOD.replace('"good"', '"control/sleep"').replace("test_good", "test_control")
+    base = suite(tmp_path / "one", two)
+    head = suite(tmp_path / "two", two.replace("def test_other(timed):\n    timed(work)",
+                                               "def test_other(timed):\n    timed(lambda: (work(), work()))"))
+    assert gate(base, base, tmp_path, directory).returncode == 0
+    ended = gate(base, head, tmp_path, directory)
+    assert ended.returncode == 1, ended.stdout
+    verdict = json.loads((directory / "verdict.json").read_text())
+    red = {entry["id"] for entry in verdict["benchmarks"] if entry["status"] == "REGRESSED"}
+    assert "other" in red
+    assert "good" not in red
+    assert {duet["stage"] for duet in verdict["duets"]} == {"screen", "confirm"}
+
+
+def gate(base, head, tmp_path, directory):
+    done = subprocess.run([sys.executable, "-m", "analysis", "gate", "--base", base, "--head", head, "--turns", "2",
+                           "--directory", directory], cwd=tmp_path, capture_output=True, text=True, check=False,
+                          env=quick(tmp_path / "tmp"))
+    assert left_of(tmp_path / "tmp") == []
+    return done
+
+
+def test_history_holds_a_verdict_once(tmp_path, capsys):
+    verdict, history = tmp_path / "verdict.json", tmp_path / "history.jsonl"
+    screen = saved(tmp_path, "screen.json", drawn(1, {}))
+    analysis(capsys, "gate", screen, "--verdict", verdict)
+    for _ in range(2):
+        assert analysis(capsys, "history", verdict, "--file", history)[0] == 0
+    (line,) = history.read_text().splitlines()
+    entry = json.loads(line)
+    assert entry["outcome"] == "OK"
+    assert entry["benchmarks"]["b0"]["ratio"] == json.loads(verdict.read_text())["benchmarks"][0]["ratio"]
+    for bad in ("{}", '{"format": "inference-bench-verdict/1"}', "[]", "nothing"):
+        verdict.write_text(bad)
+        code, _, err = analysis(capsys, "history", verdict, "--file", history)
+        assert (code, len(err.splitlines())) == (2, 1)

@@ -29,13 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _summary(content: dict, markdown: bool) -> int:
-    from analysis import summary
+    from analysis import grid, summary
 
     ours = content.get("inference_bench") or {}
     tables = summary.tables(content["benchmarks"], ours.get("cells", []),
                             ours.get("session", {"wall_s": 0.0, "measured_s": 0.0}))
     width = shutil.get_terminal_size().columns
-    print(summary.as_markdown(tables) if markdown else summary.as_text(tables, width, sys.stdout.isatty()))
+    print(grid.as_markdown(tables) if markdown else grid.as_text(tables, width, sys.stdout.isatty()))
     return 0
 
 

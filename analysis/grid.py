@@ -1,0 +1,43 @@
+"""Tables of text: on a terminal and as Markdown."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+Row = Sequence[str]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A titled table of text. `note` stands below it."""
+
+    title: str
+    header: Row
+    rows: list[Row]
+    note: str = ""
+
+
+def as_text(grids: list[Grid], width: int, colour: bool) -> str:
+    """Tables for a terminal `width` columns wide (at least 140: narrower ones would break the numbers)."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=max(width, 140), force_terminal=colour, highlight=False)
+    for grid in grids:
+        table = Table()
+        for index, name in enumerate(grid.header):
+            table.add_column(name, no_wrap=index == 0, overflow="fold")
+        for row in grid.rows:
+            table.add_row(*row)
+        console.print(grid.title, table, grid.note, "", sep="\n", markup=False)
+    return stream.getvalue()
+
+
+def as_markdown(grids: list[Grid]) -> str:
+    blocks = []
+    for grid in grids:
+        lines = [grid.header, ["---"] * len(grid.header), *grid.rows]
+        table = "\n".join("| " + " | ".join(text.replace("|", r"\|") for text in line) + " |" for line in lines)
+        blocks.append(f"### {grid.title}\n\n{table}\n" + (f"\n{grid.note}\n" if grid.note else ""))
+    return "\n".join(blocks)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from analysis import latency
+from analysis import corpus, latency, length, padding
 from analysis.grid import Grid
 
 Record = dict[str, Any]
@@ -40,4 +40,7 @@ class RecordTable:
 
 TABLES: dict[str, Callable[[str, list[Record]], list[Grid]]] = {
     "latency": latency.tables,
+    "corpus": corpus.tables,
+    "padding": padding.tables,
+    "length": length.tables,
 }

@@ -42,7 +42,7 @@ def test_file_is_read_line_by_line(tmp_path, workshops):
     assert corpus.read(str(file)).sentences[:2] == ("Good.", "Très bon !")
     assert corpus.read(str(file)).blank_lines == 2
     whole = Corpus(4, 0, str(file))
-    assert whole.name == "my-reviews"
+    assert whole.name == "my-reviews-n4"
     found = whole.tokenised(workshops("minilm").model)
     assert (len(found.rows), found.truncated, found.limit, max(found.lengths)) == (4, 1, 512, 512)
     assert found.rows[2][-1] == workshops("minilm").model.tokenizer.sep_token_id
@@ -84,7 +84,7 @@ def test_models_without_sentences(workshops, tmp_path):
                         "torchscript-onednn", f"--corpus={file}").out
     reasons = {"tiny-vit/sdpa": "tiny-vit takes images, not text", "tiny-bert/sdpa": "tiny-bert has no tokenizer"}
     for name, reason in reasons.items():
-        assert any(f"{name}/corpus/b8/sorted/corpus/cpu" in line and f"skip: {reason}" in line
+        assert any(f"{name}/corpus/b8/sorted/corpus-n1/cpu" in line and f"skip: {reason}" in line
                    for line in listed.splitlines())
 
 

@@ -15,7 +15,7 @@ bench: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(RUN) -m ruff check .
-	$(RUN) -m pytest correctness_tests perf_tests --benchmark-disable --model tiny-bert --batch-sizes 4 --sequence-lengths 32 \
+	$(RUN) -m pytest correctness_tests perf_tests --benchmark-disable --grid smoke --model tiny-bert --batch-sizes 4 --sequence-lengths 32 \
 		-m "not slow" -n auto --threads 1 $(ARGS)
 
 # Does HEAD (default: this directory as it is) make a variant slower than BASE? STAGE=screen and STAGE=confirm are the two

@@ -15,6 +15,7 @@ from analysis.jsonfile import UnreadableFile
 COMMANDS = {
     "summary": ("analysis.show", "print the summary tables of a file again"),
     "check": ("analysis.check", "check every record of a file against the schema"),
+    "plot": ("analysis.plot", "plot an experiment as one HTML file"),
     "compare": ("analysis.compare", "compare saved files, old with new"),
     "duet": ("analysis.duet", "measure two commits in pairs of processes that take turns"),
     "gate": ("analysis.gate", "judge the pairs of a duet"),

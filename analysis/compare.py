@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from analysis import comparison_report, summary
+    from analysis import comparison_report, grid
 
     old, new = (chosen.files, chosen.new) if chosen.new else (chosen.files[:1], chosen.files[1:])
     if not new or (not chosen.new and len(new) > 1):
@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
     found = compare(records.load_all(old), records.load_all(new), floors, chosen.strict)
     grids = comparison_report.grids(found)
     width = shutil.get_terminal_size().columns
-    print(summary.as_markdown(grids) if chosen.markdown else summary.as_text(grids, width, sys.stdout.isatty()))
+    print(grid.as_markdown(grids) if chosen.markdown else grid.as_text(grids, width, sys.stdout.isatty()))
     return found["exit_code"]
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analysis.summary import Grid, Row
+from analysis.grid import Grid, Row
 
 _JUDGED = {
     2: "Exact Mann–Whitney test on the medians of processes, adjusted by Hochberg. Red on this machine only: "

@@ -9,8 +9,8 @@ from typing import Any
 
 from analysis import duet_gate, judge, noise_floor, pairs
 from analysis.comparison_report import interval, lists
+from analysis.grid import Grid, Row, as_markdown, as_text
 from analysis.jsonfile import read_object, refuse, write, write_text
-from analysis.summary import Grid, Row, as_markdown, as_text
 
 _HEADER = ["benchmark", "verdict", "head / base", "95 % interval", "pairs", "floor", "p", "could show", "base / base",
            "reason"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis import jsonfile, records
 
-_CELL = ("bench_id", "model", "variant", "workload", "status", "reason")
+_CELL = ("bench_id", "model", "variant", "experiment", "workload", "status", "reason")
 _NO_SESSION = {"wall_s": 0.0, "measured_s": 0.0}
 
 
@@ -18,14 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    from analysis import summary
+    from analysis import grid, summary
 
     content = records.read(chosen.file)
     jsonfile.refuse(chosen.file, records.problems(content) or _problems(content))
     ours = content.get("inference_bench") or {}
     tables = summary.tables(content["benchmarks"], ours.get("cells", []), ours.get("session", _NO_SESSION))
     width = shutil.get_terminal_size().columns
-    print(summary.as_markdown(tables) if chosen.markdown else summary.as_text(tables, width, sys.stdout.isatty()))
+    print(grid.as_markdown(tables) if chosen.markdown else grid.as_text(tables, width, sys.stdout.isatty()))
     return 0
 
 
@@ -36,8 +36,8 @@ def _problems(content: dict[str, Any]) -> list[str]:
         record = bench.get("extra_info")
         if not isinstance(record, dict):
             found.append(f"benchmark {index}: no extra_info in it")
-        elif "speedup_vs_eager" in record and "model" not in record:
-            found.append(f"benchmark {index}: speedup_vs_eager without a model")
+        elif "experiment" in record and "model" not in record:
+            found.append(f"benchmark {index}: experiment without a model")
     ours = content.get("inference_bench")
     if ours is not None and not isinstance(ours, dict):
         return [*found, "inference_bench is no object"]

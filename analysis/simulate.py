@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from analysis.grid import Grid, as_markdown, as_text
 from analysis.noise_floor import TIERS
 from analysis.noise_models import BENCHES, MODELS, NULL, PROCESSES, ROUNDS, Draws, Noise, draw
 from analysis.rules import Gate, usual_rules
-from analysis.summary import Grid, as_markdown, as_text
 
 SPREADS = (0.006, 0.01, 0.0125, 0.015, 0.02, 0.03)
 EFFECTS = (0.03, 0.05, 0.08, 0.10)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import TINY_MODELS
+from fixtures import backends
 from fixtures.errors import CannotRun
 from fixtures.models import specs
 from fixtures.workloads import workload
@@ -60,10 +61,13 @@ def test_text_has_special_tokens(workshops):
 
 
 def test_too_long_is_told_before_anything_is_built():
-    assert "at most 512" in PaddedBatch(1, 513).too_long_for(specs.resolve("camembert-base", 0))
-    assert PaddedBatch(1, 512).too_long_for(specs.resolve("camembert-base", 0)) is None
-    assert "at most 1024" in PaddedBatch(1, 1025).too_long_for(specs.resolve("gpt2", 0))
-    assert "at most 512" in PaddedBatch(1, 513).too_long_for(specs.resolve("minilm", 0))
+    def refusal(model_name, length):
+        return PaddedBatch(1, length).refuses(specs.resolve(model_name, 0), *backends.variants()["eager"])
+
+    assert "at most 512" in refusal("camembert-base", 513)
+    assert refusal("camembert-base", 512) is None
+    assert "at most 1024" in refusal("gpt2", 1025)
+    assert "at most 512" in refusal("minilm", 513)
 
 
 def test_model_without_token_inputs_says_what_to_add():

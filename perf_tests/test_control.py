@@ -37,6 +37,6 @@ def test_control(benchmark, meter, work):
     """
     call, expected = work()
     benchmark.group = "control"
-    timing = meter.time(benchmark, f"control/{work.__name__}", call)
+    timing = meter.time_in_turns(benchmark, f"control/{work.__name__}", call, call)
     np.testing.assert_allclose(timing.result, expected, rtol=1e-5)
     benchmark.extra_info["bench_id"] = f"control/{work.__name__}"

@@ -1,6 +1,9 @@
 """Latency of one forward pass over a padded batch, by every variant, in turns with eager."""
 
+import pytest
 
+
+@pytest.mark.experiment("latency")
 def test_latency(case, build, measure):
     """How long one call takes.
 

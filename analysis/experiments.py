@@ -1,0 +1,46 @@
+"""The tables of each experiment. A new experiment is a line in `TABLES`; for many a `RecordTable` is enough."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from analysis import corpus, latency, length, padding
+from analysis.grid import Grid
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """One row a record, sorted within a workload by the experiment's final number, which stands first.
+
+    Attributes:
+        title: behind the model's name.
+        final: record field of the final number.
+        columns: name of a column and its text from a record; the first shows the final number.
+        note: below the table.
+        largest_first: whether more is better.
+    """
+
+    title: str
+    final: str
+    columns: tuple[tuple[str, Callable[[Record], str]], ...]
+    note: str
+    largest_first: bool = True
+
+    def __call__(self, model: str, records: list[Record]) -> list[Grid]:
+        place = {workload: index for index, workload in enumerate(dict.fromkeys(r["workload"] for r in records))}
+        sign = -1 if self.largest_first else 1
+        ordered = sorted(records, key=lambda record: (place[record["workload"]], sign * record[self.final]))
+        rows = [[record["workload"], record["variant"], *(text(record) for _, text in self.columns)]
+                for record in ordered]
+        header = ["workload", "variant", *(name for name, _ in self.columns)]
+        return [Grid(f"{model}: {self.title}", header, rows, self.note)]
+
+
+TABLES: dict[str, Callable[[str, list[Record]], list[Grid]]] = {
+    "latency": latency.tables,
+    "corpus": corpus.tables,
+    "padding": padding.tables,
+    "length": length.tables,
+}

@@ -1,0 +1,13 @@
+"""Throughput over a corpus of sentences of skewed length, by batch size and batching policy."""
+
+import pytest
+
+
+@pytest.mark.experiment("corpus")
+def test_corpus(case, build, measure):
+    """How fast a pile of sentences is worked off, and what sorting by length wins.
+
+    Final number: `sentences_per_s`, of the median pass.
+    Sample: pytest perf_tests/test_corpus.py --benchmark-only --variant sdpa --corpus sentences.txt --batch-sizes 1,8,64
+    """
+    measure(case, build(case))

@@ -19,8 +19,13 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("--markdown", action="store_true", help="as Markdown")
     check = commands.add_parser("check", help="check every record of a file against the schema")
     check.add_argument("file", type=Path)
+    replay = commands.add_parser("statements", help="whether published statements hold in the records of files")
+    replay.add_argument("files", type=Path, nargs="+", metavar="file")
+    replay.add_argument("--markdown", action="store_true", help="as Markdown")
     chosen = parser.parse_args(arguments)
     try:
+        if chosen.command == "statements":
+            return _statements([records.read(file) for file in chosen.files], chosen.markdown)
         content = records.read(chosen.file)
     except records.UnreadableFile as error:
         print(error, file=sys.stderr)
@@ -29,11 +34,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _summary(content: dict, markdown: bool) -> int:
-    from analysis import grid, summary
+    from analysis import summary
 
     ours = content.get("inference_bench") or {}
     tables = summary.tables(content["benchmarks"], ours.get("cells", []),
                             ours.get("session", {"wall_s": 0.0, "measured_s": 0.0}))
+    return _print(tables, markdown)
+
+
+def _statements(contents: list[dict], markdown: bool) -> int:
+    from analysis import statements
+
+    found = [record for content in contents for record in statements.records_of(content)]
+    sources, published = statements.published()
+    return _print(statements.tables([statements.judge(statement, found) for statement in published], sources), markdown)
+
+
+def _print(tables: list, markdown: bool) -> int:
+    from analysis import grid
+
     width = shutil.get_terminal_size().columns
     print(grid.as_markdown(tables) if markdown else grid.as_text(tables, width, sys.stdout.isatty()))
     return 0

@@ -16,6 +16,7 @@ COMMANDS = {
     "summary": ("analysis.show", "print the summary tables of a file again"),
     "check": ("analysis.check", "check every record of a file against the schema"),
     "plot": ("analysis.plot", "plot an experiment as one HTML file"),
+    "statements": ("analysis.statements", "whether published statements hold in the records of files"),
     "compare": ("analysis.compare", "compare saved files, old with new"),
     "duet": ("analysis.duet", "measure two commits in pairs of processes that take turns"),
     "gate": ("analysis.gate", "judge the pairs of a duet"),

@@ -7,7 +7,6 @@ not judged. (Tier 1, the duet, is judged by `gate`.)
 
 import argparse
 import math
-import shutil
 import sys
 from dataclasses import asdict
 from datetime import datetime
@@ -45,8 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
     floors = noise_floor.read(chosen.noise_floor) if chosen.noise_floor else None
     found = compare(records.load_all(old), records.load_all(new), floors, chosen.strict)
     grids = comparison_report.grids(found)
-    width = shutil.get_terminal_size().columns
-    print(grid.as_markdown(grids) if chosen.markdown else grid.as_text(grids, width, sys.stdout.isatty()))
+    grid.show(grids, chosen.markdown)
     return found["exit_code"]
 
 

@@ -1,6 +1,8 @@
 """Tables of text: on a terminal and as Markdown."""
 
 import io
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +33,12 @@ def interval(low: float | None, high: float | None) -> str:
 
 def _bound(value: float) -> str:
     return "<0.01" if value < 0.01 else ">99" if value > 99 else f"{value:.2f}"
+
+
+def show(grids: list[Grid], markdown: bool) -> None:
+    """Print tables, as wide as the terminal."""
+    width = shutil.get_terminal_size().columns
+    print(as_markdown(grids) if markdown else as_text(grids, width, sys.stdout.isatty()))
 
 
 def as_text(grids: list[Grid], width: int, colour: bool) -> str:

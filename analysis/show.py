@@ -1,8 +1,6 @@
 """`python -m analysis summary`: the tables of a saved file."""
 
 import argparse
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +22,7 @@ def run(chosen: argparse.Namespace) -> int:
     jsonfile.refuse(chosen.file, records.problems(content) or _problems(content))
     ours = content.get("inference_bench") or {}
     tables = summary.tables(content["benchmarks"], ours.get("cells", []), ours.get("session", _NO_SESSION))
-    width = shutil.get_terminal_size().columns
-    print(grid.as_markdown(tables) if chosen.markdown else grid.as_text(tables, width, sys.stdout.isatty()))
+    grid.show(tables, chosen.markdown)
     return 0
 
 

@@ -28,7 +28,8 @@ def test_fresh_process_gives_the_same_bits(workshops, variant_name):
     native = runner.prepare(inputs)
     runner(native)
     here = runner.arrays(runner(native))
-    ((there, peak),) = run_fresh(built, workshop.model.spec, [inputs], workshop.placement)
+    run = run_fresh(variant_name, built.directory, workshop.model.spec, [inputs], workshop.placement)
+    (there,), (peak,) = run.outputs, run.peaks
     assert all(np.array_equal(here[name], there[name]) for name in here)
     assert set(there) == set(here)
     assert 20 * 2**20 < peak < 4 * 2**30

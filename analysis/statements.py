@@ -1,0 +1,181 @@
+"""Published statements, replayed: whether what documents say about inference holds in saved records.
+
+`statements.json` has the sources, and the statements with a rule each. A rule makes numbers of records:
+
+* `value`: a field of each record that `select` matches; with `by`, once where those fields and the number are equal;
+* `ratio`: of records that match `among` and agree in the fields of `by` and the machine, the largest field in `over` by
+  the largest in `under` (the smallest with `"aggregate": "smallest"`).
+
+`holds` says what a number must be: `at_least`, `above`, `at_most`, `below` or `not`; `need` of how many of them: `all`
+(without it), `any`, or a share. Selections map a field to a value, a pattern (`onnx*`), a list of them, a range
+(`{"min": 1, "max": 31}`), or what it must not be (`{"not": "eager"}`).
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from analysis import grid, jsonfile
+from analysis import records as saved
+from analysis.grid import Grid
+
+HOLDS, DOES_NOT, NOT_MEASURED = "holds", "does not hold", "not measured here"
+_MACHINE = "machine"
+
+Record = Mapping[str, Any]
+
+_TESTS = {
+    "at_least": lambda number, bound: number >= bound,
+    "above": lambda number, bound: number > bound,
+    "at_most": lambda number, bound: number <= bound,
+    "below": lambda number, bound: number < bound,
+    "not": lambda number, bound: number != bound,
+}
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A number that records give, whether it is as the statement says, and the `bench_id`s of the records."""
+
+    number: Any
+    fits: bool
+    records: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A statement with what the records say about it."""
+
+    statement: Mapping[str, Any]
+    verdict: str
+    observations: list[Observation]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
+    parser.add_argument("--markdown", action="store_true", help="as Markdown")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    found: list[Record] = []
+    for file in chosen.files:
+        content = saved.read(file)
+        jsonfile.refuse(file, saved.problems(content))
+        found += records_of(content)
+    sources, statements = published()
+    grid.show(tables([judge(statement, found) for statement in statements], sources), chosen.markdown)
+    return 0
+
+
+def published() -> tuple[dict[str, dict[str, str]], list[dict[str, Any]]]:
+    """Sources by name, and statements."""
+    content = json.loads(files("analysis").joinpath("statements.json").read_text(encoding="utf-8"))
+    return content["sources"], content["statements"]
+
+
+def records_of(content: Mapping[str, Any]) -> list[Record]:
+    """The records of a benchmark file, each with the machine that it is from."""
+    info = content.get("machine_info") or {}
+    machine = f"{(info.get('cpu') or {}).get('brand_raw', 'unknown')}, {info.get('usable_cores', '?')} cores"
+    records = [bench.get("extra_info") or {} for bench in content["benchmarks"] if isinstance(bench, dict)]
+    return [{**record, _MACHINE: machine} for record in records if "experiment" in record]
+
+
+def judge(statement: Mapping[str, Any], records: Sequence[Record]) -> Judged:
+    rule = statement["rule"]
+    found = _values(rule, records) if "value" in rule else _ratios(rule, records)
+    observations = [Observation(number, _fits(number, rule["holds"]), used) for number, used in found]
+    return Judged(statement, _verdict([seen.fits for seen in observations], rule.get("need", "all")), observations)
+
+
+def _verdict(fits: list[bool], need: str | float) -> str:
+    if not fits:
+        return NOT_MEASURED
+    least = {"all": len(fits), "any": 1}[need] if isinstance(need, str) else need * len(fits)
+    return HOLDS if sum(fits) >= least else DOES_NOT
+
+
+def _values(rule: Mapping[str, Any], records: Sequence[Record]) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    places: dict[tuple, list[str]] = {}
+    for index, record in enumerate(records):
+        number = record.get(rule["value"])
+        if number is not None and matches(record, rule["select"]):
+            apart = tuple(record.get(name) for name in (*rule["by"], _MACHINE)) if "by" in rule else index
+            places.setdefault((apart, number), []).append(record["bench_id"])
+    return ((number, tuple(used)) for (_, number), used in places.items())
+
+
+def _ratios(rule: Mapping[str, Any], records: Sequence[Record]) -> Iterator[tuple[float, tuple[str, ...]]]:
+    field = rule["ratio"]
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        if record.get(field) and matches(record, rule["among"]):
+            groups.setdefault(tuple(record.get(name) for name in (*rule["by"], _MACHINE)), []).append(record)
+    for group in groups.values():
+        over = [record for record in group if matches(record, rule["over"])]
+        under = [record for record in group if matches(record, rule["under"])]
+        if not over or not under:
+            continue
+        top = max(over, key=lambda record: record[field])
+        bottom = (min if rule.get("aggregate") == "smallest" else max)(under, key=lambda record: record[field])
+        if top is not bottom or len(group) > 1:  # a record over itself says nothing
+            yield top[field] / bottom[field], (top["bench_id"], bottom["bench_id"])
+
+
+def matches(record: Record, select: Mapping[str, Any]) -> bool:
+    return all(_matches(record.get(name), wanted) for name, wanted in select.items())
+
+
+def _matches(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, list):
+        return any(_matches(value, one) for one in wanted)
+    if isinstance(wanted, Mapping) and "not" in wanted:
+        return not _matches(value, wanted["not"])
+    if isinstance(wanted, Mapping):
+        return value is not None and wanted.get("min", value) <= value <= wanted.get("max", value)
+    if isinstance(wanted, str):
+        return isinstance(value, str) and fnmatchcase(value, wanted)
+    return value == wanted
+
+
+def _fits(number: Any, holds: Mapping[str, Any]) -> bool:
+    return all(_TESTS[name](number, bound) for name, bound in holds.items())
+
+
+def tables(judged: Sequence[Judged], sources: Mapping[str, Mapping[str, str]]) -> list[Grid]:
+    """Verdicts; what was checked; sources; and each number with the records that it came from."""
+    verdicts = [[one.statement["id"], one.statement["says"], one.verdict, _numbers(one.observations),
+                 one.statement["source"]] for one in judged]
+    checked = [[one.statement["id"], one.statement["checked"]] for one in judged]
+    cited = [[name, *(source[field] for field in ("title", "year", "hardware", "versions", "found", "url"))]
+             for name, source in sources.items()]
+    used = [[one.statement["id"], _text(seen.number), "yes" if seen.fits else "no", ", ".join(seen.records)]
+            for one in judged for seen in one.observations]
+    counts = {verdict: sum(one.verdict == verdict for one in judged) for verdict in (HOLDS, DOES_NOT, NOT_MEASURED)}
+    return [
+        Grid("published statements", ["statement", "says", "verdict", "numbers", "source"], verdicts,
+             "; ".join(f"{count} {verdict}" for verdict, count in counts.items()) + "."),
+        Grid("what was checked", ["statement", "numbers"], checked),
+        Grid("where they are from", ["source", "title", "year", "hardware", "versions", "found", "address"], cited),
+        Grid("records used", ["statement", "number", "as it says", "records"], used),
+    ]
+
+
+def _numbers(seen: list[Observation]) -> str:
+    """`0.98 to 1.31; 3 of 4 as it says`."""
+    if not seen:
+        return "–"
+    numbers = [one.number for one in seen]
+    if all(isinstance(number, float | int) and not isinstance(number, bool) for number in numbers):
+        numbers = sorted({min(numbers), max(numbers)})
+    shown = " to ".join(dict.fromkeys(_text(number) for number in numbers))
+    return f"{shown}; {sum(one.fits for one in seen)} of {len(seen)} as it says"
+
+
+def _text(number: Any) -> str:
+    return f"{number:.2f}" if isinstance(number, float) else str(number)

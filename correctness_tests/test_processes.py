@@ -1,0 +1,145 @@
+"""Experiments in processes of their own: what is planned, what is recorded, and that a wrong output there fails."""
+
+import json
+import os
+import re
+from statistics import median
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from running import ROOT, copy_of_project, run_pytest
+
+from analysis import records
+from analysis.startup import break_even
+from analysis.statistics import paired_log_ratios, ratio_of_pairs
+from fixtures import backends
+from fixtures.backends.base import Placement
+from fixtures.errors import CannotRun
+from fixtures.measurement.instances import run_instances
+from fixtures.models import specs
+from fixtures.workloads.padded_batch import PaddedBatch
+from fixtures.workloads.processes import InProcesses, Layout, layouts
+
+TESTS = tuple(f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
+SMALL = ("--benchmark-only", "--model", "tiny-bert", "--batch-sizes", "2", "--sequence-lengths", "8",
+         "--time-budget", "0.3")
+NO_GRAD = re.search(r"```python\n(# fixtures/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
+                    re.DOTALL)[1]
+two_cores = pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+                               reason="instances need two cores")
+
+
+@given(st.integers(1, 200))
+def test_layouts_fit_the_cores(cores):
+    found = layouts(cores, every=True)
+    assert found[0] == (cores, 1) == layouts(cores, every=False)[0]
+    assert (1, cores) in found
+    assert len(set(found)) == len(found)
+    assert all(1 <= instances * threads <= cores for instances, threads in found)
+
+
+@pytest.mark.parametrize(("change", "reason"), [
+    ({}, None), ({"cores": 1}, "one core"), ({"device": "cuda:0"}, "CPU only"),
+])
+def test_a_layout_is_refused_with_a_reason(change, reason):
+    layout = Layout(PaddedBatch(2, 8), 2, "default", **{"instances": 2, "cores": 2, **change})
+    found = layout.refuses(specs.resolve("tiny-bert", 0), *backends.variants()["eager"])
+    assert found is None if reason is None else reason in found
+
+
+@pytest.mark.parametrize(("grid", "variant", "reason"), [
+    ("smoke", "sdpa", "smoke grid"), ("smoke", "eager", None), ("default", "sdpa", None),
+    ("default", "torch-compile", "compiled anew"), ("full", "torch-compile", None), ("default", "aot-inductor", None),
+])
+def test_what_takes_minutes_is_for_the_full_grid(grid, variant, reason):
+    found = InProcesses(PaddedBatch(2, 8), 1, grid).refuses(specs.resolve("tiny-bert", 0),
+                                                           *backends.variants()[variant])
+    assert found is None if reason is None else reason in found
+
+
+def test_ids_are_values():
+    assert InProcesses(PaddedBatch(2, 8), 3, "full").id == "b2-s8"
+    assert Layout(PaddedBatch(2, 8), 2, "full", instances=2, threads=4).id == "b2-s8-i2-t4"
+    too_long = InProcesses(PaddedBatch(1, 600), 1, "default").refuses(specs.resolve("tiny-bert", 0),
+                                                                      *backends.variants()["eager"])
+    assert "at most 512" in too_long
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("processes")
+    file, markdown = directory / "run.json", directory / "summary.md"
+    ended = run_pytest(*TESTS, *SMALL, "--variant", "eager", "--variant", "torchscript-freeze", "--artifacts",
+                       str(directory / "artifacts"), "--benchmark-json", str(file), "--benchmark-save-data",
+                       "--summary-md", str(markdown))
+    assert ended.code == 0, ended.out
+    content = json.loads(file.read_text())
+    assert records.problems(content) == []
+    return {bench["extra_info"]["bench_id"]: bench for bench in content["benchmarks"]}, markdown.read_text()
+
+
+def test_startup_record_can_be_judged_again(ran):
+    eager, traced = (ran[0][f"tiny-bert/{name}/startup/b2/s8/cpu"] for name in ("eager", "torchscript-freeze"))
+    record = traced["extra_info"]
+    logs = paired_log_ratios(traced["stats"]["data"], record["variant_turns"], record["reference_rounds"],
+                             record["reference_turns"])
+    ratio = ratio_of_pairs(logs)
+    found = break_even(record["build_s"] + median(record["startup_loads_s"]) - record["eager_load_s"],
+                       median(record["reference_rounds"]), ratio.value, ratio.low, ratio.high)
+    assert (record["break_even_calls"], record["break_even_missing"]) == (found.calls, found.missing)
+    assert record["disk_bytes"] == record["artifact_bytes"]
+    assert record["eager_load_s"] == eager["extra_info"]["startup_load_s"]
+    assert record["startup_build_s"] == record["build_s"] > 0
+    assert eager["extra_info"]["break_even_calls"] is None
+    assert eager["extra_info"]["disk_bytes"] >= eager["extra_info"]["parameter_bytes"]
+    assert eager["extra_info"]["state_dict_load_s"] > 0
+    assert "| eager, pickled state_dict |" in ran[1]
+
+
+def test_memory_is_a_share_of_eagers(ran):
+    eager, traced = (ran[0][f"tiny-bert/{name}/memory/b2/s8/cpu"]["extra_info"]
+                     for name in ("eager", "torchscript-freeze"))
+    assert eager["peak_rss_vs_eager"] == 1
+    assert traced["peak_rss_vs_eager"] == traced["peak_rss_bytes"] / eager["peak_rss_bytes"]
+    assert "tiny-bert: memory" in ran[1]
+
+
+@two_cores
+def test_instances_ran_on_cores_of_their_own(ran):
+    cores = len(os.sched_getaffinity(0))
+    record = ran[0][f"tiny-bert/eager/threads/b2/s8/i{cores}/t1/cpu"]["extra_info"]
+    assert len(set(record["instance_cores"])) == cores
+    rates = [2 * calls / seconds for calls, seconds in zip(record["instance_calls"], record["instance_s"], strict=True)]
+    assert record["samples_per_s"] == pytest.approx(sum(rates))
+    assert all(rate > 0 for rate in rates)
+    assert "Best of all: " in ran[1]
+
+
+def test_a_wrong_output_in_another_process_fails(tmp_path):
+    """The variant is right in the session, and wrong where it is measured."""
+    root = copy_of_project(tmp_path)
+    wrong = NO_GRAD.replace("return self.module(**native)", "outputs = self.module(**native)\n"
+                            "                    outputs.logits += 0 if 'pytest' in sys.modules else 0.01\n"
+                            "                    return outputs").replace('"""\n', '"""\nimport sys\n', 1)
+    (root / "fixtures/backends/no_grad.py").write_text(wrong)
+    registry = root / "fixtures/backends/__init__.py"
+    registry.write_text(registry.read_text().replace('    "onnxruntime",\n', '    "onnxruntime",\n    "no_grad",\n'))
+    file = root / "run.json"
+    ended = run_pytest(*TESTS, *SMALL, "--variant", "no-grad", "--benchmark-json", str(file), cwd=root)
+    assert ended.code == 1
+    content = json.loads(file.read_text())
+    assert content["benchmarks"] == []
+    reasons = {cell["experiment"]: cell["reason"] for cell in content["inference_bench"]["cells"]
+               if cell["status"] == "failed"}
+    assert set(reasons) == {"startup", "memory"} | ({"threads"} if len(os.sched_getaffinity(0)) > 1 else set())
+    assert all("no-grad in" in reason and "output differs from eager beyond exact-math" in reason
+               for reason in reasons.values())
+
+
+@two_cores
+def test_an_instance_that_cannot_load_says_why(tmp_path):
+    spec, cores = specs.resolve("tiny-bert", 0), sorted(os.sched_getaffinity(0))[:2]
+    with pytest.raises(CannotRun, match=r"in a process of its own: .*model\.pt"):
+        run_instances("torchscript", tmp_path, spec, {"input_ids": [[1, 2]]}, Placement(), "system",
+                      [[core] for core in cores], 0.1)

@@ -1,0 +1,140 @@
+"""Published statements: every verdict can be reached, and every published rule speaks of things that exist."""
+
+import json
+import re
+from importlib.resources import files
+
+import pytest
+from running import run_python
+
+from analysis.experiments import TABLES
+from analysis.statements import DOES_NOT, HOLDS, NOT_MEASURED, judge, matches, published, records_of, tables
+from fixtures import backends
+
+SOURCES, STATEMENTS = published()
+VALUE = {"value": "speedup", "select": {"variant": "onnx*"}, "holds": {"above": 1}}
+RATIO = {"ratio": "rate", "by": ["model"], "among": {"batch": {"max": 31}}, "over": {"variant": "onnx*"},
+         "under": {"variant": ["eager", "jit"]}, "holds": {"above": 1}}
+
+
+def record(variant, **fields):
+    return {"bench_id": f"m/{variant}", "variant": variant, "model": "m", "machine": "here", "batch": 1, **fields}
+
+
+def verdict(rule, *records):
+    judged = judge({"rule": rule}, records)
+    return judged.verdict, [round(seen.number, 6) for seen in judged.observations]
+
+
+def test_values():
+    fast, slow, other = record("onnx", speedup=1.5), record("onnx-int8", speedup=0.5), record("eager", speedup=9.0)
+    assert verdict(VALUE, fast, other) == (HOLDS, [1.5])
+    assert verdict(VALUE, fast, slow) == (DOES_NOT, [1.5, 0.5])
+    assert verdict(VALUE, other) == (NOT_MEASURED, [])
+    assert verdict(VALUE, record("onnx", speedup=None)) == (NOT_MEASURED, [])
+
+
+@pytest.mark.parametrize(("need", "expected"), [("all", DOES_NOT), ("any", HOLDS), (0.5, HOLDS), (0.6, DOES_NOT)])
+def test_how_many_must_be_so(need, expected):
+    assert verdict({**VALUE, "need": need}, record("onnx", speedup=2.0), record("onnx", speedup=0.9))[0] == expected
+
+
+def test_equal_values_count_once_where_the_rule_says_by_what():
+    records = [record("onnx", speedup=2.0), record("onnx", speedup=2.0), record("onnx", speedup=3.0)]
+    assert verdict({**VALUE, "by": ["model", "variant"]}, *records)[1] == [2.0, 3.0]
+    assert verdict(VALUE, *records)[1] == [2.0, 2.0, 3.0]
+
+
+def test_ratios():
+    onnx, eager, jit = record("onnx", rate=30.0), record("eager", rate=20.0), record("jit", rate=25.0)
+    assert verdict(RATIO, onnx, eager, jit) == (HOLDS, [1.2])
+    assert verdict(RATIO, onnx, eager, record("jit", rate=60.0)) == (DOES_NOT, [0.5])
+    assert verdict(RATIO, onnx) == (NOT_MEASURED, [])
+    assert verdict(RATIO, {**onnx, "batch": 32}, {**eager, "batch": 32}) == (NOT_MEASURED, [])
+    assert verdict({**RATIO, "aggregate": "smallest"}, onnx, eager, jit)[1] == [1.5]
+
+
+def test_a_ratio_is_of_one_machine_and_one_group():
+    onnx, eager = record("onnx", rate=30.0), record("eager", rate=20.0)
+    assert verdict(RATIO, onnx, {**eager, "machine": "there"}) == (NOT_MEASURED, [])
+    assert verdict(RATIO, onnx, {**eager, "model": "other"}) == (NOT_MEASURED, [])
+
+
+def test_spread_of_one_record_is_no_spread():
+    rule = {**RATIO, "over": {}, "under": {}, "aggregate": "smallest", "holds": {"below": 1.1}}
+    assert verdict(rule, record("onnx", rate=30.0)) == (NOT_MEASURED, [])
+    assert verdict(rule, record("onnx", rate=30.0), record("jit", rate=29.0))[0] == HOLDS
+    assert verdict(rule, record("onnx", rate=30.0), record("jit", rate=20.0)) == (DOES_NOT, [1.5])
+
+
+@pytest.mark.parametrize(("wanted", "value", "fits"), [
+    ("onnx*", "onnx-int8", True), ("onnx*", None, False), ("onnx", "onnx-int8", False), (["a", "b*"], "bc", True),
+    ({"min": 2}, 2, True), ({"min": 2}, 1, False), ({"max": 2}, None, False), ({"not": "eager"}, "onnx", True),
+    ({"not": "eager"}, "eager", False), (64, 64, True), (64, 16, False),
+])
+def test_selection(wanted, value, fits):
+    assert matches({"field": value}, {"field": wanted}) is fits
+
+
+def test_holds_knows_every_comparison():
+    for holds, good, bad in (({"at_least": 2}, 2, 1), ({"above": 2}, 3, 2), ({"at_most": 2}, 2, 3),
+                             ({"below": 2}, 1, 2), ({"not": True}, "RuntimeError: sizes", True)):
+        rule = {"value": "seen", "select": {}, "holds": holds}
+        assert judge({"rule": rule}, [record("a", seen=good)]).verdict == HOLDS
+        assert judge({"rule": rule}, [record("a", seen=bad)]).verdict == DOES_NOT
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement["id"])
+def test_published_rule_speaks_of_what_exists(statement):
+    assert statement["source"] in SOURCES
+    rule = statement["rule"]
+    known = json.loads(files("analysis").joinpath("record.schema.json").read_text())["properties"]
+    selections = [rule[name] for name in ("select", "among", "over", "under") if name in rule]
+    fields = {rule.get("value") or rule["ratio"], *rule.get("by", ()), *(name for one in selections for name in one)}
+    assert {name for name in fields if not name.startswith("engagement_")} <= set(known)
+    for select in selections:
+        assert select.get("experiment", "latency") in TABLES
+        named = select.get("variant", [])
+        named = named["not"] if isinstance(named, dict) else named
+        assert set([named] if isinstance(named, str) else named) <= set(backends.variants())
+    assert judge(statement, []).verdict == NOT_MEASURED
+
+
+def test_records_of_two_machines_stay_apart():
+    def content(cpu):
+        return {"machine_info": {"cpu": {"brand_raw": cpu}, "usable_cores": 2},
+                "benchmarks": [{"extra_info": {"experiment": "latency"}}, {"extra_info": {}}, None]}
+
+    assert [found["machine"] for found in records_of(content("A")) + records_of(content("B"))] == ["A, 2 cores",
+                                                                                                 "B, 2 cores"]
+
+
+def test_tables_name_the_records():
+    statement = {"id": "x", "says": "fast", "checked": "speed", "source": "sbert", "rule": VALUE}
+    verdicts, checked, sources, used = tables([judge(statement, [record("onnx", speedup=1.5)])], SOURCES)
+    assert verdicts.rows == [["x", "fast", HOLDS, "1.50; 1 of 1 as it says", "sbert"]]
+    assert verdicts.note.startswith("1 holds; 0 does not hold")
+    assert checked.rows == [["x", "speed"]]
+    assert used.rows == [["x", "1.50", "yes", "m/onnx"]]
+    assert len(sources.rows) == len(SOURCES)
+
+
+def test_command(tmp_path):
+    """Without torch; a bad file is one line."""
+    file = tmp_path / "run.json"
+    latency = {"experiment": "latency", "bench_id": "m/onnxruntime/b1/s16/cpu", "variant": "onnxruntime", "model": "m",
+               "batch_size": 1, "sequence_length": 16, "device": "cpu", "speedup_vs_eager": 2.5}
+    file.write_text(json.dumps({"machine_info": {}, "benchmarks": [{"extra_info": latency}]}))
+    code = f"""
+import sys
+from analysis.__main__ import main
+status = main(["statements", {str(file)!r}, {str(file)!r}, "--markdown"])
+assert "torch" not in sys.modules and "fixtures" not in sys.modules
+sys.exit(status)
+"""
+    ended = run_python("-c", code)
+    assert ended.code == 0, ended.err
+    assert re.search(r"\| onnx-batch-1 \| ONNX Runtime is 2 to 3 times .* \| holds \| 2\.50; 2 of 2", ended.out)
+    missing = run_python("-m", "analysis", "statements", str(file), str(tmp_path / "none.json"))
+    assert (missing.code, missing.err.count("\n")) == (2, 1)
+    assert "No such file" in missing.err

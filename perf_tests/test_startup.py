@@ -1,0 +1,13 @@
+"""What a process pays before its first answer: build, load, first call, bytes on disk."""
+
+import pytest
+
+
+@pytest.mark.experiment("startup")
+def test_startup(case, build, measure):
+    """After how many calls a variant has paid back its build and its load.
+
+    Final number: `break_even_calls`, null with a reason when it is not faster than eager.
+    Sample: pytest perf_tests/test_startup.py --benchmark-only --variant eager --variant onnxruntime
+    """
+    measure(case, build(case))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from analysis import corpus, latency, length, padding
+from analysis import corpus, latency, length, padding, quality
 from analysis.grid import Grid
 
 Record = dict[str, Any]
@@ -43,4 +43,5 @@ TABLES: dict[str, Callable[[str, list[Record]], list[Grid]]] = {
     "corpus": corpus.tables,
     "padding": padding.tables,
     "length": length.tables,
+    "quality": quality.tables,
 }

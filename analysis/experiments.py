@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from analysis import corpus, latency, length, padding, quality
+from analysis import corpus, generation, latency, length, padding, quality
 from analysis.grid import Grid
 
 Record = dict[str, Any]
@@ -44,4 +44,5 @@ TABLES: dict[str, Callable[[str, list[Record]], list[Grid]]] = {
     "padding": padding.tables,
     "length": length.tables,
     "quality": quality.tables,
+    "generation": generation.tables,
 }

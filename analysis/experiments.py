@@ -38,11 +38,22 @@ class RecordTable:
         return [Grid(f"{model}: {self.title}", header, rows, self.note)]
 
 
+def speedup(record: Record) -> str:
+    if record["speedup_low"] is None:
+        return f"{record['speedup_vs_eager']:.2f}"
+    return f"{record['speedup_vs_eager']:.2f} [{record['speedup_low']:.2f}, {record['speedup_high']:.2f}]"
+
+
 TABLES: dict[str, Callable[[str, list[Record]], list[Grid]]] = {
     "latency": latency.tables,
     "corpus": corpus.tables,
     "padding": padding.tables,
     "length": length.tables,
     "quality": quality.tables,
+    "tasks": RecordTable("predictions of its task", "predictions_equal", (
+        ("predictions equal", lambda record: f"{record['predictions_equal']:.1%} of {record['predictions']}"),
+        ("times eager", speedup),
+        ("largest error", lambda record: f"{record['max_abs_error']:.1e}")),
+        "Answers, labels or words that are eager's; times faster than eager, in turns, with its 95 % interval."),
     "generation": generation.tables,
 }

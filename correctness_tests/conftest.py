@@ -26,7 +26,9 @@ COMPILED_SHAPE = (40, 20)
 QUICK_MODELS = ("tiny-bert", "minilm")  # what costly variants are built for every time
 PUBLISHED_MODELS = [name for name, entry in CATALOG.items() if entry.parameters]
 TINY_MODELS = ("tiny-bert", "tiny-camembert", "tiny-distilbert", "tiny-roberta", "tiny-xlm-roberta", "tiny-electra",
-               "tiny-vit", "tiny-gpt2", "tiny-wav2vec2", "tiny-whisper-encoder")
+               "tiny-vit", "tiny-gpt2")
+AUDIO_MODELS = ("tiny-wav2vec2", "tiny-whisper-encoder")
+SLOW_TWINS = ("tiny-bloom", "tiny-llama")  # of which test_generation.py builds some every time
 
 
 class Workshop:

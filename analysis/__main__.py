@@ -19,12 +19,18 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("--markdown", action="store_true", help="as Markdown")
     check = commands.add_parser("check", help="check every record of a file against the schema")
     check.add_argument("file", type=Path)
+    plot = commands.add_parser("plot", help="plot an experiment as one HTML file")
+    plot.add_argument("experiment", choices=("corpus", "length"))
+    plot.add_argument("file", type=Path)
+    plot.add_argument("-o", "--output", type=Path, default=Path("plot.html"), help="default: plot.html")
     chosen = parser.parse_args(arguments)
     try:
         content = records.read(chosen.file)
     except records.UnreadableFile as error:
         print(error, file=sys.stderr)
         return 2
+    if chosen.command == "plot":
+        return _plot(chosen.experiment, content, chosen.file, chosen.output)
     return _summary(content, chosen.markdown) if chosen.command == "summary" else _check(content, chosen.file)
 
 
@@ -36,6 +42,19 @@ def _summary(content: dict, markdown: bool) -> int:
                             ours.get("session", {"wall_s": 0.0, "measured_s": 0.0}))
     width = shutil.get_terminal_size().columns
     print(grid.as_markdown(tables) if markdown else grid.as_text(tables, width, sys.stdout.isatty()))
+    return 0
+
+
+def _plot(experiment: str, content: dict, file: Path, output: Path) -> int:
+    from analysis import plot
+
+    try:
+        plot.write(experiment, [bench.get("extra_info") or {} for bench in content["benchmarks"]], output)
+    except (OSError, ValueError) as error:
+        print(f"{output if isinstance(error, OSError) else file}: {getattr(error, 'strerror', None) or error}",
+              file=sys.stderr)
+        return 2
+    print(output)
     return 0
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis import corpus, generation, latency, length, padding, quality
-from analysis.grid import Grid
+from analysis.grid import Grid, interval
 
 Record = dict[str, Any]
 
@@ -38,10 +38,8 @@ class RecordTable:
         return [Grid(f"{model}: {self.title}", header, rows, self.note)]
 
 
-def speedup(record: Record) -> str:
-    if record["speedup_low"] is None:
-        return f"{record['speedup_vs_eager']:.2f}"
-    return f"{record['speedup_vs_eager']:.2f} [{record['speedup_low']:.2f}, {record['speedup_high']:.2f}]"
+def _speedup(record: Record) -> str:
+    return f"{record['speedup_vs_eager']:.2f}{interval(record['speedup_low'], record['speedup_high'])}"
 
 
 TABLES: dict[str, Callable[[str, list[Record]], list[Grid]]] = {
@@ -52,7 +50,7 @@ TABLES: dict[str, Callable[[str, list[Record]], list[Grid]]] = {
     "quality": quality.tables,
     "tasks": RecordTable("predictions of its task", "predictions_equal", (
         ("predictions equal", lambda record: f"{record['predictions_equal']:.1%} of {record['predictions']}"),
-        ("times eager", speedup),
+        ("times eager", _speedup),
         ("largest error", lambda record: f"{record['max_abs_error']:.1e}")),
         "Answers, labels or words that are eager's; times faster than eager, in turns, with its 95 % interval."),
     "generation": generation.tables,

@@ -57,7 +57,12 @@ def test_random_weights_are_refused():
     eager = backends.variants()["eager"]
     assert "tiny-bert has random weights: their quality means nothing" in work.refuses(
         specs.resolve("tiny-bert", 0), *eager)
-    assert work.refuses(specs.resolve("minilm", 0), *eager) is None
+    minilm = specs.resolve("minilm", 0)
+    assert work.refuses(minilm, *eager) is None
+    assert "15 sentences: at least 16" in Embeddings(Corpus(15)).refuses(minilm, *eager)
+    compiled = backends.variants()["torch-compile"]
+    assert "with --grid full only" in work.refuses(minilm, *compiled)
+    assert Embeddings(Corpus(32), rebuilds=True).refuses(minilm, *compiled) is None
 
 
 def test_batches_of_one_shape_give_the_same_sentences(workshops):

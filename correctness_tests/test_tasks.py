@@ -93,6 +93,7 @@ def test_one_workload_for_a_head():
     for name in ("minilm", "tiny-gpt2", "tiny-vit"):
         work, = tasks(specs.resolve(name, 0), selection)
         assert "has no head for a task: take one, such as bert-base@head=question-answering" in refusal(name, work)
+    assert "not known before it is loaded" in refusal("org/model", Questions(1))
 
 
 def test_question_batch(workshops):

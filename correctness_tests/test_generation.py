@@ -47,12 +47,12 @@ def test_every_cache_gives_the_same_tokens(generated, model_name, cache):
     assert (found.ids == found.logits.argmax(-1)).all()
 
 
-@pytest.mark.parametrize(("variant_name", "model_name"), GRAPHS)
+@pytest.mark.parametrize(("graph", "model_name"), GRAPHS)
 @pytest.mark.parametrize("cache", ["none", "dynamic"])
-def test_graphs_generate_with_and_without_past_key_values(generated, variant_name, model_name, cache):
+def test_graphs_generate_with_and_without_past_key_values(generated, graph, model_name, cache):
     from fixtures.measurement.generation import judge
 
-    found, expected, tolerance = generated(model_name, variant_name, cache)
+    found, expected, tolerance = generated(model_name, graph, cache)
     parting, comparison = judge(found, expected.generated, expected.double, tolerance, pretrained=False)
     assert not comparison.failures
     assert parting.at is None or tolerance != "exact-math"
@@ -154,3 +154,20 @@ def test_prompts_are_full_and_decided_by_the_seed(workshops):
     assert inputs["attention_mask"].all()
     assert np.array_equal(inputs["input_ids"], WORK.inputs(model)["input_ids"])
     assert not np.array_equal(inputs["input_ids"], other["input_ids"])
+
+
+def test_table_says_where_tokens_part():
+    from analysis.generation import tables
+
+    common = {"batch_size": 1, "sequence_length": 8, "new_tokens": 4, "time_to_first_token_s": 0.01,
+              "time_per_output_token_s": 0.002, "max_abs_error": 0.0, "largest_gap_allowed": 3.0}
+    eager = {**common, "variant": "eager", "cache": "dynamic", "tokens_per_s": 100.0, "identical_ids": True,
+             "parted_at": None, "logit_gap": None}
+    other = {**common, "variant": "bnb-int8", "cache": "static", "tokens_per_s": 50.0, "identical_ids": False,
+             "parted_at": 2, "logit_gap": 0.25}
+    grid, = tables("m", [other, eager])
+    assert grid.title == "m: generation, batch 1, 8 tokens and 4 new ones"
+    assert [row[:7] for row in grid.rows] == [
+        ["eager", "dynamic", "100.0", "1.00", "10.0 ms", "2.0 ms", "eager's"],
+        ["bnb-int8", "static", "50.0", "0.50", "10.0 ms", "2.0 ms", "other at 2, gap 0.25 (of 3)"]]
+    assert len(tables("m", [eager, {**other, "batch_size": 8}])) == 2

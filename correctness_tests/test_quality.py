@@ -95,3 +95,17 @@ def test_correlation_with_scores():
     embeddings = np.concatenate([first, second])
     assert spearman(embeddings, tuple(-angles)) == pytest.approx(1)
     assert spearman(embeddings, tuple(angles)) == pytest.approx(-1)
+
+
+def test_table_puts_the_least_change_first():
+    from analysis.quality import tables
+
+    def record(variant, changed, **more):
+        return {"variant": variant, "workload": "n32", "neighbours_changed": changed, "cosine_mean": 0.99,
+                "cosine_min": 0.9, "max_abs_error": 0.1, "sentences": 32, "truncated_sentences": 0, **more}
+
+    scored = {"workload": "pairs", "pairs_scored": 9, "spearman": 0.8, "spearman_eager": 0.85}
+    plain, pairs = tables("m", [record("coarse", 0.25), record("fine", 0.0), record("fine", 0.0, **scored)])
+    assert [row[:3] for row in plain.rows] == [["fine", "0.0%", "100.0%"], ["coarse", "25.0%", "75.0%"]]
+    assert pairs.rows[0][-2:] == ["0.8000", "-0.0500"]
+    assert "9 pairs" in pairs.note

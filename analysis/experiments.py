@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from analysis import corpus, latency, length, memory, padding, startup, threads
-from analysis.grid import Grid
+from analysis import corpus, generation, latency, length, memory, padding, quality, startup, threads
+from analysis.grid import Grid, interval
 
 Record = dict[str, Any]
 
@@ -38,6 +38,10 @@ class RecordTable:
         return [Grid(f"{model}: {self.title}", header, rows, self.note)]
 
 
+def _speedup(record: Record) -> str:
+    return f"{record['speedup_vs_eager']:.2f}{interval(record['speedup_low'], record['speedup_high'])}"
+
+
 TABLES: dict[str, Callable[[str, list[Record]], list[Grid]]] = {
     "latency": latency.tables,
     "corpus": corpus.tables,
@@ -46,4 +50,11 @@ TABLES: dict[str, Callable[[str, list[Record]], list[Grid]]] = {
     "startup": startup.tables,
     "memory": memory.tables,
     "threads": threads.tables,
+    "quality": quality.tables,
+    "tasks": RecordTable("predictions of its task", "predictions_equal", (
+        ("predictions equal", lambda record: f"{record['predictions_equal']:.1%} of {record['predictions']}"),
+        ("times eager", _speedup),
+        ("largest error", lambda record: f"{record['max_abs_error']:.1e}")),
+        "Answers, labels or words that are eager's; times faster than eager, in turns, with its 95 % interval."),
+    "generation": generation.tables,
 }

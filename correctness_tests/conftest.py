@@ -16,6 +16,7 @@ from fixtures.models import specs
 from fixtures.models.catalog import CATALOG
 from fixtures.tolerance import Comparison, compare
 from fixtures.workloads import export_example, workload
+from fixtures.workloads.padded_batch import PaddedBatch
 
 if TYPE_CHECKING:
     from fixtures.measurement.reference import Expected
@@ -26,6 +27,8 @@ QUICK_MODELS = ("tiny-bert", "minilm")  # what costly variants are built for eve
 PUBLISHED_MODELS = [name for name, entry in CATALOG.items() if entry.parameters]
 TINY_MODELS = ("tiny-bert", "tiny-camembert", "tiny-distilbert", "tiny-roberta", "tiny-xlm-roberta", "tiny-electra",
                "tiny-vit", "tiny-gpt2")
+AUDIO_MODELS = ("tiny-wav2vec2", "tiny-whisper-encoder")
+SLOW_TWINS = ("tiny-bloom", "tiny-llama")  # of which test_generation.py builds some every time
 
 
 class Workshop:
@@ -51,9 +54,9 @@ class Workshop:
         return Reference(self.model, self.placement.device)
 
     def inputs(self, batch_size: int, length: int, padding_side: str = "right") -> Arrays:
-        """Images have neither length nor padding."""
+        """Images and audio have no padding."""
         work = workload(self._spec, batch_size, length)
-        return work.inputs(self.model) if self._spec.image else work.inputs(self.model, padding_side)
+        return work.inputs(self.model, padding_side) if isinstance(work, PaddedBatch) else work.inputs(self.model)
 
     def example(self) -> Arrays:
         """What exported variants are built with."""

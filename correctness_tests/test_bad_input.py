@@ -12,7 +12,7 @@ from fixtures.errors import BadInput
 DEFAULTS = {"model": None, "variant": None, "device": "cpu", "batch_sizes": None, "sequence_lengths": None,
             "threads": None, "grid": "default", "time_budget": None, "artifacts": ".artifacts", "rebuild": False,
             "seed": "0", "allocator": "pinned", "list_cases": True, "summary_md": None,
-            "device_map": None, "max_memory": None, "corpus": None, "sentences": None}
+            "device_map": None, "max_memory": None, "corpus": None, "sentences": None, "eval": None}
 
 
 def read(**given) -> options.Selection:

@@ -3,14 +3,15 @@
 import pytest
 from refusals import TOO_COARSE
 
-from conftest import COMPILED_SHAPE, PUBLISHED_MODELS, TINY_MODELS
+from conftest import AUDIO_MODELS, COMPILED_SHAPE, PUBLISHED_MODELS, SLOW_TWINS, TINY_MODELS
 from fixtures import backends
 
 # Other than the exported (3, 11): more rows than AGREEMENT_ROWS, a batch of one, a length of one.
 SHAPES = (COMPILED_SHAPE, (1, 7), (2, 1))
 
 
-@pytest.mark.parametrize("model_name", [*TINY_MODELS, "minilm"])
+@pytest.mark.parametrize("model_name", [*TINY_MODELS, *AUDIO_MODELS, "minilm",
+                                        *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW_TWINS)])
 def test_matches_eager(workshops, model_name, variant_name):
     workshop = workshops(model_name)
     # Every shape is a compilation where a build serves one: there, test_properties.py has the other shapes.

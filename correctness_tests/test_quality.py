@@ -1,0 +1,111 @@
+"""The quality experiment: its files of labelled pairs, its one-shape batches, its correlation."""
+
+import numpy as np
+import pytest
+
+from fixtures import backends
+from fixtures.errors import BadInput
+from fixtures.models import specs
+from fixtures.workloads.batching import by_length
+from fixtures.workloads.corpus import Corpus
+from fixtures.workloads.quality import BATCH_SIZE, Embeddings, EvalPairs, one_shape, read_pairs
+
+PAIRS = "".join(f"The cat sleeps {n} hours.\tA cat slept for {n} hours.\t{n / 2}\n" for n in range(10))
+
+
+def pairs_file(directory, content: bytes | str) -> str:
+    file = directory / "pairs.tsv"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return str(file)
+
+
+def test_pairs_are_read(tmp_path):
+    file = pairs_file(tmp_path, f"sentence1\tsentence2\tscore\n\n{PAIRS}\n")
+    pairs = read_pairs(file)
+    assert (pairs.first[1], pairs.second[1], pairs.scores[:3]) == ("The cat sleeps 1 hours.",
+                                                                   "A cat slept for 1 hours.", (0, 0.5, 1))
+    corpus = EvalPairs(20, 0, file)
+    assert corpus.texts == pairs.first + pairs.second
+    assert corpus.name == "pairs"
+
+
+@pytest.mark.parametrize(("content", "says"), [
+    (b"", "0 pairs in it; at least 8 are needed"),
+    (b"caf\xe9\tb\t1\n", "is not UTF-8"),
+    ("a\tb\n" + PAIRS, "line 1 is not sentence1 TAB sentence2 TAB score (a number)"),
+    (PAIRS + "a\tb\tgood\n", "line 11 is not sentence1 TAB"),
+    (PAIRS + "a\tb\tnan\n", "line 11 is not sentence1 TAB"),
+    (PAIRS + "\tb\t1\n", "line 11 is not sentence1 TAB"),
+    (PAIRS + "a,b,1\n", "line 11 is not sentence1 TAB"),
+    ("a\tb\t1\n" * 7, "7 pairs in it; at least 8"),
+    ("a\tb\t1\n" * 9, "every score is 1; a correlation needs different ones"),
+])
+def test_bad_pairs_are_one_line(tmp_path, content, says):
+    with pytest.raises(BadInput) as error:
+        read_pairs(pairs_file(tmp_path, content))
+    assert says in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_pairs_are_one_line(tmp_path):
+    with pytest.raises(BadInput, match="No such file or directory; name a file of lines"):
+        read_pairs(str(tmp_path / "none.tsv"))
+
+
+def test_random_weights_are_refused():
+    work = Embeddings(Corpus(32))
+    eager = backends.variants()["eager"]
+    assert "tiny-bert has random weights: their quality means nothing" in work.refuses(
+        specs.resolve("tiny-bert", 0), *eager)
+    minilm = specs.resolve("minilm", 0)
+    assert work.refuses(minilm, *eager) is None
+    assert "15 sentences: at least 16" in Embeddings(Corpus(15)).refuses(minilm, *eager)
+    compiled = backends.variants()["torch-compile"]
+    assert "with --grid full only" in work.refuses(minilm, *compiled)
+    assert Embeddings(Corpus(32), rebuilds=True).refuses(minilm, *compiled) is None
+
+
+def test_batches_of_one_shape_give_the_same_sentences(workshops):
+    """What builds that serve one shape get, cut to what the others give."""
+    from fixtures.measurement.quality import OneShapePass
+    from fixtures.measurement.rows import Pass, of_sentences
+    from fixtures.tolerance import compare
+
+    workshop = workshops("minilm")
+    rows = Corpus(21).tokenised(workshop.model).rows
+    lengths = [len(row) for row in rows]
+    batches = by_length(lengths, BATCH_SIZE)
+    shapes = {inputs["input_ids"].shape for inputs in one_shape(rows, batches, workshop.model)}
+    assert shapes == {(BATCH_SIZE, max(lengths))}
+    runner = workshop.reference.runner
+    shaped = OneShapePass(runner, rows, batches, workshop.model)
+    got = of_sentences(shaped.cut(shaped(), batches, lengths), batches, lengths)
+    want = of_sentences(Pass(runner, rows, batches, workshop.model)(), batches, lengths)
+    assert not compare(got, want, None, None, "exact-math", pretrained=True).failures
+    assert got["sentence_embedding"].shape == (21, 384)
+
+
+def test_correlation_with_scores():
+    from fixtures.measurement.quality import cosine, spearman
+
+    angles = np.linspace(0, 3, 12)
+    first = np.tile([1.0, 0.0], (12, 1))
+    second = np.stack([np.cos(angles), np.sin(angles)], 1) * 5
+    assert np.allclose(cosine(first, second), np.cos(angles))
+    embeddings = np.concatenate([first, second])
+    assert spearman(embeddings, tuple(-angles)) == pytest.approx(1)
+    assert spearman(embeddings, tuple(angles)) == pytest.approx(-1)
+
+
+def test_table_puts_the_least_change_first():
+    from analysis.quality import tables
+
+    def record(variant, changed, **more):
+        return {"variant": variant, "workload": "n32", "neighbours_changed": changed, "cosine_mean": 0.99,
+                "cosine_min": 0.9, "max_abs_error": 0.1, "sentences": 32, "truncated_sentences": 0, **more}
+
+    scored = {"workload": "pairs", "pairs_scored": 9, "spearman": 0.8, "spearman_eager": 0.85}
+    plain, pairs = tables("m", [record("coarse", 0.25), record("fine", 0.0), record("fine", 0.0, **scored)])
+    assert [row[:3] for row in plain.rows] == [["fine", "0.0%", "100.0%"], ["coarse", "25.0%", "75.0%"]]
+    assert pairs.rows[0][-2:] == ["0.8000", "-0.0500"]
+    assert "9 pairs" in pairs.note

@@ -1,0 +1,13 @@
+"""Question answering, sequence and token classification, masked LM: whichever the model's head is for."""
+
+import pytest
+
+
+@pytest.mark.experiment("tasks")
+def test_tasks(case, build, measure):
+    """Whether answers, labels and words stay those of eager, and how fast they come.
+
+    Final number: `predictions_equal`, the share of predictions that are eager's.
+    Sample: pytest perf_tests/test_tasks.py --benchmark-only --model bert-base@head=masked-lm --variant '*int8*'
+    """
+    measure(case, build(case))

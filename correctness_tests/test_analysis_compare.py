@@ -248,3 +248,16 @@ def test_calibrate_refuses(tmp_path, capsys, duets, says):
     code, _, err = calibrated(tmp_path, capsys, duets)
     assert code == 2
     assert says in err
+
+
+def test_fingerprint_of_this_machine_has_what_times_depend_on():
+    from fixtures.measurement import machine
+
+    facts = {"cpu": {"brand_raw": "Some CPU", "flags": [f"flag{index}" for index in range(90)]}, "release": "6.1",
+             **machine.facts(2, "pinned")}
+    found = fingerprint.of(facts)
+    assert {"CPU", "CPU flags", "memory", "usable cores", "threads", "allocator", "kernel", "BLAS", "torch"} <= found.keys()
+    assert found["CPU flags"].startswith("90 entries, sha256 ")
+    assert fingerprint.differences(found, fingerprint.of({**facts, "threads": 1})) == ["threads: 2 → 1"]
+    fewer = fingerprint.of({**facts, "cpu": {"brand_raw": "Some CPU", "flags": ["flag0"]}})
+    assert [line.split(":")[0] for line in fingerprint.differences(found, fewer)] == ["CPU flags"]

@@ -24,8 +24,6 @@ _PLACES = {
     "threads": "threads",
     "allocator": "allocator",
     "BLAS": "blas",
-    "torch build": "torch_build",
-    "ONNX Runtime build": "onnxruntime_build",
     "GPU": "gpus",
     "GPU driver": "gpu_driver",
 }

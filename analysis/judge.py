@@ -72,7 +72,8 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
     """
     stages = {name: _stage([duet for duet in duets if duet["stage"] == name]) for name in ("screen", "confirm")}
     screen, confirm = stages["screen"], stages["confirm"]
-    machine = fingerprint.of(duets[0]["machine_info"])
+    machines = [fingerprint.of(duet["machine_info"]) for duet in duets]  # confirmed elsewhere: as if all were
+    machine = next((one for one in machines if floors and one != floors["machine"]), machines[0])
     limits = {bench: noise_floor.floor_of(bench, floors, machine) for bench in _measured(screen, confirm)}
     limits |= _suite_floor(screen, limits, floors, machine) or _suite_floor(confirm, limits, floors, machine)
     entries = {bench: _screened(bench, floor, screen) for bench, floor in limits.items() if bench in screen.head}

@@ -178,6 +178,15 @@ def test_merge_refuses_a_benchmark_twice_unless_told_which(tmp_path, capsys):
     assert analysis(capsys, "merge", one, two, "-o", tmp_path / "no" / "such.json", "--keep-first")[0] == 2
 
 
+def test_merge_writes_no_number_that_json_has_not(tmp_path, capsys):
+    one = saved(tmp_path, "one.json", benchmark_file({"a": [1.0]}, records={"a": {"some": math.nan}}))
+    two = saved(tmp_path, "two.json", benchmark_file({"b": [1.0]}))
+    code, _, err = analysis(capsys, "merge", one, two, "-o", tmp_path / "merged.json")
+    assert code == 2
+    assert "JSON has neither NaN nor infinity" in err
+    assert not (tmp_path / "merged.json").exists()
+
+
 def test_failed_cell_stays_failed_when_merged(tmp_path):
     from analysis.merge import merge
 
@@ -248,3 +257,16 @@ def test_calibrate_refuses(tmp_path, capsys, duets, says):
     code, _, err = calibrated(tmp_path, capsys, duets)
     assert code == 2
     assert says in err
+
+
+def test_fingerprint_of_this_machine_has_what_times_depend_on():
+    from fixtures.measurement import machine
+
+    facts = {"cpu": {"brand_raw": "Some CPU", "flags": [f"flag{index}" for index in range(90)]}, "release": "6.1",
+             **machine.facts(2, "pinned")}
+    found = fingerprint.of(facts)
+    assert {"CPU", "memory", "usable cores", "threads", "allocator", "kernel", "BLAS", "torch"} <= found.keys()
+    assert found["CPU flags"].startswith("90 entries, sha256 ")
+    assert fingerprint.differences(found, fingerprint.of({**facts, "threads": 1})) == ["threads: 2 → 1"]
+    fewer = fingerprint.of({**facts, "cpu": {"brand_raw": "Some CPU", "flags": ["flag0"]}})
+    assert [line.split(":")[0] for line in fingerprint.differences(found, fewer)] == ["CPU flags"]

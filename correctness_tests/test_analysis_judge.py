@@ -217,8 +217,8 @@ def test_lost_pairs_do_not_count():
     assert entries(verdict)["b1"]["status"] == "INCONCLUSIVE"
     for one in content["pairs"]:
         one["valid"] = False
-    nothing = judge([content])
-    assert (nothing["outcome"], nothing["exit_code"]) == ("NOT COMPARABLE", 3)
+    for nothing in (judge([content]), judge([duet([])])):
+        assert (nothing["outcome"], nothing["exit_code"]) == ("NOT COMPARABLE", 3)
 
 
 def test_noise_floor_decides_what_is_red():
@@ -229,6 +229,8 @@ def test_noise_floor_decides_what_is_red():
     elsewhere = judge(duets, noise_floor(names, {"CPU": "another"}))
     assert elsewhere["exit_code"] == 0
     assert entries(elsewhere)["b1"]["source"] == "calibrated on another machine: not below the default"
+    duets[1]["machine_info"] = {**duets[1]["machine_info"], "threads": 1}  # confirmed on another machine
+    assert judge(duets, noise_floor(names, MACHINE))["exit_code"] == 0
     missing = judge(duets, noise_floor(names[2:], MACHINE))
     assert entries(missing)["b1"]["status"] == "UNKNOWN"
     assert missing["exit_code"] == 0

@@ -122,6 +122,9 @@ def _agree(plan: Plan, places: list[Place], sides: list[Side], expected: list[st
         _check(plan, place, side, hello, hellos[0])
     found.machine_info = hellos[0]["facts"]["machine_info"]
     offers = [hello["ids"] for hello in hellos] if expected is None else [expected, hellos[0]["ids"]]
+    unknown = [name for name in plan.only if not any(name in offer for offer in offers)]
+    if unknown and expected is None and len(sides) == 2:
+        raise SideFailed(f"neither side has the benchmark {unknown[0]} (--only; `pytest --list-cases` prints all)")
     offers = [[name for name in offer if not plan.only or name in plan.only or name.startswith("control/")]
               for offer in offers]
     first, last = offers[0], offers[-1]

@@ -19,6 +19,7 @@ from analysis.duet_signals import uninterrupted
 VARIABLE = "INFERENCE_BENCH_DUET"
 PARTNER = "fixtures.measurement.partner"
 _LONGEST_LINE = 4 * 2**20  # bytes; 12 turns of 2,000 rounds take half a million
+_MESSAGES_OF_A_TEST = 6  # ready, warm, turn, timed, ended, and one to see that
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
@@ -93,13 +94,15 @@ class Side:
         """
         if skip is not None:
             self.send("skip", id=bench_id, reason=skip)
-        while bench_id not in self._ended:
+        for _ in range(_MESSAGES_OF_A_TEST):
+            if bench_id in self._ended:
+                return self._ended[bench_id]
             message = self._message(bench_id)
             if message.get("kind") == "ended" and message.get("id") == bench_id:
                 self._ended[bench_id] = None if message.get("failed") is None else str(message["failed"])
             elif skip is None or message.get("kind") not in ("ready", "warm", "turn", "timed"):
                 raise SideFailed(f"{self.name} sent {str(message)[:80]!r} where its test should end{_at(bench_id)}")
-        return self._ended[bench_id]
+        raise SideFailed(f"{self.name} does not end its test{_at(bench_id)}")
 
     def _message(self, bench_id: str | None) -> dict[str, Any]:
         where = _at(bench_id)

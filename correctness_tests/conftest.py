@@ -2,6 +2,7 @@
 
 import re
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -149,3 +150,26 @@ def workshops(store, placement):
         return made.setdefault(name, Workshop(name, store, placement))
 
     return workshop
+
+
+@pytest.fixture
+def duet(tmp_path):
+    """`duet(base, head, *options)`: how it ended and its file. Whatever happened, nothing of it is left."""
+
+    import json
+    import subprocess
+
+    from fake_suites import command, left_of, quick
+    from running import Ended
+
+    def run(base: object, head: object, *options: object, pairs: int = 1, null: int = 0, cwd: Path = tmp_path):
+        output, scratch = tmp_path / "duet.json", tmp_path / "tmp"
+        options = ("--base", base, "--head", head, "--pairs", pairs, "--null-pairs", null, *options)
+        done = subprocess.run(command(*options, output=output), cwd=cwd, capture_output=True, text=True, check=False,
+                              timeout=200, env=quick(scratch))
+        assert left_of(scratch) == []
+        assert "Traceback" not in done.stderr
+        content = json.loads(output.read_text()) if output.exists() else {}
+        return Ended(done.returncode, done.stdout, done.stderr), content
+
+    return run

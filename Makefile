@@ -15,8 +15,8 @@ bench: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(RUN) -m ruff check .
-	$(RUN) -m pytest correctness_tests perf_tests --benchmark-disable --batch-sizes 4 --sequence-lengths 32 -m "not slow" \
-		-n auto --dist loadgroup --threads 1 $(ARGS)
+	$(RUN) -m pytest correctness_tests perf_tests --benchmark-disable --grid smoke --batch-sizes 4 --sequence-lengths 32 \
+		-m "not slow" -n auto --threads 1 $(ARGS)
 
 # How far the speed-up of the same code differs between processes, with both allocators (about 15 minutes).
 noise: $(INSTALLED)

@@ -19,6 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("--markdown", action="store_true", help="as Markdown")
     check = commands.add_parser("check", help="check every record of a file against the schema")
     check.add_argument("file", type=Path)
+    plot = commands.add_parser("plot", help="plot an experiment as one HTML file")
+    plot.add_argument("experiment", choices=("corpus", "length"))
+    plot.add_argument("file", type=Path)
+    plot.add_argument("-o", "--output", type=Path, default=Path("plot.html"), help="default: plot.html")
     replay = commands.add_parser("statements", help="whether published statements hold in the records of files")
     replay.add_argument("files", type=Path, nargs="+", metavar="file")
     replay.add_argument("--markdown", action="store_true", help="as Markdown")
@@ -30,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     except records.UnreadableFile as error:
         print(error, file=sys.stderr)
         return 2
+    if chosen.command == "plot":
+        return _plot(chosen.experiment, content, chosen.file, chosen.output)
     return _summary(content, chosen.markdown) if chosen.command == "summary" else _check(content, chosen.file)
 
 
@@ -55,6 +61,19 @@ def _print(tables: list, markdown: bool) -> int:
 
     width = shutil.get_terminal_size().columns
     print(grid.as_markdown(tables) if markdown else grid.as_text(tables, width, sys.stdout.isatty()))
+    return 0
+
+
+def _plot(experiment: str, content: dict, file: Path, output: Path) -> int:
+    from analysis import plot
+
+    try:
+        plot.write(experiment, [bench.get("extra_info") or {} for bench in content["benchmarks"]], output)
+    except (OSError, ValueError) as error:
+        print(f"{output if isinstance(error, OSError) else file}: {getattr(error, 'strerror', None) or error}",
+              file=sys.stderr)
+        return 2
+    print(output)
     return 0
 
 

@@ -20,6 +20,18 @@ class Grid:
     note: str = ""
 
 
+def interval(low: float | None, high: float | None) -> str:
+    """` [0.98, 1.04]` of a ratio, or nothing without bounds.
+
+    Few pairs in bursts of a busy machine leave an interval that says nothing: its digits would not either.
+    """
+    return "" if low is None or high is None else f" [{_bound(low)}, {_bound(high)}]"
+
+
+def _bound(value: float) -> str:
+    return "<0.01" if value < 0.01 else ">99" if value > 99 else f"{value:.2f}"
+
+
 def as_text(grids: list[Grid], width: int, colour: bool) -> str:
     """Tables for a terminal `width` columns wide (at least 140: narrower ones would break the numbers)."""
     stream = io.StringIO()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analysis.grid import Grid
+from analysis.grid import Grid, interval
 
 Record = dict[str, Any]
 
@@ -32,8 +32,7 @@ def _speedups(model: str, records: list[dict]) -> Grid:
 
 def _ratio(record: dict, fastest: dict) -> str:
     mark = "*" if fastest[record["tolerance_class"], record["workload"]] == record["variant"] else ""
-    interval = "" if record["speedup_low"] is None else f" [{record['speedup_low']:.2f}, {record['speedup_high']:.2f}]"
-    return f"{record['speedup_vs_eager']:.2f}{mark}{interval}"
+    return f"{record['speedup_vs_eager']:.2f}{mark}{interval(record['speedup_low'], record['speedup_high'])}"
 
 
 def _method_check(records: list[dict]) -> str:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from analysis.grid import Grid
+from analysis.grid import Grid, interval
 
 Record = dict[str, Any]
 
@@ -24,5 +24,4 @@ def _cost(record: Record | None, least: dict[str, str]) -> str:
     if record is None:
         return "–"
     mark = "*" if least[record["workload"]] == record["variant"] else ""
-    low, high = record["padding_cost_low"], record["padding_cost_high"]
-    return f"{record['padding_cost']:.2f}{mark}" + ("" if low is None else f" [{low:.2f}, {high:.2f}]")
+    return f"{record['padding_cost']:.2f}{mark}{interval(record['padding_cost_low'], record['padding_cost_high'])}"

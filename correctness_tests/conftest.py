@@ -102,18 +102,13 @@ class Workshop:
 
 
 def pytest_itemcollected(item):
-    """Costly variants meet most models in slow tests only, and drawn batches too where each shape is a build.
-
-    Under pytest-xdist one worker runs a file, and (in fixtures/plugin.py) all tests of a variant.
-    """
+    """Costly variants meet most models in slow tests only, and drawn batches too where each shape is a build."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
     backend = backends.variants()[parameters["variant_name"]][1] if "variant_name" in parameters else None
     if backend is not None and backend.costly and (
             parameters.get("model_name", QUICK_MODELS[0]) not in QUICK_MODELS
             or (backend.per_workload and item.path.stem == "test_properties")):
         item.add_marker(pytest.mark.slow)
-    if item.get_closest_marker("xdist_group") is None:
-        item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def skip_unavailable(variant_name: str, placement: Placement | None = None) -> None:

@@ -21,6 +21,11 @@ REFUSALS: dict[tuple[str, str], str] = {
     ("ipex", "*gpt2"): "IPEX packs no layer of GPT2LMHeadModel",
 }
 
+# Four bits are too coarse for these random weights: what one layer rounds off, the next ones amplify. The kernels are
+# right (test_bitsandbytes.py holds them to eager with the rounded weights).
+TOO_COARSE = {(variant, model) for variant in ("bnb-fp4", "bnb-nf4", "bnb-nf4-double")
+              for model in ("electra-base", "xlm-roberta-large")}
+
 
 def expected(variant_name: str, model_name: str) -> str | None:
     """Pattern of the reason that a build must give, or None when it must succeed."""

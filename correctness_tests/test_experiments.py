@@ -8,6 +8,7 @@ from importlib.resources import files
 import pytest
 from running import ROOT, run_pytest
 
+from analysis import records
 from analysis.experiments import TABLES
 from fixtures.experiments import EXPERIMENTS
 
@@ -37,6 +38,39 @@ def test_every_experiment_is_complete(name):
 
 def test_nothing_is_tabled_or_timed_without_an_experiment():
     assert set(TABLES) == set(_tests()) == set(EXPERIMENTS)
+
+
+SELECTION = ("--model", "tiny-bert", "--variant", "eager", "--variant", "sdpa", "--variant", "torchscript-onednn",
+             "--grid", "smoke", "--time-budget", "0.2", "--threads", "1")
+
+
+def test_tests_run_in_the_order_of_the_plan():
+    """Model, variant, experiment: what is listed, in one file or in all."""
+    listed = [line.split()[1] for line in run_pytest("--list-cases", *SELECTION).out.splitlines() if "/cpu" in line]
+    collected = run_pytest("--collect-only", "-q", "perf_tests", *SELECTION).out
+    ids = re.findall(r"::test_\w+\[tiny-bert-(.+)\]", collected)
+    assert ids == [name.removeprefix("tiny-bert/").removesuffix("/cpu").replace("/", "-") for name in listed]
+    variants = [name.split("/")[1] for name in listed]
+    assert variants == sorted(variants, key=["eager", "sdpa", "torchscript-onednn"].index)
+    assert {line.split("/")[2] for line in listed} >= {"corpus", "padding", "length", "b4"}
+
+
+def test_cells_are_those_of_the_collected_experiments(tmp_path):
+    """One experiment's file: its records, its table and its cells, and no word of the others."""
+    file = tmp_path / "run.json"
+    ended = run_pytest("perf_tests/test_corpus.py", "perf_tests/test_padding.py", "--benchmark-only", *SELECTION,
+                       "--benchmark-json", str(file), "--benchmark-save-data", "-k", "not padding or not sdpa")
+    assert ended.code == 0, ended.out
+    content = json.loads(file.read_text())
+    assert records.problems(content) == []
+    cells = {cell["bench_id"]: cell for cell in content["inference_bench"]["cells"]}
+    assert {cell["experiment"] for cell in cells.values()} == {"corpus", "padding"}
+    assert cells["tiny-bert/torchscript-onednn/corpus/b4/sorted/n16/cpu"]["reason"].startswith("its build serves one")
+    assert "tiny-bert: corpus throughput" in ended.out
+    assert "latency" not in ended.out
+    assert re.search(r"│ sdpa +│ 1 timed; not run \(padding\): deselected", ended.out)
+    timed = {bench["extra_info"]["bench_id"] for bench in content["benchmarks"]}
+    assert timed == {name for name, cell in cells.items() if cell["status"] == "timed"}
 
 
 def test_unknown_experiment_is_one_line(tmp_path):

@@ -8,7 +8,8 @@ from running import ROOT, copy_of_project, run_pytest
 
 EXAMPLE = re.search(r"```python\n(# fixtures/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
                     re.DOTALL)[1]
-SELECTION = ("--model", "tiny-bert", "--variant", "no-grad", "--batch-sizes", "2", "--sequence-lengths", "8")
+SELECTION = ("--model", "tiny-bert", "--variant", "no-grad", "--batch-sizes", "2", "--sequence-lengths", "8",
+             "--grid", "smoke", "--threads", "1")
 
 
 @pytest.fixture
@@ -44,7 +45,9 @@ def test_it_appears_everywhere(project):
     assert ended.code == 0, ended.out
     assert "tiny-bert/no-grad/b2/s8/cpu" in saved
     assert "test_latency[tiny-bert-no-grad-b2-s8]" in ended.out
-    assert re.search(r"│ no-grad +│ 1 timed", ended.out)
+    assert re.search(r"│ no-grad +│ \d timed", ended.out)
+    for experiment in ("corpus/b2/sorted/n16", "padding/b4/s32/p50/one-batch", "length/b2/s8"):
+        assert f"tiny-bert/no-grad/{experiment}/cpu" in saved
     tests = run_pytest("correctness_tests", "--collect-only", "-q", *SELECTION, cwd=root).out
     for name in ("test_outputs.py::test_matches_eager[no-grad-", "test_engagement.py::test_probe_sees",
                  "test_properties.py", "test_engagement.py::test_probe_misses",
@@ -64,7 +67,7 @@ def test_wrong_output_fails_and_leaves_no_time(project):
     text = re.sub(r"[\s│]+", " ", ended.out)
     assert "output differs from eager beyond exact-math: logits: largest error 0.01 at (" in text
     assert "test_latency[tiny-bert-no-grad-b2-s8] " not in ended.out.split("short test summary")[0].split("FAILURES")[0]
-    assert re.search(r"│ no-grad +│ failed: ", ended.out)
+    assert re.search(r"│ no-grad +│ failed \(latency\): ", ended.out)
 
 
 def test_silent_fallback_is_caught_by_the_probe(project):

@@ -15,7 +15,7 @@ from analysis import records
 ONNX_VARIANTS = ("--variant", "onnxruntime", "--variant", "onnxruntime-fused", "--variant", "onnxruntime-int8")
 SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
              *ONNX_VARIANTS, "--variant", "eager-bf16", "--batch-sizes", "1,4", "--sequence-lengths", "16,600",
-             "--time-budget", "0.5")
+             "--time-budget", "0.3")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,8 @@ def test_listing_builds_nothing(tmp_path):
 
 def test_tables(ran):
     out, markdown = ran[0].out, ran[3].read_text()
-    assert re.search(r"benchmark 'tiny-bert batch 1 × 16': [45] tests", out)  # bf16 where the processor has it
+    timed = {bench["extra_info"]["variant"] for bench in ran[1]["benchmarks"]}
+    assert re.search(rf"benchmark 'tiny-bert batch 1 × 16': {len(timed)} tests", out)
     rows = re.findall(r"test_latency\[tiny-bert-(\S+)-b1-s16\]", out)
     assert rows[0] == "eager"
     for text in (out, markdown):
@@ -79,7 +80,8 @@ def test_tables(ran):
         assert "takes at most 512 tokens" in text
         assert "attention fused in 2 of 2 blocks" in re.sub(r"[\s│]+", " ", text)
     assert "| onnxruntime-int8 | quantised |" in markdown
-    assert re.search(r"│ eager +│ exact-math +│ \d\.\d\d\*? \[\d\.\d\d, \d\.\d\d\]", out)
+    bound = r"(\d+\.\d\d|<0\.01|>99)"
+    assert re.search(rf"│ eager +│ exact-math +│ \d+\.\d\d\*? \[{bound}, {bound}\]", out)
     assert run_python("-m", "analysis", "summary", str(ran[2]), "--markdown").out.strip() == markdown.strip()
 
 
@@ -95,7 +97,7 @@ def test_two_runs_compare_without_a_warning(ran, tmp_path):
     """By pytest's own option and by pytest-benchmark's command."""
     file = ran[2]
     again = tmp_path / "again.json"
-    ended = run_pytest(*SELECTION, f"--benchmark-compare={file}", "--benchmark-json", str(again))
+    ended = run_pytest(*SELECTION, "-k", "b1", f"--benchmark-compare={file}", "--benchmark-json", str(again))
     assert ended.code == 0, ended.out
     assert "Comparing against benchmarks from" in ended.out + ended.err
     assert "machine_info is different" not in ended.out + ended.err
@@ -279,8 +281,8 @@ def test_ctrl_c_keeps_finished_cases_and_no_unjudged_time(tmp_path):
 
 
 def test_first_variant_unavailable_does_not_matter(tmp_path):
-    """Where bf16 is skipped, the variants behind it are still measured, peak memory included."""
+    """The variants behind it are still measured, peak memory included."""
     ended = run_pytest("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-gpt2", "--variant",
-                       "*-bf16", "--variant", "onnxruntime", "--batch-sizes", "1", "--sequence-lengths", "8",
+                       "neuron", "--variant", "onnxruntime", "--batch-sizes", "1", "--sequence-lengths", "8",
                        "--time-budget", "0.2", "--artifacts", str(tmp_path))
     assert ended.code == 0, ended.out

@@ -1,0 +1,98 @@
+"""What the analysis makes of experiments' records: the fit over lengths, tables, plots."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from running import run_python
+
+from analysis import corpus, length, padding
+from analysis.__main__ import main
+from analysis.plot import PLOTS
+
+positive = st.floats(1e-7, 1e-2)
+
+
+@given(fixed=positive, linear=positive, square=st.floats(1e-9, 1e-5))
+def test_fit_finds_the_cost_it_was_made_of(fixed, linear, square):
+    lengths = [8, 16, 64, 128, 512]
+    found = length.fit(lengths, [fixed + linear * n + square * n * n for n in lengths])
+    assert found.marginal_s(512) == pytest.approx(linear + 1024 * square, rel=1e-3)
+    assert found.fixed_s + 8 * found.linear_s + 64 * found.square_s == pytest.approx(
+        fixed + 8 * linear + 64 * square, rel=1e-3)
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=5, max_size=5))
+def test_no_cost_is_negative(seconds):
+    found = length.fit([8, 16, 64, 128, 512], seconds)
+    assert min(found.fixed_s, found.linear_s, found.square_s) >= 0
+
+
+def test_fit_of_few_points():
+    assert length.fit([16], [1.0]) is None
+    found = length.fit([16, 64], [2.0, 5.0])
+    assert (found.fixed_s, found.linear_s, found.square_s) == pytest.approx((1.0, 1 / 16, 0.0))
+
+
+def corpus_record(variant, policy, batch, speed, **more):
+    return {"experiment": "corpus", "model": "m", "variant": variant, "policy": policy, "batch_size": batch,
+            "sentences_per_s": speed, "tokens_per_s": 10 * speed, "padding_efficiency": 0.5, "max_abs_error": 0.0,
+            "sentences": 8, "real_tokens": 80, "longest_sentence": 40, "blank_lines": 0, "truncated_sentences": 0,
+            "token_limit": 512, "passes": 5, "corpus_sha256": "0", **more}
+
+
+RECORDS = [corpus_record(variant, policy, batch, speed * batch) for variant, speed in (("eager", 1), ("sdpa", 3))
+           for policy in ("in-order", "sorted") for batch in (1, 8)]
+
+
+def test_corpus_table_has_the_best_first_and_says_what_is_not_paired():
+    throughput, efficiency = corpus.tables("m", RECORDS)
+    assert throughput.header[2] == "sentences/s"
+    assert throughput.rows[2][:6] == ["sdpa", "in-order", "24.0", "b8", "240", "3.00"]
+    assert throughput.rows[2][7:] == ["3.0", "24.0"]
+    assert "not in turns" in throughput.note
+    assert efficiency.rows == [["in-order", "50%", "50%"], ["sorted", "50%", "50%"]]
+
+
+def test_corpus_table_says_what_became_of_lines():
+    record = corpus_record("sdpa", "sorted", 8, 1.0, blank_lines=3, truncated_sentences=1)
+    note = corpus.tables("m", [record])[0].note
+    assert "3 blank lines skipped, 1 sentences cut at 512 tokens" in note
+
+
+def test_padding_table():
+    record = {"workload": "b8-s64-p75-one-batch", "padded_tokens": 512, "real_tokens": 128, "variant": "sdpa",
+              "padding_cost": 3.5, "padding_cost_low": 3.0, "padding_cost_high": 4.0}
+    nested = {**record, "variant": "nested", "padding_cost": 1.5, "padding_cost_low": None, "padding_cost_high": None}
+    (grid,) = padding.tables("m", [record, nested])
+    assert grid.rows == [["sdpa", "3.50 [3.00, 4.00]"], ["nested", "1.50*"], ["padded over real tokens", "4.00"]]
+
+
+def test_length_table():
+    records = [{"variant": "sdpa", "batch_size": 2, "sequence_length": n, "call_s": 1e-3 + 2e-5 * n}
+               for n in (8, 32, 128, 512)]
+    (grid,) = length.tables("m", records)
+    assert grid.rows == [["sdpa", "2", "10.0", "1.00", "1.00", "1.16", "1.64", "3.56", "11.24"]]
+
+
+@pytest.mark.parametrize("experiment", list(PLOTS))
+def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
+    file, output = tmp_path / "run.json", tmp_path / "plot.html"
+    records = [*RECORDS, *({"experiment": "length", "model": "m", "variant": "sdpa", "batch_size": 1,
+                            "sequence_length": n, "call_s": n / 1000} for n in (8, 16))]
+    file.write_text(json.dumps({"benchmarks": [{"extra_info": record} for record in records]}))
+    assert main(["plot", experiment, str(file), "-o", str(output)]) == 0
+    html = output.read_text()
+    names = {"corpus": ["sdpa, sorted", "eager, in-order"], "length": ["sdpa, batch 1"]}[experiment]
+    assert all(f'"name":"{name}"' in html for name in names)
+    assert "<script src=" not in html  # opens without a network
+    assert main(["plot", experiment, str(file), "-o", str(tmp_path / "none" / "plot.html")]) == 2
+    assert "No such file" in capsys.readouterr().err
+
+
+def test_plot_without_records_is_one_line(tmp_path):
+    file = tmp_path / "run.json"
+    file.write_text('{"benchmarks": []}')
+    ended = run_python("-m", "analysis", "plot", "corpus", str(file))
+    assert (ended.code, ended.err) == (2, f"{file}: no record of the experiment corpus in it\n")

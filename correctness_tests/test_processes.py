@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import sys
+import types
 from statistics import median
 
 import pytest
@@ -10,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import ROOT, copy_of_project, run_pytest
 
-from analysis import records
+from analysis import memory, records
 from analysis.startup import break_even
 from analysis.statistics import paired_log_ratios, ratio_of_pairs
 from fixtures import backends
 from fixtures.backends.base import Placement
 from fixtures.errors import CannotRun
+from fixtures.measurement.fresh_process import gpu_peak_bytes
 from fixtures.measurement.instances import run_instances
 from fixtures.models import specs
 from fixtures.workloads.padded_batch import PaddedBatch
@@ -137,9 +140,25 @@ def test_a_wrong_output_in_another_process_fails(tmp_path):
                for reason in reasons.values())
 
 
+def test_gpu_memory_is_torchs_own_count(monkeypatch):
+    """As far as a CPU reaches: which device is asked, and that a process without torch has nothing to ask."""
+    asked = {"cuda:1": 123}
+    cuda = types.SimpleNamespace(max_memory_allocated=asked.__getitem__)
+    monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
+    assert gpu_peak_bytes("cuda:1") == 123
+    assert gpu_peak_bytes("cpu") is None
+    monkeypatch.delitem(sys.modules, "torch")
+    assert gpu_peak_bytes("cuda:1") is None
+    record = {"workload": "b8-s128", "variant": "eager", "peak_rss_vs_eager": 1.0, "peak_rss_bytes": 2**29,
+              "parameter_bytes": 2**27, "call_s": 0.02}
+    (grid,) = memory.tables("minilm", [record, {**record, "variant": "sdpa", "peak_gpu_bytes": 2**28}])
+    assert [row[grid.header.index("GPU peak, MiB")] for row in grid.rows] == ["–", "256"]
+
+
 @two_cores
 def test_an_instance_that_cannot_load_says_why(tmp_path):
+    pytest.importorskip("onnxruntime")
     spec, cores = specs.resolve("tiny-bert", 0), sorted(os.sched_getaffinity(0))[:2]
-    with pytest.raises(CannotRun, match=r"in a process of its own: .*model\.pt"):
-        run_instances("torchscript", tmp_path, spec, {"input_ids": [[1, 2]]}, Placement(), "system",
+    with pytest.raises(CannotRun, match=r"in a process of its own: FileNotFoundError: .*nodes\.json"):
+        run_instances("onnxruntime", tmp_path, spec, {"input_ids": [[1, 2]]}, Placement(), "system",
                       [[core] for core in cores], 0.1)

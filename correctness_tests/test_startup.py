@@ -17,16 +17,17 @@ from fixtures.models.loading import LoadedModel, load
 
 
 def test_break_even():
-    """10 s more at the start, 50 ms saved a call: 200 calls. At 1.25 times 20 ms are saved: 500; at 4 times 75: 134."""
-    found = break_even(10.0, 0.1, 2.0, 1.25, 4.0)
-    assert (found.calls, found.low, found.high, found.missing) == (200, 134, 500, None)
+    """3 s more at the start, half of a second saved a call: 6 calls. At 1.6 times 0.375 s are saved, at 4, 0.75."""
+    found = break_even(3.0, 1.0, 2.0, 1.6, 4.0)
+    assert (found.calls, found.low, found.high, found.missing) == (6, 4, 8, None)
+    assert break_even(3.1, 1.0, 2.0, None, None).calls == 7
 
 
 def test_break_even_that_may_never_be():
-    found = break_even(10.0, 0.1, 2.0, 0.9, 4.0)
-    assert (found.calls, found.high) == (200, None)
-    slower = break_even(10.0, 0.1, 0.8, 0.7, 1.25)
-    assert (slower.calls, slower.low, slower.high) == (None, 500, None)
+    found = break_even(3.0, 1.0, 2.0, 0.9, 4.0)
+    assert (found.calls, found.high) == (6, None)
+    slower = break_even(3.0, 1.0, 0.8, 0.7, 1.6)
+    assert (slower.calls, slower.low, slower.high) == (None, 8, None)
     assert slower.missing == "not faster than eager: 0.80 times"
     assert break_even(10.0, 0.1, 1.0, None, None).calls is None
 

@@ -83,7 +83,8 @@ def records_of(content: Mapping[str, Any]) -> list[Record]:
     info = content.get("machine_info") or {}
     machine = f"{(info.get('cpu') or {}).get('brand_raw', 'unknown')}, {info.get('usable_cores', '?')} cores"
     records = [bench.get("extra_info") or {} for bench in content["benchmarks"] if isinstance(bench, dict)]
-    return [{**record, _MACHINE: machine} for record in records if "experiment" in record]
+    # A file from before there were experiments has latencies only.
+    return [{"experiment": "latency", **record, _MACHINE: machine} for record in records if "model" in record]
 
 
 def judge(statement: Mapping[str, Any], records: Sequence[Record]) -> Judged:

@@ -103,10 +103,11 @@ def test_published_rule_speaks_of_what_exists(statement):
 def test_records_of_two_machines_stay_apart():
     def content(cpu):
         return {"machine_info": {"cpu": {"brand_raw": cpu}, "usable_cores": 2},
-                "benchmarks": [{"extra_info": {"experiment": "latency"}}, {"extra_info": {}}, None]}
+                "benchmarks": [{"extra_info": {"model": "m"}}, {"extra_info": {}}, None]}
 
-    assert [found["machine"] for found in records_of(content("A")) + records_of(content("B"))] == ["A, 2 cores",
-                                                                                                 "B, 2 cores"]
+    found = records_of(content("A")) + records_of(content("B"))
+    assert [(record["machine"], record["experiment"]) for record in found] == [("A, 2 cores", "latency"),
+                                                                              ("B, 2 cores", "latency")]
 
 
 def test_tables_name_the_records():

@@ -5,13 +5,14 @@ import math
 import numpy as np
 import pytest
 from analysis_files import CONTROLS, MACHINE, analysis, duet, noise_floor, pair
-from statsmodels.stats.multitest import multipletests
 
 from analysis import fingerprint
 from analysis.judge import SUITE, judge, pairs_to_confirm
 from analysis.noise_models import BENCHES, MODELS, NULL, Noise, draw
 from analysis.rules import Gate, hochberg_rows, usual_rules
 from analysis.simulate import EFFECTS, FLOORS, simulate
+
+multitest = pytest.importorskip("statsmodels.stats.multitest")  # the extra environments have none
 
 NAMES = [f"b{index}" for index in range(BENCHES)]
 
@@ -70,7 +71,7 @@ def test_hochberg_of_rows():
         present = ~np.isnan(row)
         assert (np.isnan(adjusted) == ~present).all()
         if present.any():
-            assert adjusted[present] == pytest.approx(multipletests(row[present], method="simes-hochberg")[1])
+            assert adjusted[present] == pytest.approx(multitest.multipletests(row[present], method="simes-hochberg")[1])
 
 
 def test_usual_rules_equal_scipy():

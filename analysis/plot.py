@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative
 from plotly.subplots import make_subplots
 
-from analysis import jsonfile, records
+from analysis import jsonfile, records, statements
 from analysis.corpus import series
 
 Record = dict[str, Any]
@@ -47,10 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    content = records.read(chosen.file)
-    jsonfile.refuse(chosen.file, records.problems(content))
+    found = statements.records_of(records.read(chosen.file))
     try:
-        write(chosen.experiment, [bench["extra_info"] for bench in content["benchmarks"]], chosen.output)
+        write(chosen.experiment, found, chosen.output)
+    except (KeyError, TypeError) as error:
+        raise jsonfile.UnreadableFile(f"{chosen.file}: a record of {chosen.experiment} is not complete ({error}): "
+                                      "`python -m analysis check` says more") from None
     except ValueError as error:
         raise jsonfile.UnreadableFile(f"{chosen.file}: {error}") from None
     except OSError as error:

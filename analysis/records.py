@@ -10,8 +10,9 @@ from typing import Any
 from analysis import fingerprint, jsonfile
 from analysis.jsonfile import UnreadableFile
 
-__all__ = ["Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
+__all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
 
+BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
 _LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
 
 
@@ -193,7 +194,7 @@ def problems(content: dict[str, Any]) -> list[str]:
         if not isinstance(record, dict) or "model" not in record:
             continue
         name = record.get("bench_id", f"benchmark {index}")
-        found += [f"{name}: {line}" for line in jsonfile.schema_problems(record, "record.schema.json")]
+        found += [f"{name}: {line}" for line in jsonfile.schema_problems({**BEFORE, **record}, "record.schema.json")]
         found += [f"{name}: {key} is no finite number" for key, value in record.items()
                   if isinstance(value, float) and not math.isfinite(value)]
         found += _missing_rounds(name, bench["stats"], record)

@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis import jsonfile, records
 
-_CELL = ("bench_id", "model", "variant", "experiment", "workload", "status", "reason")
+_CELL = ("bench_id", "model", "variant", "workload", "status", "reason")
 _NO_SESSION = {"wall_s": 0.0, "measured_s": 0.0}
 
 
@@ -33,8 +33,6 @@ def _problems(content: dict[str, Any]) -> list[str]:
         record = bench.get("extra_info")
         if not isinstance(record, dict):
             found.append(f"benchmark {index}: no extra_info in it")
-        elif "experiment" in record and "model" not in record:
-            found.append(f"benchmark {index}: experiment without a model")
     ours = content.get("inference_bench")
     if ours is not None and not isinstance(ours, dict):
         return [*found, "inference_bench is no object"]

@@ -20,7 +20,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from analysis import grid, jsonfile
+from analysis import grid
 from analysis import records as saved
 from analysis.grid import Grid
 
@@ -64,9 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     found: list[Record] = []
     for file in chosen.files:
-        content = saved.read(file)
-        jsonfile.refuse(file, saved.problems(content))
-        found += records_of(content)
+        found += records_of(saved.read(file))
     sources, statements = published()
     grid.show(tables([judge(statement, found) for statement in statements], sources), chosen.markdown)
     return 0
@@ -80,11 +78,14 @@ def published() -> tuple[dict[str, dict[str, str]], list[dict[str, Any]]]:
 
 def records_of(content: Mapping[str, Any]) -> list[Record]:
     """The records of a benchmark file, each with the machine that it is from."""
-    info = content.get("machine_info") or {}
-    machine = f"{(info.get('cpu') or {}).get('brand_raw', 'unknown')}, {info.get('usable_cores', '?')} cores"
-    records = [bench.get("extra_info") or {} for bench in content["benchmarks"] if isinstance(bench, dict)]
-    # A file from before there were experiments has latencies only.
-    return [{"experiment": "latency", **record, _MACHINE: machine} for record in records if "model" in record]
+    info = _object(content.get("machine_info"))
+    machine = f"{_object(info.get('cpu')).get('brand_raw', 'unknown')}, {info.get('usable_cores', '?')} cores"
+    records = [_object(bench.get("extra_info")) for bench in content["benchmarks"] if isinstance(bench, dict)]
+    return [{**saved.BEFORE, **record, _MACHINE: machine} for record in records if "model" in record]
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def judge(statement: Mapping[str, Any], records: Sequence[Record]) -> Judged:

@@ -4,6 +4,7 @@ from typing import Any
 
 from analysis.experiments import TABLES
 from analysis.grid import Grid
+from analysis.records import BEFORE
 
 
 def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], session: dict[str, float]) -> list[Grid]:
@@ -14,7 +15,8 @@ def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], sessio
         cells: `inference_bench.cells` of the file.
         session: `inference_bench.session` of the file, in seconds.
     """
-    records = [bench["extra_info"] for bench in benchmarks if "experiment" in bench["extra_info"]]
+    records = [{**BEFORE, **bench["extra_info"]} for bench in benchmarks if "model" in bench["extra_info"]]
+    cells = [{**BEFORE, **cell} for cell in cells]
     grids = []
     for experiment, tables_of in TABLES.items():
         found = [record for record in records if record["experiment"] == experiment]

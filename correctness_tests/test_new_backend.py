@@ -8,6 +8,7 @@ from running import ROOT, copy_of_project, run_pytest
 
 EXAMPLE = re.search(r"```python\n(# fixtures/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
                     re.DOTALL)[1]
+WITHOUT_A_MODEL = {"harness/no-op", "control/matmul", "control/copy"}
 SELECTION = ("--model", "tiny-bert", "--variant", "no-grad", "--batch-sizes", "2", "--sequence-lengths", "8",
              "--grid", "smoke", "--threads", "1")
 
@@ -63,7 +64,7 @@ def test_wrong_output_fails_and_leaves_no_time(project):
     root = project("return self.module(**native)", "return {'logits': self.module(**native).logits + 0.01}")
     ended, saved = bench(root)
     assert ended.code == 1
-    assert saved == {"harness/no-op"}
+    assert saved == WITHOUT_A_MODEL
     text = re.sub(r"[\s│]+", " ", ended.out)
     assert "output differs from eager beyond exact-math: logits: largest error 0.01 at (" in text
     assert "test_latency[tiny-bert-no-grad-b2-s8] " not in ended.out.split("short test summary")[0].split("FAILURES")[0]
@@ -73,5 +74,5 @@ def test_wrong_output_fails_and_leaves_no_time(project):
 def test_silent_fallback_is_caught_by_the_probe(project):
     ended, saved = bench(project("torch.no_grad()", "torch.inference_mode()"))
     assert ended.code == 1
-    assert saved == {"harness/no-op"}
+    assert saved == WITHOUT_A_MODEL
     assert "not engaged: inference tensors" in ended.out

@@ -26,7 +26,7 @@ def test_pairs_are_read(tmp_path):
                                                                    "A cat slept for 1 hours.", (0, 0.5, 1))
     corpus = EvalPairs(20, 0, file)
     assert corpus.texts == pairs.first + pairs.second
-    assert corpus.name == "pairs"
+    assert corpus.name == "pairs-n20"
 
 
 @pytest.mark.parametrize(("content", "says"), [

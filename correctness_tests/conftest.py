@@ -1,5 +1,6 @@
 """Fixtures of the correctness tests: models, references and built variants, each made once a session."""
 
+import os
 import re
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ from fixtures.workloads.padded_batch import PaddedBatch
 if TYPE_CHECKING:
     from fixtures.measurement.reference import Expected
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: later it would ask the network, and wait
 # More rows than AGREEMENT_ROWS, and the longest sentence: no column is empty, as tokenizers pad.
 COMPILED_SHAPE = (40, 20)
 QUICK_MODELS = ("tiny-bert", "minilm")  # what costly variants are built for every time

@@ -11,6 +11,7 @@ from running import ROOT, run_pytest
 from analysis import records
 from analysis.experiments import TABLES
 from fixtures.experiments import EXPERIMENTS
+from fixtures.plan import SHORT_LIST
 
 
 def _tests() -> dict[str, tuple[str, str]]:
@@ -78,3 +79,23 @@ def test_unknown_experiment_is_one_line(tmp_path):
     ended = run_pytest("-p", "fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path))
     assert ended.code == 2
     assert "unknown experiment 'latencyy': did you mean 'latency'" in ended.out + ended.err
+
+
+def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_named():
+    def running(*options):
+        listed = run_pytest("--list-cases", "--model", "tiny-bert", "--batch-sizes", "2", *options).out
+        lines = [line.split() for line in listed.splitlines() if line.endswith(" run")]
+        return {experiment: {words[1].split("/")[1] for words in lines if words[0] == experiment}
+                for experiment in ("latency", "corpus")}
+
+    short, named, full = running(), running("--variant", "*"), running("--grid", "full")
+    assert short["corpus"] <= set(SHORT_LIST) < short["latency"] | set(SHORT_LIST)
+    assert "bettertransformer" in named["corpus"] & full["corpus"]
+    assert named["latency"] == full["latency"] == short["latency"]
+
+
+def test_default_grid_builds_once_what_serves_one_shape():
+    listed = run_pytest("--list-cases", "--variant", "torch-compile").out
+    latency = [line for line in listed.splitlines() if line.startswith("latency")]
+    assert [line.split()[1] for line in latency if line.endswith(" run")] == ["minilm/torch-compile/b1/s128/cpu"]
+    assert sum("another build for its shape: with --grid full only" in line for line in latency) == 3

@@ -52,6 +52,7 @@ def test_published_sizes_match_eager(workshops, model_name, variant_name):
     workshop = workshops(model_name)
     comparison = workshop.compared(variant_name, workshop.inputs(4, 32))
     workshop.forget(variant_name)
-    if (variant_name, model_name) in TOO_COARSE and comparison.failures:
+    if (variant_name, model_name) in TOO_COARSE:
+        assert comparison.failures, f"{variant_name} is fine on {model_name} now: remove its line in refusals.py"
         pytest.xfail(f"4-bit rounding of random weights: {comparison.failures[0]}")
     assert not comparison.failures

@@ -1,6 +1,7 @@
-"""`python -m analysis plot`: an experiment's records as one HTML file that needs no network."""
+"""`python -m analysis plot`: an experiment's records as one HTML file that needs no network, or as an image."""
 
 import argparse
+import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from analysis.corpus import series
 Record = dict[str, Any]
 Lines = dict[tuple[str, str], dict[int, float]]
 
+_DOUBLING = 0.30103  # a tick of a logarithmic axis at every factor of two
+_IMAGES = (".svg", ".png")
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
@@ -43,10 +46,14 @@ PLOTS: dict[str, tuple[Callable[[list[Record]], Lines], str, str]] = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", choices=tuple(PLOTS))
     parser.add_argument("file", type=Path)
-    parser.add_argument("-o", "--output", type=Path, default=Path("plot.html"), help="default: plot.html")
+    parser.add_argument("-o", "--output", type=Path, default=Path("plot.html"),
+                        help="an .html file, or an .svg or .png where kaleido is installed (default: plot.html)")
 
 
 def run(chosen: argparse.Namespace) -> int:
+    if chosen.output.suffix in _IMAGES and importlib.util.find_spec("kaleido") is None:
+        raise jsonfile.UnreadableFile(f"{chosen.output}: an image needs kaleido (pip install kaleido); an .html file "
+                                      "needs nothing")
     found = statements.records_of(records.read(chosen.file))
     try:
         write(chosen.experiment, found, chosen.output)
@@ -62,7 +69,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def write(experiment: str, records: list[Record], file: Path) -> None:
-    """One panel a model: a colour a variant, a dash for what else a line stands for.
+    """A row of panels a model, one for each policy or batch size, a colour a variant; both axes logarithmic.
 
     Raises:
         ValueError: no record of that experiment.
@@ -73,18 +80,36 @@ def write(experiment: str, records: list[Record], file: Path) -> None:
         raise ValueError(f"no record of the experiment {experiment} in it")
     lines_of, across, up = PLOTS[experiment]
     models = list(dict.fromkeys(record["model"] for record in found))
-    figure = make_subplots(rows=len(models), subplot_titles=models)
-    for row, model in enumerate(models, 1):
-        lines = lines_of([record for record in found if record["model"] == model])
-        variants = list(dict.fromkeys(variant for variant, _ in lines))
-        kinds = list(dict.fromkeys(kind for _, kind in lines))
+    panels = {model: lines_of([record for record in found if record["model"] == model]) for model in models}
+    variants = list(dict.fromkeys(variant for lines in panels.values() for variant, _ in lines))
+    kinds = list(dict.fromkeys(kind for lines in panels.values() for _, kind in lines))
+    figure = make_subplots(rows=len(models), cols=len(kinds), shared_yaxes=True, horizontal_spacing=0.03,
+                           subplot_titles=[f"{model}, {kind}" for model in models for kind in kinds])
+    told = set()
+    for row, lines in enumerate(panels.values(), 1):
         for (variant, kind), points in lines.items():
-            style = {"color": qualitative.Dark24[variants.index(variant) % 24],
-                     "dash": _DASHES[kinds.index(kind) % len(_DASHES)]}
-            figure.add_trace(go.Scatter(x=list(points), y=list(points.values()), name=f"{variant}, {kind}",
-                                        mode="lines+markers", line=style, legendgroup=f"{variant}, {kind}",
-                                        showlegend=row == 1), row=row, col=1)
-    figure.update_xaxes(type="log", title=across, dtick=0.30103)  # a tick at every doubling
-    figure.update_yaxes(title=up, rangemode="tozero")
-    figure.update_layout(height=500 * len(models), title=f"{experiment} experiment", template="plotly_white")
-    file.write_text(figure.to_html(include_plotlyjs=True), encoding="utf-8")
+            index = variants.index(variant)
+            style = {"color": qualitative.Dark24[index % 24], "dash": _DASHES[index // 24 % len(_DASHES)]}
+            figure.add_trace(go.Scatter(x=list(points), y=list(points.values()), name=variant, mode="lines+markers",
+                                        line=style, legendgroup=variant, showlegend=variant not in told),
+                             row=row, col=kinds.index(kind) + 1)
+            told.add(variant)
+    figure.update_xaxes(type="log", title=across, dtick=_DOUBLING)
+    figure.update_yaxes(type="log", dtick=_DOUBLING)
+    figure.update_yaxes(title=up, col=1)
+    figure.update_layout(height=450 * len(models), template="plotly_white", margin={"t": 40, "b": 40})
+    if file.suffix in _IMAGES:
+        _write_image(figure, file)
+    else:
+        file.write_text(figure.to_html(include_plotlyjs=True), encoding="utf-8")
+
+
+def _write_image(figure: go.Figure, file: Path) -> None:
+    """Raises ValueError with one line: kaleido has many ways to fail, such as a browser that it does not find."""
+    try:
+        figure.write_image(file, width=1100)
+    except OSError:
+        raise
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ValueError(f"kaleido wrote no image: {reason}; an .html file needs no kaleido") from None

@@ -1,5 +1,6 @@
 """What the analysis makes of experiments' records: the fit over lengths, tables, plots."""
 
+import importlib.util
 import json
 
 import pytest
@@ -85,11 +86,22 @@ def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
     file.write_text(json.dumps({"benchmarks": [{"extra_info": record} for record in records]}))
     assert main(["plot", experiment, str(file), "-o", str(output)]) == 0
     html = output.read_text()
-    names = {"corpus": ["sdpa, sorted", "eager, in-order"], "length": ["sdpa, batch 1"]}[experiment]
-    assert all(f'"name":"{name}"' in html for name in names)
+    lines, panels = {"corpus": (["sdpa", "eager"], ["m, sorted", "m, in-order"]),
+                     "length": (["sdpa"], ["m, batch 1"])}[experiment]
+    assert all(f'"name":"{name}"' in html for name in lines)
+    assert all(f'"text":"{panel}"' in html for panel in panels)
     assert "<script src=" not in html  # opens without a network
     assert main(["plot", experiment, str(file), "-o", str(tmp_path / "none" / "plot.html")]) == 2
     assert "No such file" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("kaleido") is not None, reason="kaleido is installed: images work")
+def test_an_image_without_kaleido_is_one_line(tmp_path, capsys):
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"benchmarks": [{"extra_info": record} for record in RECORDS]}))
+    assert main(["plot", "corpus", str(file), "-o", str(tmp_path / "plot.svg")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"{tmp_path}/plot.svg: an image needs kaleido") and error.count("\n") == 1
 
 
 def test_plot_without_records_is_one_line(tmp_path):

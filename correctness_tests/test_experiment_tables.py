@@ -101,7 +101,8 @@ def test_an_image_without_kaleido_is_one_line(tmp_path, capsys):
     file.write_text(json.dumps({"benchmarks": [{"extra_info": record} for record in RECORDS]}))
     assert main(["plot", "corpus", str(file), "-o", str(tmp_path / "plot.svg")]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"{tmp_path}/plot.svg: an image needs kaleido") and error.count("\n") == 1
+    assert error.startswith(f"{tmp_path}/plot.svg: an image needs kaleido")
+    assert error.count("\n") == 1
 
 
 def test_plot_without_records_is_one_line(tmp_path):

@@ -30,7 +30,7 @@ gate: $(INSTALLED)
 	$(RUN) -m analysis gate --base "$(BASE)" --head "$(HEAD)" $(if $(STAGE),--stage $(STAGE)) \
 		$(if $(wildcard noise-floor.json),--noise-floor noise-floor.json) $(GATE_ARGS) -- $(GATE)
 
-# The same code against itself, in three duets: what `gate` may call a slowdown on this machine (about 20 minutes).
+# The same code against itself, in three duets: what `gate` may call a slowdown on this machine (about 25 minutes).
 calibrate: $(INSTALLED)
 	for duet in 1 2 3; do $(RUN) -m analysis duet --base HEAD --head HEAD --pairs 8 --null-pairs 0 \
 		-o .benchmarks/calibration/$$duet.json -- $(GATE) || exit; done

@@ -1,7 +1,6 @@
 """`python -m analysis plot`: an experiment's records as one HTML file that needs no network, or as an image."""
 
 import argparse
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -51,9 +50,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    if chosen.output.suffix in _IMAGES and importlib.util.find_spec("kaleido") is None:
-        raise jsonfile.UnreadableFile(f"{chosen.output}: an image needs kaleido (pip install kaleido); an .html file "
-                                      "needs nothing")
     found = statements.records_of(records.read(chosen.file))
     try:
         write(chosen.experiment, found, chosen.output)
@@ -98,14 +94,14 @@ def write(experiment: str, records: list[Record], file: Path) -> None:
     figure.update_yaxes(type="log", dtick=_DOUBLING)
     figure.update_yaxes(title=up, col=1)
     figure.update_layout(height=450 * len(models), template="plotly_white", margin={"t": 40, "b": 40})
-    if file.suffix in _IMAGES:
+    if file.suffix.lower() in _IMAGES:
         _write_image(figure, file)
     else:
         file.write_text(figure.to_html(include_plotlyjs=True), encoding="utf-8")
 
 
 def _write_image(figure: go.Figure, file: Path) -> None:
-    """Raises ValueError with one line: kaleido has many ways to fail, such as a browser that it does not find."""
+    """Raises ValueError with one line: kaleido may be missing, or not find a browser, and fails in many ways."""
     try:
         figure.write_image(file, width=1100)
     except OSError:

@@ -90,6 +90,8 @@ def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
                      "length": (["sdpa"], ["m, batch 1"])}[experiment]
     assert all(f'"name":"{name}"' in html for name in lines)
     assert all(f'"text":"{panel}"' in html for panel in panels)
+    drawn = PLOTS[experiment][0]([record for record in records if record["experiment"] == experiment])
+    assert html.count('"mode":"lines+markers"') == len(drawn)
     assert "<script src=" not in html  # opens without a network
     assert main(["plot", experiment, str(file), "-o", str(tmp_path / "none" / "plot.html")]) == 2
     assert "No such file" in capsys.readouterr().err
@@ -101,7 +103,9 @@ def test_an_image_without_kaleido_is_one_line(tmp_path, capsys):
     file.write_text(json.dumps({"benchmarks": [{"extra_info": record} for record in RECORDS]}))
     assert main(["plot", "corpus", str(file), "-o", str(tmp_path / "plot.svg")]) == 2
     error = capsys.readouterr().err
-    assert error.startswith(f"{tmp_path}/plot.svg: an image needs kaleido")
+    assert "kaleido wrote no image: " in error
+    assert "an .html file needs no kaleido" in error
+    assert not (tmp_path / "plot.svg").exists()
     assert error.count("\n") == 1
 
 

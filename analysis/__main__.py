@@ -8,6 +8,8 @@ that does not fit the schema.
 import argparse
 import importlib
 import sys
+import traceback
+from pathlib import Path
 
 from analysis.jsonfile import UnreadableFile
 
@@ -46,6 +48,11 @@ def main(arguments: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
     except RecursionError:
         print("a file is nested too deeply to be a benchmark file", file=sys.stderr)
+    except Exception as error:  # Python's own exit code, 1, would read as a confirmed regression
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        said = " ".join(str(error).split())[:200]
+        print(f"{chosen.command}: {type(error).__name__}: {said} ({Path(last.filename).name} line {last.lineno}): a "
+              "mistake of ours; please report it with the file", file=sys.stderr)
     return 2
 
 

@@ -84,6 +84,9 @@ def _tier(old: list[Run], new: list[Run]) -> tuple[int, str, list[str]]:
     machine = old[0].machine
     differing = list(dict.fromkeys(line for run in [*old, *new]
                                    for line in fingerprint.differences(machine, run.machine)))
+    merged = [run.file for run in (*old, *new) if run.several_machines]
+    if merged:
+        return 4, f"{merged[0]} was merged from files of several machines", differing
     if not machine or differing:
         return 4, "what they were measured on differs" if machine else "no file says what it was measured on", differing
     if min(len(old), len(new)) < LEAST_FILES:
@@ -192,4 +195,6 @@ def _outcome(found: dict[str, Any], strict: bool) -> dict[str, Any]:
         return {"outcome": "NOT JUDGED", "exit_code": 0}
     if "INCONCLUSIVE" in statuses:
         return {"outcome": "INCONCLUSIVE", "exit_code": 3 if strict else 0}
-    return {"outcome": "UNKNOWN" if statuses == {"UNKNOWN"} else "OK", "exit_code": 0}
+    if statuses == {"UNKNOWN"}:  # a pass would be a verdict on nothing
+        return {"outcome": "UNKNOWN", "exit_code": 3}
+    return {"outcome": "OK", "exit_code": 0}

@@ -62,7 +62,8 @@ def _row_4(row: dict[str, Any]) -> Row:
 def _speedup(ratio: dict[str, Any] | None) -> str:
     if ratio is None:
         return "–"
-    return f"{ratio['value']:.2f}" + ("" if ratio["low"] is None else f" [{ratio['low']:.2f}, {ratio['high']:.2f}]")
+    text = f"{ratio['value']:.2f}"
+    return text if None in (ratio["low"], ratio["high"]) else f"{text} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
 
 
 def interval(row: dict[str, Any]) -> str:

@@ -16,11 +16,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, stdev
 
-from analysis import duet_checkout, duet_side, duet_signals, jsonfile
+from analysis import duet_checkout, duet_environment, duet_side, duet_signals, jsonfile
 from analysis.duet_pair import MOST_TURNS, Plan, run_pair
-from analysis.pairs import FORMAT
-
-_GIVE_UP_AFTER = 2  # invalid pairs in succession
+from analysis.pairs import FORMAT, GIVE_UP_AFTER, finished
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,15 +43,16 @@ def add_sides(parser: argparse._ActionsContainer, required: bool = True) -> None
     add("--base", required=required, metavar="REV|DIR", help="revision or directory to compare with")
     add("--head", default=".", metavar="REV|DIR", help="revision or directory to judge (default: ., with "
         "what is not committed)")
-    add("--base-python", default=sys.executable, metavar="PYTHON", help="interpreter of base (default: this one)")
-    add("--head-python", default=sys.executable, metavar="PYTHON", help="interpreter of head (default: this one)")
+    for side in ("base", "head"):
+        add(f"--{side}-python", metavar="PYTHON", help=f"interpreter of {side} (default: this one, or, "
+            f"where {side} wants other packages than this directory, that of an environment made for it)")
     add("--design", choices=("turns", "abba"), default="turns", help="abba: one whole process after the other, for "
         "models of which two do not fit in memory; it detects less (default: turns)")
     add("--turns", type=_count, default=MOST_TURNS, metavar="N", help="turns of each side in a benchmark, at most "
         f"(default: {MOST_TURNS})")
     add("--time-out", type=_seconds, default=600.0, metavar="S", help="a side that is silent for longer ends its pair "
         "(default: 600)")
-    add("--seed", type=int, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
+    add("--seed", type=_seed, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -93,12 +92,15 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
         repository = Path.cwd()
         base, head = (duet_checkout.resolve(f"--{name}", getattr(chosen, name), repository)
                       for name in ("base", "head"))
-        pythons = {"base": _interpreter(chosen.base_python), "head": _interpreter(chosen.head_python)}
-        pythons["null"] = pythons["base"]
+        given = {name: getattr(chosen, f"{name}_python") for name in ("base", "head")}
+        pythons = {name: _interpreter(text) for name, text in given.items() if text}
         seed = random.SystemRandom().randrange(2**31) if chosen.seed is None else chosen.seed
         arms = _arms(pairs, math.ceil(pairs / 2) if null_pairs is None else null_pairs)
         duet_side.adopt_orphans()
         with duet_checkout.checked_out({"base": base, "head": head, "null": base}) as directories:
+            for name in given.keys() - pythons.keys():
+                pythons[name] = _interpreter(duet_environment.interpreter(name, directories[name], repository))
+            pythons["null"] = pythons["base"]
             places = {name: duet_side.Place(name, directory, pythons[name]) for name, directory in directories.items()}
             content = {
                 "format": FORMAT,
@@ -125,16 +127,9 @@ def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Place], 
         _write(output, content)
         print(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}",
               file=sys.stderr, flush=True)
-        if index + 1 >= _GIVE_UP_AFTER and not any(pair["valid"] for pair in content["pairs"][-_GIVE_UP_AFTER:]):
-            print(f"given up: {_GIVE_UP_AFTER} pairs in succession are not valid", file=sys.stderr)
+        if index + 1 >= GIVE_UP_AFTER and not any(pair["valid"] for pair in content["pairs"][-GIVE_UP_AFTER:]):
+            print(f"given up: {GIVE_UP_AFTER} pairs in succession are not valid", file=sys.stderr)
             return
-
-
-def finished(content: dict) -> bool:
-    """Whether there is something to judge."""
-    pairs = content["pairs"]
-    return any(pair["valid"] and pair["arm"] == "head" for pair in pairs) and any(
-        pair["valid"] for pair in pairs[-_GIVE_UP_AFTER:])
 
 
 def as_text(content: dict) -> str:
@@ -205,6 +200,13 @@ def _write(file: Path, content: dict) -> None:
 def _count(text: str) -> int:
     number = int(text)
     if number < 1:
+        raise ValueError
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text)
+    if number < 0:
         raise ValueError
     return number
 

@@ -74,6 +74,7 @@ def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
             for name, source in sources.items():
                 if source.commit is not None:
                     _git(source.directory, "worktree", "remove", "--force", "--force", str(places[name]))
+                    _git(source.directory, "worktree", "prune")  # those of a controller that was killed, too
             shutil.rmtree(parent, ignore_errors=True)
 
 

@@ -14,8 +14,6 @@ from typing import Any
 
 from analysis import duet, duet_checkout, duet_signals, judge, noise_floor, pairs
 
-_NOT_MEASURED = 3
-
 
 class NotMeasured(Exception):
     """There is nothing to judge. Its text is one line."""
@@ -31,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stage", choices=("screen", "confirm"), help="only this one (default: both)")
     group.add_argument("--directory", type=Path, default=Path(".benchmarks") / "gate", metavar="DIR",
                        help="where duets, verdict.json and summary.md are (default: %(default)s)")
-    group.add_argument("--lenient", action="store_true", help="exit 0 instead of 3, with a warning: a machine that was "
-                       "too noisy is no fault of head's")
+    group.add_argument("--lenient", action="store_true", help="exit 0, with a warning, where the measurement was "
+                       "contaminated: a machine that was too noisy is no fault of head's")
 
 
 def measure(chosen: argparse.Namespace) -> list[Path]:
@@ -49,14 +47,15 @@ def measure(chosen: argparse.Namespace) -> list[Path]:
     chosen.verdict = chosen.verdict or directory / "verdict.json"
     chosen.summary_md = chosen.summary_md or directory / "summary.md"
     limits = judge.THRESHOLDS
+    floors = noise_floor.read(chosen.noise_floor) if chosen.noise_floor else None  # refused before minutes are spent
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        confirm.unlink(missing_ok=True)
+        for old in (confirm, chosen.verdict, chosen.summary_md):
+            old.unlink(missing_ok=True)
         if chosen.stage != "confirm":
             screen.unlink(missing_ok=True)
             duet.measure(chosen, screen, limits.screen_pairs, max(limits.null_pairs, limits.screen_pairs // 2), [],
                          "screen")
-        floors = noise_floor.read(chosen.noise_floor) if chosen.noise_floor else None
         due = judge.judge([pairs.read(screen)], floors)["next"]
         _tell_github("suspects", len(due["benchmarks"]) if due else 0)
         if chosen.stage == "screen" or due is None:
@@ -71,14 +70,11 @@ def measure(chosen: argparse.Namespace) -> list[Path]:
 
 
 def exit_code(verdict: dict[str, Any], lenient: bool) -> int:
-    """The verdict's, but 3 where a stage was given up: suspects that nobody could confirm are not cleared by that."""
-    code = verdict["exit_code"]
-    if code == 0 and not all(duet.finished(content) for content in verdict["duets"]):
-        code = _NOT_MEASURED
-    if code == _NOT_MEASURED and lenient:
+    """The verdict's; lenient, 0 where it is contaminated, and nothing else: a head that cannot start is no pass."""
+    if lenient and verdict["outcome"] == "CONTAMINATED":
         print(f"{'::warning::' if 'GITHUB_ACTIONS' in os.environ else ''}not judged: {verdict['outcome']}")
         return 0
-    return code
+    return verdict["exit_code"]
 
 
 def _tell_github(name: str, value: int) -> None:

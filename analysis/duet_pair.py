@@ -89,8 +89,9 @@ def run_pair(plan: Plan, index: int, arm: str, base: Place, other: Place) -> tup
 
 
 def _ratio(base: list[float], other: list[float]) -> dict[str, Any]:
-    logs = [math.log(o / b) for b, o in zip(base, other, strict=False)]  # abba's sides plan their turns alone
-    return {"log_ratio": median(logs), "turns": len(logs), "base_turns": base, "head_turns": other}
+    turns = min(len(base), len(other))  # abba's sides plan theirs alone
+    logs = [math.log(o / b) for b, o in zip(base[:turns], other[:turns], strict=True)]
+    return {"log_ratio": median(logs), "turns": turns, "base_turns": base[:turns], "head_turns": other[:turns]}
 
 
 def _together(plan: Plan, places: list[Place], expected: list[str] | None, order: random.Random,

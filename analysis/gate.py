@@ -81,8 +81,8 @@ def _inputs(files: list[Path]) -> tuple[list[pairs.Duet], dict[str, Any] | None,
 def tables(verdict: dict[str, Any]) -> list[Grid]:
     """The verdict as tables: benchmarks, controls, and what else a reader must know."""
     rows = [_row(entry) for entry in sorted(verdict["benchmarks"], key=lambda entry: _ORDER.index(entry["status"]))]
-    return [Grid(f"Gate: {verdict['outcome']}", _HEADER, rows, summary(verdict)), *_arms(verdict), *lists(verdict),
-            *_lost(verdict)]
+    title = f"Gate (tier 1, duet): {verdict['outcome']}"
+    return [Grid(title, _HEADER, rows, summary(verdict)), *_arms(verdict), *lists(verdict), *_lost(verdict)]
 
 
 _ORDER = ["REGRESSED", "SUSPECT", "CONTAMINATED", "INCONCLUSIVE", "IMPROVED", "OK", "UNKNOWN"]

@@ -21,7 +21,11 @@ def run(chosen: argparse.Namespace) -> int:
     except (KeyError, TypeError, IndexError) as error:
         raise jsonfile.UnreadableFile(f"{chosen.verdict}: not a complete verdict ({error})") from None
     text = json.dumps(added, ensure_ascii=False)
-    before = chosen.file.read_text(encoding="utf-8") if chosen.file.exists() else ""
+    try:
+        before = chosen.file.read_text(encoding="utf-8") if chosen.file.exists() else ""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise jsonfile.UnreadableFile(f"{chosen.file}: no history to append to ({reason}); name another") from None
     if text in before.splitlines():
         print(f"{chosen.file}: has it already")
         return 0

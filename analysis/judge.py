@@ -7,54 +7,32 @@ of 1 + f, and a clean null arm and control. The process is the unit: one number 
 
 import math
 import platform
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from analysis import fingerprint, noise_floor
+from analysis import fingerprint, noise_floor, pairs
 from analysis.noise_floor import Floor
-from analysis.pairs import CONTROL, Duet
+from analysis.pairs import Duet
+from analysis.stages import (
+    SUITE,
+    THRESHOLDS,
+    Stage,
+    Thresholds,
+    controls,
+    measured,
+    most,
+    note_contamination,
+    null_ratio,
+    stage_of,
+)
 from analysis.statistics import exact_interval, hochberg, lower_bound, signed_rank_p
 
 FORMAT = "inference-bench-verdict/1"
-SUITE = "suite/geometric-mean"
 UNSETTLED = "these pairs do not tell it from the floor"
 MOST_PAIRS = 1000  # a larger number that would settle it is no advice
-
-
-@dataclass(frozen=True)
-class Thresholds:
-    """What decides. Ratios are head / base."""
-
-    alpha: float = 0.01
-    confidence: float = 0.95
-    screen_share: float = 0.6  # of the floor: what makes a suspect
-    screen_pairs: int = 6
-    confirm_pairs: int = 10  # at least
-    control: float = 0.02  # a control that moves more than this, and
-    null: float = 0.01  # a null arm that moves more than this over all benchmarks, contaminate
-    null_pairs: int = 3  # fewer are no null arm
-    null_share: float = 0.5  # a benchmark's own null arm that moved this part of what head did explains too much of it
-
-
-THRESHOLDS = Thresholds()
-
-
-@dataclass
-class Stage:
-    """The valid pairs of one stage.
-
-    Attributes:
-        head, null: log ratios by bench_id, in the order of the pairs; each arm has the suite's mean as SUITE.
-        contaminated: why nothing measured here can be judged.
-        missing: evidence that a red verdict would need.
-    """
-
-    head: dict[str, list[float]] = field(default_factory=dict)
-    null: dict[str, list[float]] = field(default_factory=dict)
-    contaminated: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
 
 
 def pairs_to_confirm(suspects: int, thresholds: Thresholds = THRESHOLDS) -> int:
@@ -70,11 +48,14 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
         floors: content of a `noise-floor.json`; without it every benchmark has the default floor.
         strict: an inconclusive verdict has exit code 3.
     """
-    stages = {name: _stage([duet for duet in duets if duet["stage"] == name]) for name in ("screen", "confirm")}
+    stages = {name: stage_of([duet for duet in duets if duet["stage"] == name]) for name in ("screen", "confirm")}
     screen, confirm = stages["screen"], stages["confirm"]
+    whole = set(measured(screen)) <= confirm.head.keys()  # the mean of some of them is not the suite's
+    for stage, complete in ((screen, True), (confirm, whole)):
+        note_contamination(stage, complete)
     machines = [fingerprint.of(duet["machine_info"]) for duet in duets]  # confirmed elsewhere: as if all were
     machine = next((one for one in machines if floors and one != floors["machine"]), machines[0])
-    limits = {bench: noise_floor.floor_of(bench, floors, machine) for bench in _measured(screen, confirm)}
+    limits = {bench: noise_floor.floor_of(bench, floors, machine) for bench in measured(screen, confirm)}
     limits |= _suite_floor(screen, limits, floors, machine) or _suite_floor(confirm, limits, floors, machine)
     entries = {bench: _screened(bench, floor, screen) for bench, floor in limits.items() if bench in screen.head}
     suspects = [bench for bench, entry in entries.items() if entry["status"] in ("SUSPECT", "CONTAMINATED")]
@@ -82,73 +63,23 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
         suspects = [bench for bench, floor in limits.items() if floor.floor is not None]
         entries = {bench: _unknown(bench, floor) for bench, floor in limits.items() if floor.floor is None}
     if confirm.head:
-        whole = set(_measured(screen)) <= confirm.head.keys()  # the mean of some of them is not the suite's
         again = [bench for bench in suspects if bench in confirm.head and (whole or bench != SUITE)]
         entries |= _confirmed(again, limits, confirm, entries, len(suspects))
+        if SUITE in suspects and not whole:
+            entries[SUITE] |= {"status": "INCONCLUSIVE", "reason": "the suspects in it were measured again, it was not"}
     verdict = {
         "format": FORMAT,
         "benchmarks": list(entries.values()),
-        "stages": {name: {"pairs": _most(stage.head), "null_pairs": _most(stage.null),
+        "stages": {name: {"pairs": most(stage.head), "null_pairs": most(stage.null),
                           "contaminated": stage.contaminated, "missing": stage.missing,
-                          "controls": _controls(stage.head), "null_ratio": _null_ratio(stage)}
+                          "controls": controls(stage.head), "null_ratio": null_ratio(stage)}
                    for name, stage in stages.items() if stage.head or stage.null},
         **_lists(duets),
     }
-    return {**verdict, **_outcome(verdict, strict), "next": _next(verdict, stages), "thresholds": asdict(THRESHOLDS),
-            "strict": strict, "seeds": [duet["seed"] for duet in duets],
+    return {**verdict, **_outcome(verdict, strict, all(map(pairs.finished, duets))), "next": _next(verdict, stages),
+            "thresholds": asdict(THRESHOLDS), "strict": strict, "seeds": [duet["seed"] for duet in duets],
             "versions": {"judge": 1, "python": platform.python_version(), "numpy": np.__version__},
             "noise_floor": floors, "duets": duets}
-
-
-def _stage(duets: list[Duet]) -> Stage:
-    stage = Stage()
-    for arm, found in (("head", stage.head), ("null", stage.null)):
-        pairs = [pair["benchmarks"] for duet in duets for pair in duet["pairs"] if pair["valid"] and pair["arm"] == arm]
-        for bench in dict.fromkeys(bench for pair in pairs for bench in pair):
-            found[bench] = [float(pair[bench]["log_ratio"]) for pair in pairs if bench in pair]
-        everywhere = [bench for bench, logs in found.items() if len(logs) == len(pairs) and not _control(bench)]
-        if len(everywhere) > 1:
-            found[SUITE] = [float(np.mean([pair[bench]["log_ratio"] for bench in everywhere])) for pair in pairs]
-    _contamination(stage)
-    return stage
-
-
-def _contamination(stage: Stage, thresholds: Thresholds = THRESHOLDS) -> None:
-    for name, ratio in _controls(stage.head).items():
-        if abs(math.log(ratio)) > math.log1p(thresholds.control):
-            stage.contaminated.append(f"{name} moved by {ratio - 1:+.1%}, more than {thresholds.control:.0%}")
-    null = _null_ratio(stage)
-    if null is not None and abs(math.log(null)) > math.log1p(thresholds.null):
-        stage.contaminated.append(f"base against base moved by {null - 1:+.1%}, more than {thresholds.null:.0%}")
-    if _most(stage.null) < thresholds.null_pairs:
-        stage.missing.append(f"fewer than {thresholds.null_pairs} pairs of base against base")
-    if not any(_control(bench) for bench in stage.head):
-        stage.missing.append("no control benchmark")
-
-
-def _control(bench: str) -> bool:
-    return bench.startswith(CONTROL)
-
-
-def _controls(arm: dict[str, list[float]]) -> dict[str, float]:
-    """How far each control moved, in the processes that the verdict is about."""
-    return {bench: math.exp(exact_interval(logs)[0]) for bench, logs in arm.items() if _control(bench)}
-
-
-def _null_ratio(stage: Stage) -> float | None:
-    """Base against base over all benchmarks."""
-    benches = [bench for bench in stage.null if not _control(bench)]
-    pooled = SUITE if SUITE in benches else benches[0] if benches else None
-    return math.exp(exact_interval(stage.null[pooled])[0]) if pooled else None
-
-
-def _most(arm: dict[str, list[float]]) -> int:
-    return max(map(len, arm.values()), default=0)
-
-
-def _measured(*stages: Stage) -> list[str]:
-    return list(dict.fromkeys(bench for stage in stages for bench in stage.head
-                              if not _control(bench) and bench != SUITE))
 
 
 def _suite_floor(stage: Stage, limits: dict[str, Floor], floors: dict[str, Any] | None,
@@ -256,7 +187,11 @@ def _exp(value: float | None) -> float | None:
 
 
 def _lists(duets: list[Duet]) -> dict[str, Any]:
-    """Vanished, new and failed benchmarks, and the pairs that were lost."""
+    """Vanished, new, failed and broken benchmarks, and the pairs that were lost.
+
+    Broken is what failed in head and not in base, in two pairs (or the only one): a failure of base, of both, or once
+    (out of memory, a time-out) is told and is no verdict on head.
+    """
     failed = [(bench, reason) for duet in duets for pair in duet["pairs"] for bench, reason in pair["failed"].items()]
     lost = [f"{duet['stage']} pair {pair['index']} ({pair['arm']}): {pair['reason'] or 'no reason given'}"
             for duet in duets for pair in duet["pairs"] if not pair["valid"]]
@@ -264,30 +199,43 @@ def _lists(duets: list[Duet]) -> dict[str, Any]:
         "vanished": sorted({bench for bench, reason in failed if reason == "vanished"}),
         "new": sorted({bench for bench, reason in failed if reason == "new"}),
         "failed": {bench: reason for bench, reason in failed if reason not in ("vanished", "new")},
+        "broken": _broken(duets),
         "lost_pairs": lost,
     }
 
 
-def _outcome(verdict: dict[str, Any], strict: bool) -> dict[str, Any]:
+def _broken(duets: list[Duet]) -> list[str]:
+    heads = [pair for duet in duets for pair in duet["pairs"] if pair["arm"] == "head"]
+    counts = Counter(bench for pair in heads for bench, reason in pair["failed"].items() if reason.startswith("head"))
+    return sorted(bench for bench, count in counts.items() if count >= min(2, len(heads)))
+
+
+def _outcome(verdict: dict[str, Any], strict: bool, finished: bool) -> dict[str, Any]:
     """The word and the exit code. A regression goes first: another code must not hide it."""
     statuses = {entry["status"] for entry in verdict["benchmarks"]}
     if "REGRESSED" in statuses:
         return {"outcome": "REGRESSED", "exit_code": 1}
-    if verdict["failed"] or verdict["vanished"]:
+    if verdict["broken"] or verdict["vanished"]:
         return {"outcome": "BROKEN", "exit_code": 4}
     if any(stage["contaminated"] for stage in verdict["stages"].values()) or "CONTAMINATED" in statuses:
         return {"outcome": "CONTAMINATED", "exit_code": 3}
     if not statuses:
         return {"outcome": "NOT COMPARABLE", "exit_code": 3}
+    if not finished:  # suspects that nobody could confirm are not cleared by that
+        return {"outcome": "GIVEN UP", "exit_code": 3}
+    if statuses == {"UNKNOWN"}:  # a pass would be a verdict on nothing
+        return {"outcome": "UNKNOWN", "exit_code": 3}
     if statuses & {"SUSPECT", "INCONCLUSIVE"}:
         return {"outcome": "SUSPECT" if "SUSPECT" in statuses else "INCONCLUSIVE", "exit_code": 3 if strict else 0}
-    return {"outcome": "UNKNOWN" if statuses == {"UNKNOWN"} else "OK", "exit_code": 0}
+    return {"outcome": "OK", "exit_code": 0}
 
 
 def _next(verdict: dict[str, Any], stages: dict[str, Stage]) -> dict[str, Any] | None:
-    """What to measure to confirm the suspects; the whole suite when its mean is one of them."""
+    """What to measure to confirm the suspects. The whole suite when only its mean is one: beside others it is their
+    shadow, and all of it would take ten times as long."""
     suspects = [entry["id"] for entry in verdict["benchmarks"] if entry["status"] == "SUSPECT"]
     if not suspects:
         return None
-    return {"stage": "confirm", "benchmarks": _measured(stages["screen"]) if SUITE in suspects else suspects,
+    alone = [bench for bench in suspects if bench != SUITE]
+    return {"stage": "confirm", "benchmarks": alone or measured(stages["screen"]),
             "pairs": pairs_to_confirm(len(suspects))}

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -66,8 +67,19 @@ def read(file: Path) -> dict[str, Any]:
 
 def check(file: Path | str, content: Any) -> None:
     jsonfile.refuse(file, list(jsonfile.schema_problems(content, "noise-floor.schema.json")))
-    jsonfile.refuse(file, [f"{bench}: a floor without a margin" for bench, entry in content["benchmarks"].items()
-                           if (entry["floor"] is None) != (entry["margin"] is None)])
+    jsonfile.refuse(file, [f"{bench}: {problem}" for bench, entry in content["benchmarks"].items()
+                           for problem in _problems(entry)])
+
+
+def _problems(entry: dict[str, Any]) -> Iterator[str]:
+    """NaN is a number to JSON's schema, fits every bound, and would make nothing red."""
+    yield from (f"{name} is {value}" for name, value in entry.items()
+                if isinstance(value, float) and not math.isfinite(value))
+    floor, margin = entry["floor"], entry["margin"]
+    if (floor is None) != (margin is None):
+        yield "a floor without a margin"
+    elif floor is not None and not margin < floor:
+        yield f"its margin {margin} is not below its floor {floor}"
 
 
 def calibrate(files: list[Path], duets: list[pairs.Duet], digests: list[str]) -> dict[str, Any]:
@@ -91,6 +103,8 @@ def calibrate(files: list[Path], duets: list[pairs.Duet], digests: list[str]) ->
     if not logs:
         jsonfile.refuse(files[0], ["no valid pair of the same code in it: run `python -m analysis duet` with equal "
                                    "revisions, or with a null arm"])
+    enough = {bench: by_duet for bench, by_duet in sorted(logs.items()) if sum(map(len, by_duet)) >= LEAST_PAIRS}
+    jsonfile.refuse(files[0], [] if enough else [f"no benchmark has {LEAST_PAIRS} pairs of the same code: take more"])
     return {
         "format": FORMAT,
         "machine": machine,
@@ -98,8 +112,7 @@ def calibrate(files: list[Path], duets: list[pairs.Duet], digests: list[str]) ->
                         "base": duet["base"]["revision"], "head": duet["head"]["revision"], "seed": duet["seed"],
                         "design": duet["design"], "pairs": sum(pair["valid"] for pair in duet["pairs"])}
                        for file, duet, digest in zip(files, duets, digests, strict=True)],
-        "benchmarks": {bench: _calibrated(by_duet, seconds.get(bench, [])) for bench, by_duet in sorted(logs.items())
-                       if sum(map(len, by_duet)) >= LEAST_PAIRS},
+        "benchmarks": {bench: _calibrated(by_duet, seconds.get(bench, [])) for bench, by_duet in enough.items()},
     }
 
 

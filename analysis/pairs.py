@@ -9,6 +9,7 @@ from typing import Any
 from analysis import jsonfile
 
 FORMAT = "inference-bench-duet/1"
+GIVE_UP_AFTER = 2  # invalid pairs in succession
 CONTROL = "control/"  # what a benchmark without code of the project is called
 _AGREEMENT = 1e-6  # of the stored log ratio with that of the stored turns
 
@@ -32,6 +33,12 @@ def check(file: Path | str, content: Any) -> None:
         shown = content.get("format") if isinstance(content, dict) else None
         jsonfile.refuse(file, [f"format {str(shown)[:60]!r}, expected {FORMAT!r}: no file of a duet"])
     jsonfile.refuse(file, list(jsonfile.schema_problems(content, "duet.schema.json")) or list(_problems(content)))
+
+
+def finished(duet: Duet) -> bool:
+    """Whether there is something to judge, and the run was not given up."""
+    return any(pair["valid"] and pair["arm"] == "head" for pair in duet["pairs"]) and any(
+        pair["valid"] for pair in duet["pairs"][-GIVE_UP_AFTER:])
 
 
 def together(files: list[Path], duets: list[Duet]) -> None:

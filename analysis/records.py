@@ -40,6 +40,7 @@ class Run:
         machine: its fingerprint.
         benchmarks: by `bench_id`, or by pytest-benchmark's `fullname` in other suites.
         cells: status and reason of every planned case, by `bench_id`; empty in other suites.
+        several_machines: whether `merge` made it of files from machines that differ.
     """
 
     file: Path
@@ -47,6 +48,7 @@ class Run:
     machine: dict[str, str]
     benchmarks: dict[str, Bench]
     cells: dict[str, tuple[str, str]]
+    several_machines: bool = False
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -120,7 +122,10 @@ def reduced(file: Path, content: dict[str, Any]) -> Run:
     cells = _cells(content, lines)
     when = content.get("datetime")
     jsonfile.refuse(file, lines if found or cells or lines else ["no benchmark in it"])
-    return Run(file, when if isinstance(when, str) else "", fingerprint.of(content.get("machine_info")), found, cells)
+    several = any(isinstance(bench.get("extra_info"), dict) and bench["extra_info"].get("machine_differences")
+                  for bench in content["benchmarks"])
+    return Run(file, when if isinstance(when, str) else "", fingerprint.of(content.get("machine_info")), found, cells,
+               several)
 
 
 def identity(bench: Any) -> str | None:

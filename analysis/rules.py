@@ -68,13 +68,17 @@ class Gate:
 
     def _confirm(self, found: Verdicts, rows: np.ndarray, suspect: np.ndarray, pairs: int, shift: np.ndarray,
                  floor: float, margin: float) -> None:
-        where = np.nonzero(suspect)
+        whole = ~suspect[:, :-1].any(axis=1) | suspect[:, :-1].all(axis=1)  # else the mean is not measured again
+        measured = suspect.copy()
+        measured[~whole, -1] = False
+        where = np.nonzero(measured)
         averages = pair_averages(self.confirm[rows][where][:, :pairs]) + shift[where[1]][:, None]
         estimates = np.median(averages, axis=-1)
         tail = np.cumsum(signed_rank_chances(pairs)[::-1])[::-1]
         p_values = np.full(suspect.shape, np.nan)
         p_values[where] = tail[(averages > math.log1p(margin)).sum(axis=-1)]
-        contaminated = self.bad_null[rows] | _moved(self.control[rows][..., :pairs])
+        p_values[suspect & ~measured] = 1.0  # still in the family
+        contaminated = self.bad_null[rows] & whole | _moved(self.control[rows][..., :pairs])
         clean = np.abs(_estimate(self.null_confirm[rows][where])) < THRESHOLDS.null_share * estimates
         red = np.zeros(suspect.shape, bool)
         red[where] = clean & (estimates >= math.log1p(floor))

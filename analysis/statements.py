@@ -3,8 +3,9 @@
 `statements.json` has the sources, and the statements with a rule each. A rule makes numbers of records:
 
 * `value`: a field of each record that `select` matches; with `by`, once where those fields and the number are equal;
-* `ratio`: of records that match `among` and agree in the fields of `by` and the machine, the largest field in `over` by
-  the largest in `under` (the smallest with `"aggregate": "smallest"`).
+* `ratio`: of records that match `among` and agree in the fields of `by`, machine, threads and weights, the largest
+  field in `over` by the largest in `under` (the smallest with `"aggregate": "smallest"`); with `growth`, that ratio
+  where this field is largest by that where it is smallest.
 
 `holds` says what a number must be: `at_least`, `above`, `at_most`, `below` or `not`; `need` of how many of them: `all`
 (without it), `any`, or a share. Selections map a field to a value, a pattern (`onnx*`), a list of them, a range
@@ -26,6 +27,7 @@ from analysis.grid import Grid
 
 HOLDS, DOES_NOT, NOT_MEASURED = "holds", "does not hold", "not measured here"
 _MACHINE = "machine"
+_ALIKE = (_MACHINE, "threads", "model_fingerprint")  # what records of one ratio have in common
 
 Record = Mapping[str, Any]
 
@@ -90,7 +92,10 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 def judge(statement: Mapping[str, Any], records: Sequence[Record]) -> Judged:
     rule = statement["rule"]
-    found = _values(rule, records) if "value" in rule else _ratios(rule, records)
+    if "value" in rule:
+        found = _values(rule, records)
+    else:
+        found = _growth(rule, records) if "growth" in rule else _ratios(rule, records)
     observations = [Observation(number, _fits(number, rule["holds"]), used) for number, used in found]
     return Judged(statement, _verdict([seen.fits for seen in observations], rule.get("need", "all")), observations)
 
@@ -117,7 +122,7 @@ def _ratios(rule: Mapping[str, Any], records: Sequence[Record]) -> Iterator[tupl
     groups: dict[tuple, list[Record]] = {}
     for record in records:
         if record.get(field) and matches(record, rule["among"]):
-            groups.setdefault(tuple(record.get(name) for name in (*rule["by"], _MACHINE)), []).append(record)
+            groups.setdefault(tuple(record.get(name) for name in (*rule["by"], *_ALIKE)), []).append(record)
     for group in groups.values():
         over = [record for record in group if matches(record, rule["over"])]
         under = [record for record in group if matches(record, rule["under"])]
@@ -127,6 +132,21 @@ def _ratios(rule: Mapping[str, Any], records: Sequence[Record]) -> Iterator[tupl
         bottom = (min if rule.get("aggregate") == "smallest" else max)(under, key=lambda record: record[field])
         if top is not bottom or len(group) > 1:  # a record over itself says nothing
             yield top[field] / bottom[field], (top["bench_id"], bottom["bench_id"])
+
+
+def _growth(rule: Mapping[str, Any], records: Sequence[Record]) -> Iterator[tuple[float, tuple[str, ...]]]:
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        if isinstance(record.get(rule["growth"]), int | float):
+            groups.setdefault(tuple(record.get(name) for name in (*rule["by"], *_ALIKE)), []).append(record)
+    for group in groups.values():
+        by_place: dict[float, list[Record]] = {}
+        for record in group:
+            by_place.setdefault(record[rule["growth"]], []).append(record)
+        ratios = [next(_ratios(rule, by_place[place]), None) for place in sorted(by_place)]
+        found = [ratio for ratio in ratios if ratio is not None]
+        if len(found) > 1:
+            yield found[-1][0] / found[0][0], (*found[-1][1], *found[0][1])
 
 
 def matches(record: Record, select: Mapping[str, Any]) -> bool:

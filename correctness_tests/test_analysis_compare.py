@@ -161,6 +161,9 @@ def test_merge_keeps_everything_and_marks_other_machines(tmp_path, capsys):
     assert merged["inference_bench"] == {"cells": cells, "session": {"wall_s": 5.0, "measured_s": 2.0}}
     assert analysis(capsys, "summary", output)[0] == 0
     assert records.load(output).benchmarks.keys() == {"a", "b"}
+    code, out, _ = analysis(capsys, "compare", output, saved(tmp_path, "again.json", merged))
+    assert code == 3
+    assert "was merged from files of several machines" in " ".join(out.split())
 
 
 def test_merge_refuses_a_benchmark_twice_unless_told_which(tmp_path, capsys):
@@ -252,6 +255,7 @@ def test_calibrate_takes_null_arms_only_where_the_code_differs(tmp_path, capsys)
     ([drawn(1, {}, null_pairs=0)], "no valid pair of the same code"),
     ([same_code(1), same_code(2, machine_info={**MACHINE, "threads": 1})], "another machine than"),
     ([same_code(1), same_code(1)], "the same file twice"),
+    ([drawn(1, {}, null_pairs=2)], "no benchmark has 6 pairs of the same code"),
 ])
 def test_calibrate_refuses(tmp_path, capsys, duets, says):
     code, _, err = calibrated(tmp_path, capsys, duets)

@@ -24,7 +24,7 @@ def test_red_names_the_benchmark_in_every_output(tmp_path, capsys, files):
     code, out, _ = analysis(capsys, "gate", *files, "--verdict", verdict, "--summary-md", markdown)
     assert code == 1
     for text in (" ".join(out.split()), markdown.read_text()):
-        assert "Gate: REGRESSED" in text
+        assert "Gate (tier 1, duet): REGRESSED" in text
         assert re.search(r"Slower: b1 by [78]\.\d% \(95 %: ", text)
         assert "a smaller one stays unseen" in text
     content = json.loads(verdict.read_text())
@@ -124,6 +124,8 @@ def test_noise_floor_that_cannot_be_read(tmp_path, capsys, files):
     good = noise_floor(["b0"], fingerprint.of(MACHINE))
     for content, says in ((noise_floor(["b0"], {}, b0={"floor": -1}), "-1 is less than or equal to the minimum"),
                           (noise_floor(["b0"], {}, b0={"margin": None}), "a floor without a margin"),
+                          (noise_floor(["b0"], {}, b0={"floor": float("nan")}), "b0: floor is nan"),
+                          (noise_floor(["b0"], {}, b0={"margin": 0.03}), "its margin 0.03 is not below its floor 0.03"),
                           ({**good, "format": "x"}, "'inference-bench-noise-floor/1' was expected")):
         code, _, err = analysis(capsys, "gate", *files, "--noise-floor", saved(tmp_path, "floor.json", content))
         assert code == 2
@@ -140,6 +142,15 @@ def test_verdict_that_was_spoilt(tmp_path, capsys, files):
         assert code == 2
         assert says in err
     assert analysis(capsys, "gate", verdict, files[0])[0] == 2
+
+
+def test_a_mistake_of_ours_is_no_regression(capsys, files, monkeypatch):
+    """Python's exit code of a traceback is 1."""
+    monkeypatch.setattr("analysis.gate.tables", lambda _: [][0])
+    code, _, err = analysis(capsys, "gate", *files)
+    assert code == 2
+    assert err.startswith("gate: IndexError: list index out of range (test_analysis_gate.py line ")
+    assert len(err.splitlines()) == 1
 
 
 def test_help_of_every_command_and_no_heavy_import(files):

@@ -196,10 +196,61 @@ def test_suspect_that_was_not_measured_again_counts_in_the_family():
 ])
 def test_vanished_and_failed_benchmarks_have_their_own_exit_code(failed, listed):
     content = drawn(3, {})
-    content["pairs"][2]["failed"] = {**failed, "b8": "new"}
+    for one in content["pairs"][:6]:
+        one["failed"] = {**failed, "b8": "new"}
     verdict = judge([content])
     assert (verdict["outcome"], verdict["exit_code"], verdict["new"]) == ("BROKEN", 4, ["b8"])
     assert list(verdict[listed]) == ["b9"]
+
+
+@pytest.mark.parametrize(("reason", "pairs"), [
+    ("base: AssertionError", 6), ("base: no space left; head: no space left", 6),
+    ("head was silent for 600 s at b9", 1), ("null ended with status 9 at b9", 4),
+])
+def test_what_is_not_heads_fault_is_told_and_breaks_nothing(reason, pairs):
+    """A pull request that mends base's failure is not red for it, nor for one time-out."""
+    content = drawn(3, {})
+    for one in content["pairs"][:pairs]:
+        one["failed"] = {"b9": reason}
+    verdict = judge([content])
+    assert (verdict["outcome"], verdict["exit_code"], verdict["failed"]) == ("OK", 0, {"b9": reason})
+
+
+def test_nothing_gated_is_no_pass():
+    """A noise floor that was calibrated for another selection."""
+    verdict = judge([drawn(3, {})], noise_floor(["other"], MACHINE))
+    assert (verdict["outcome"], verdict["exit_code"]) == ("UNKNOWN", 3)
+
+
+def test_the_mean_beside_a_suspect_is_not_measured_again():
+    """One slow variant of few moves the mean: only that variant is measured again, and named."""
+    slow = {"b1": math.log(1.3)}
+    screen = drawn(1, slow)
+    first = judge([screen])
+    assert statuses(first)[SUITE] == "SUSPECT"
+    assert first["next"]["benchmarks"] == ["b1"]
+    again = drawn(2, slow, "confirm", pairs=12)
+    for one in again["pairs"]:
+        one["benchmarks"] = {name: ratio for name, ratio in one["benchmarks"].items() if name in ("b1", *CONTROLS)}
+    verdict = judge([screen, again])
+    assert statuses(verdict)["b1"] == "REGRESSED"
+    assert (statuses(verdict)[SUITE], entries(verdict)[SUITE]["reason"]) == (
+        "INCONCLUSIVE", "the suspects in it were measured again, it was not")
+
+
+def test_null_arm_of_one_suspect_is_no_null_arm_of_the_suite():
+    """Its five pairs scatter by more than the suite's limit of 1 %; it answers to its own null arm."""
+    screen, again = screen_and_confirm(SLOW)
+    for one in again["pairs"]:
+        one["benchmarks"] = {name: ratio for name, ratio in one["benchmarks"].items() if name in ("b1", *CONTROLS)}
+    for one in again["pairs"]:
+        if one["arm"] == "null":
+            one["benchmarks"]["b1"] = pair(0, "null", {"b1": 0.015})["benchmarks"]["b1"]
+    assert statuses(judge([screen, again]))["b1"] == "REGRESSED"
+    for one in again["pairs"]:
+        if one["arm"] == "null":
+            one["benchmarks"]["b1"] = pair(0, "null", {"b1": 0.045})["benchmarks"]["b1"]
+    assert statuses(judge([screen, again]))["b1"] == "CONTAMINATED"
 
 
 def test_regression_is_not_hidden_behind_a_vanished_benchmark():

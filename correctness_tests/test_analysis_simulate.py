@@ -17,13 +17,17 @@ multitest = pytest.importorskip("statsmodels.stats.multitest")  # the extra envi
 NAMES = [f"b{index}" for index in range(BENCHES)]
 
 
-def stage(name: str, heads: np.ndarray, nulls: np.ndarray, controls: np.ndarray, effect: float = 0.0) -> dict:
-    """A duet of one simulated suite: arrays are (benches, pairs)."""
+def stage(name: str, heads: np.ndarray, nulls: np.ndarray, controls: np.ndarray, effect: float = 0.0,
+          only: list[str] | None = None) -> dict:
+    """A duet of one simulated suite: arrays are (benches, pairs). `only`: the benchmarks that are measured."""
     shift = np.zeros((len(heads), 1))
     shift[0] = math.log1p(effect)
     made = [pair(index, "head", {**dict(zip(NAMES, values, strict=True)), **dict(zip(CONTROLS, control, strict=True))})
             for index, (values, control) in enumerate(zip((heads + shift).T, controls.T, strict=False))]
     made += [pair(index, "null", dict(zip(NAMES, values, strict=True))) for index, values in enumerate(nulls.T)]
+    for one in made:
+        one["benchmarks"] = {bench: ratio for bench, ratio in one["benchmarks"].items()
+                             if only is None or bench in (*only, *CONTROLS)}
     return duet(made, name)
 
 
@@ -44,7 +48,7 @@ def test_simulated_gate_is_the_judge(model):
             pairs = pairs_to_confirm(len(suspects))
             assert verdict["next"]["pairs"] == pairs
             again = stage("confirm", draws.confirm[suite][:, :pairs], draws.null_confirm[suite],
-                          draws.control_confirm[suite][:, :pairs], 0.05)
+                          draws.control_confirm[suite][:, :pairs], 0.05, verdict["next"]["benchmarks"])
             verdict = judge([screen, again], floors)
         found = {entry["id"]: entry for entry in verdict["benchmarks"]}
         red = [name for name, is_red in zip([*NAMES, SUITE], fast.red[suite], strict=True) if is_red]

@@ -10,6 +10,7 @@ import pytest
 from fake_suites import GOOD, command, environment, left_of, suite
 from running import ROOT, copy_of_project, own_environment
 
+from analysis import pairs
 from analysis.duet import _arguments, _arms
 from analysis.duet_pair import LEAST_TURNS, MOST_TURNS, TURN_S, schedule
 from fixtures.measurement.partner import VARIABLE
@@ -137,6 +138,17 @@ def test_abba(duet, tmp_path):
     assert [pair["failed"] for pair in content["pairs"]] == [{"old": "vanished"}] * 2
     assert all(pair["benchmarks"]["good"]["turns"] == 1 for pair in content["pairs"])
     assert "detects less" in ended.out
+    file = tmp_path / "abba.json"
+    file.write_text(json.dumps(content))
+    assert pairs.read(file) == content
+
+
+def test_sides_that_plan_other_numbers_of_turns_are_cut_alike():
+    """As abba's do where a call takes longer on one side."""
+    from analysis.duet_pair import _ratio
+
+    found = _ratio([0.1, 0.2, 0.3], [0.2, 0.4])
+    assert (found["turns"], found["base_turns"], found["head_turns"]) == (2, [0.1, 0.2], [0.2, 0.4])
 
 
 def test_only_and_controls(duet, tmp_path):
@@ -257,10 +269,10 @@ type(BACKEND).load = _wrong
     assert left_of(tmp_path / "tmp") == []
 
 
-@pytest.mark.parametrize(("pairs", "null"), [(6, 3), (10, 5), (1, 0), (2, 2), (3, 7)])
-def test_null_pairs_are_spread(pairs, null):
-    arms = _arms(pairs, null)
-    assert (arms.count("head"), arms.count("null")) == (pairs, null)
+@pytest.mark.parametrize(("heads", "null"), [(6, 3), (10, 5), (1, 0), (2, 2), (3, 7)])
+def test_null_pairs_are_spread(heads, null):
+    arms = _arms(heads, null)
+    assert (arms.count("head"), arms.count("null")) == (heads, null)
     for cut in range(len(arms)):
         assert abs(arms[:cut].count("null") - cut * null / len(arms)) <= 1
 

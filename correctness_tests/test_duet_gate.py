@@ -23,7 +23,7 @@ def test_second_job_has_nothing_to_do_without_suspects(tmp_path, directory, caps
     saved(directory, "screen.json", drawn(1, {}))
     code, out, _ = analysis(capsys, "gate", "--base", "HEAD", "--stage", "confirm", "--directory", directory)
     assert code == 0
-    assert "Gate: OK" in out
+    assert "Gate (tier 1, duet): OK" in out
     assert told.read_text() == "suspects=0\n"
     assert sorted(file.name for file in directory.iterdir()) == ["screen.json", "summary.md", "verdict.json"]
 
@@ -45,11 +45,13 @@ def test_suspects_that_could_not_be_confirmed_are_not_cleared(capsys, monkeypatc
     for pair in confirm["pairs"]:
         pair.update(valid=False, reason="head was silent for 9 s", benchmarks={})
     verdict = judge.judge([screen, confirm])
-    assert verdict["exit_code"] == 0
-    assert duet_gate.exit_code(verdict, lenient=False) == 3
+    assert (verdict["outcome"], verdict["exit_code"]) == ("GIVEN UP", 3)
+    assert duet_gate.exit_code(verdict, lenient=False) == duet_gate.exit_code(verdict, lenient=True) == 3
+    noisy = judge.judge([drawn(1, {}, control=0.05)])
+    assert duet_gate.exit_code(noisy, lenient=False) == 3
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
-    assert duet_gate.exit_code(verdict, lenient=True) == 0
-    assert capsys.readouterr().out == "::warning::not judged: SUSPECT\n"
+    assert duet_gate.exit_code(noisy, lenient=True) == 0
+    assert capsys.readouterr().out == "::warning::not judged: CONTAMINATED\n"
     assert duet_gate.exit_code({**verdict, "exit_code": 1}, lenient=True) == 1
 
 
@@ -61,6 +63,33 @@ def test_lost_head_is_no_pass(tmp_path, directory):
     assert "head ended with status 9 at good" in ended.stderr
     verdict = json.loads((directory / "verdict.json").read_text())
     assert verdict["outcome"] == "BROKEN"
+
+
+@pytest.mark.parametrize(("file", "code", "outcome"), [
+    ("conftest.py", 3, "NOT COMPARABLE"), ("perf_tests/test_fake.py", 4, "BROKEN"),
+])
+def test_head_that_cannot_start_is_no_pass(tmp_path, directory, file, code, outcome):
+    """Not even leniently: that excuses noise, not an ImportError."""
+    head = suite(tmp_path / "two")
+    (head / file).write_text("import nowhere\n" + (head / file).read_text())
+    ended = gate(suite(tmp_path / "one"), head, tmp_path, directory, "--lenient")
+    assert ended.returncode == code
+    assert "given up" in ended.stderr
+    assert json.loads((directory / "verdict.json").read_text())["outcome"] == outcome
+
+
+def test_what_is_wrong_is_said_before_anything_is_measured(directory, capsys, tmp_path):
+    floor = saved(tmp_path, "noise-floor.json", {})
+    stale = saved(directory, "verdict.json", {})
+    code, _, err = analysis(capsys, "gate", "--base", "HEAD", "--directory", directory, "--noise-floor", floor)
+    assert code == 2
+    assert "noise-floor.json" in err
+    code, _, err = analysis(capsys, "gate", "--base", "nowhere", "--directory", directory)
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert not stale.exists()  # or `make release` would take it for this run's
+    code, _, err = analysis(capsys, "gate", "--base", "HEAD", "--seed", "-1")
+    assert code == 2
+    assert "--seed" in err
 
 
 @pytest.mark.slow
@@ -81,9 +110,10 @@ def test_whole_gate(tmp_path, directory):
     assert {duet["stage"] for duet in verdict["duets"]} == {"screen", "confirm"}
 
 
-def gate(base, head, tmp_path, directory):
-    done = subprocess.run([sys.executable, "-m", "analysis", "gate", "--base", base, "--head", head, "--turns", "2",
-                           "--directory", directory], cwd=tmp_path, capture_output=True, text=True, check=False,
+def gate(base, head, tmp_path, directory, *options):
+    command = [sys.executable, "-m", "analysis", "gate", "--base", base, "--head", head, "--turns", "2", "--directory",
+               directory, *options]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False,
                           env=quick(tmp_path / "tmp"))
     assert left_of(tmp_path / "tmp") == []
     return done
@@ -99,6 +129,8 @@ def test_history_holds_a_verdict_once(tmp_path, capsys):
     entry = json.loads(line)
     assert entry["outcome"] == "OK"
     assert entry["benchmarks"]["b0"]["ratio"] == json.loads(verdict.read_text())["benchmarks"][0]["ratio"]
+    code, _, err = analysis(capsys, "history", verdict, "--file", tmp_path)
+    assert (code, len(err.splitlines())) == (2, 1)
     for bad in ("{}", '{"format": "inference-bench-verdict/1"}', "[]", "nothing"):
         verdict.write_text(bad)
         code, _, err = analysis(capsys, "history", verdict, "--file", history)

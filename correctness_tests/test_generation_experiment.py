@@ -29,7 +29,8 @@ def generated(workshops):
         assert built.backend.cannot_generate(built.variant, cache) is None
         module = built.backend.generator(built.variant, built.runner, workshop.model, cache, workshop.placement)
         expected = _expected(workshop.model, work)
-        return Greedy(module, expected.inputs, work)(), expected, built.variant.tolerance
+        greedy = Greedy(module, expected.inputs, work, workshop.model.device)
+        return greedy.generated(greedy()), expected, built.variant.tolerance
 
     return run
 
@@ -73,7 +74,7 @@ def test_a_growing_cache_computes_one_token_a_step(workshops):
         with torch.no_grad():
             return whole(ids, mask, *past)
 
-    Greedy(growing(model, call), WORK.inputs(model), WORK)()
+    Greedy(growing(model, call), WORK.inputs(model), WORK, "cpu")()
     assert seen == [(9, 9, 0), *((1, 10 + step, 9 + step) for step in range(5))]
 
 
@@ -89,8 +90,8 @@ def test_compiled_generation_runs_compiled(workshops):
     built = build("torch-compile", workshop.model, work.inputs(workshop.model), workshop.placement, workshop.store)
     expected = _expected(workshop.model, work)
     plain = built.runner.graphs
-    greedy = Greedy(built.runner.generating(), expected.inputs, work)
-    first, second = greedy(), greedy()
+    greedy = Greedy(built.runner.generating(), expected.inputs, work, "cpu")
+    first, second = greedy.generated(greedy()), greedy.generated(greedy())
     assert built.runner.graphs == plain + 2
     assert not built.runner.recompilations
     assert (first.ids == expected.generated.ids).all()
@@ -117,6 +118,8 @@ def test_where_tokens_part():
     assert (other.at, other.gap, other.common.tolist()) == (2, 0.5, [3, 1])
     assert before(eager.logits, other).shape == (4 + 2, 10)
     assert part(np.array([[0, 2, 3, 4], [5, 6, 7, 8]]), eager).gap == 2
+    later = part(np.array([[1, 2, 0, 4], [5, 9, 7, 8]]), eager)
+    assert (later.at, later.gap, later.gaps.tolist()) == (2, 0.5, [2, 0.5])  # the gap where they part first
 
 
 def test_a_token_that_eager_would_not_take_fails():
@@ -125,9 +128,16 @@ def test_a_token_that_eager_would_not_take_fails():
 
     eager = _eager([[1, 2, 3, 4]])
     wrong = Generated(np.array([[1, 2, 0, 4]]), eager.logits)
+    both = _eager([[1, 2, 3, 4], [5, 6, 7, 8]])
+    late = Generated(np.array([[1, 9, 3, 4], [5, 6, 0, 8]]), both.logits)  # a narrow gap first, a wide one later
+    _, comparison = judge(late, both, both.logits.astype(np.float64), "quantised", pretrained=False)
+    assert not comparison.failures
+    _, comparison = judge(late, both, both.logits.astype(np.float64), "exact-math", pretrained=False)
+    assert "at token 3 of 4 of text 1, where eager prefers its own by 2" in comparison.failures[-1]
     for tolerance in ("exact-math", "reduced-precision"):
         _, comparison = judge(wrong, eager, eager.logits.astype(np.float64), tolerance, pretrained=False)
-        assert "parts from eager's tokens at token 3 of 4, where eager prefers its own by 2" in comparison.failures[-1]
+        assert "parts from eager's tokens at token 3 of 4 of text 0, where eager prefers its own by 2" in \
+            comparison.failures[-1]
     eager.logits[0, 2, 9] = 2.0 - 1e-5
     tie = Generated(np.array([[1, 2, 9, 4]]), eager.logits)
     parting, comparison = judge(tie, eager, eager.logits.astype(np.float64), "exact-math", pretrained=False)

@@ -22,14 +22,14 @@ from fixtures.measurement.fresh_process import gpu_peak_bytes
 from fixtures.measurement.instances import run_instances
 from fixtures.models import specs
 from fixtures.workloads.padded_batch import PaddedBatch
-from fixtures.workloads.processes import InProcesses, Layout, layouts
+from fixtures.workloads.processes import InProcesses, Layout, layouts, physical_cores
 
 TESTS = tuple(f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
 SMALL = ("--benchmark-only", "--model", "tiny-bert", "--batch-sizes", "2", "--sequence-lengths", "8",
          "--time-budget", "0.3")
 NO_GRAD = re.search(r"```python\n(# fixtures/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
                     re.DOTALL)[1]
-two_cores = pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+two_cores = pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(physical_cores()) < 2,
                                reason="instances need two cores")
 
 
@@ -40,6 +40,22 @@ def test_layouts_fit_the_cores(cores):
     assert (1, cores) in found
     assert len(set(found)) == len(found)
     assert all(1 <= instances * threads <= cores for instances, threads in found)
+    assert {instances for instances, _ in found} == {cores // threads for threads in range(1, cores + 1)}
+    for instances, threads in found:  # no core idles that would give each instance one more, but for one alone
+        assert instances == 1 or instances * (threads + 1) > cores
+
+
+def test_hardware_threads_of_a_core_are_one_core(tmp_path):
+    """Linux numbers the second hardware threads behind all first ones, or next to them."""
+    for cpu, siblings in ((0, "0,4"), (1, "1,5"), (4, "0,4"), (5, "1,5")):
+        directory = tmp_path / f"cpu{cpu}" / "topology"
+        directory.mkdir(parents=True)
+        (directory / "thread_siblings_list").write_text(siblings + "\n")
+    assert physical_cores([0, 1, 4, 5], tmp_path) == [0, 1]
+    assert physical_cores([5, 4], tmp_path) == [4, 5]  # one of each core
+    assert physical_cores([0, 4], tmp_path) == [0]
+    assert physical_cores([7, 3], tmp_path) == [3, 7]  # nothing known of them
+    assert set(physical_cores()) <= set(range(os.cpu_count()))
 
 
 @pytest.mark.parametrize(("change", "reason"), [
@@ -111,7 +127,7 @@ def test_memory_is_a_share_of_eagers(ran):
 
 @two_cores
 def test_instances_ran_on_cores_of_their_own(ran):
-    cores = len(os.sched_getaffinity(0))
+    cores = len(physical_cores())
     record = ran[0][f"tiny-bert/torchscript-freeze/threads/b2/s8/i{cores}/t1/cpu"]["extra_info"]
     assert len(set(record["instance_cores"])) == cores
     rates = [2 * calls / seconds for calls, seconds in zip(record["instance_calls"], record["instance_s"], strict=True)]
@@ -136,7 +152,7 @@ def test_a_wrong_output_in_another_process_fails(tmp_path):
     assert content["benchmarks"] == []
     reasons = {cell["experiment"]: cell["reason"] for cell in content["inference_bench"]["cells"]
                if cell["status"] == "failed"}
-    assert set(reasons) == {"startup", "memory"} | ({"threads"} if len(os.sched_getaffinity(0)) > 1 else set())
+    assert set(reasons) == {"startup", "memory"} | ({"threads"} if len(physical_cores()) > 1 else set())
     assert all("no-grad in" in reason and "output differs from eager beyond exact-math" in reason
                for reason in reasons.values())
 

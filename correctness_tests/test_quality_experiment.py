@@ -1,8 +1,12 @@
 """The quality experiment: its files of labelled pairs, its one-shape batches, its correlation."""
 
+import json
+
 import numpy as np
 import pytest
+from running import run_pytest
 
+from analysis import records
 from fixtures import backends
 from fixtures.errors import BadInput
 from fixtures.models import specs
@@ -14,6 +18,7 @@ PAIRS = "".join(f"The cat sleeps {n} hours.\tA cat slept for {n} hours.\t{n / 2}
 
 
 def pairs_file(directory, content: bytes | str) -> str:
+    directory.mkdir(exist_ok=True)
     file = directory / "pairs.tsv"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
     return str(file)
@@ -24,6 +29,9 @@ def test_pairs_are_read(tmp_path):
     pairs = read_pairs(file)
     assert (pairs.first[1], pairs.second[1], pairs.scores[:3]) == ("The cat sleeps 1 hours.",
                                                                    "A cat slept for 1 hours.", (0, 0.5, 1))
+    odd = PAIRS.replace(" sleeps", "\u2028sleeps\x0c").replace("\n", "\r\n")
+    again = read_pairs(pairs_file(tmp_path / "crlf", odd))
+    assert (len(again.scores), again.first[0]) == (10, "The cat\u2028sleeps\x0c 0 hours.")
     corpus = EvalPairs(20, 0, file)
     assert corpus.texts == pairs.first + pairs.second
     assert corpus.name == "pairs-n20"
@@ -38,6 +46,7 @@ def test_pairs_are_read(tmp_path):
     (PAIRS + "\tb\t1\n", "line 11 is not sentence1 TAB"),
     (PAIRS + "a,b,1\n", "line 11 is not sentence1 TAB"),
     ("a\tb\t1\n" * 7, "7 pairs in it; at least 8"),
+    (PAIRS + "a\u2028b\tc\tgood\n", "line 11 is not sentence1 TAB"),
     ("a\tb\t1\n" * 9, "every score is 1; a correlation needs different ones"),
 ])
 def test_bad_pairs_are_one_line(tmp_path, content, says):
@@ -85,6 +94,28 @@ def test_batches_of_one_shape_give_the_same_sentences(workshops):
     assert got["sentence_embedding"].shape == (21, 384)
 
 
+def test_twins_are_no_neighbours():
+    """Of three sentences, one of them twice, the twin would be the nearest whatever a variant does."""
+    from fixtures.measurement.quality import distinct
+
+    rows = [np.array(ids) for ids in ([5, 6], [7], [5, 6], [8])]
+    assert distinct(rows) == [0, 1, 3]
+
+
+def test_a_session_with_pairs_of_the_users(tmp_path):
+    file, pairs = tmp_path / "run.json", pairs_file(tmp_path, PAIRS)
+    ended = run_pytest("perf_tests/test_quality.py", "--benchmark-only", "--grid", "smoke", "--variant", "eager",
+                       "--variant", "dynamic-int8", f"--eval={pairs}", "--benchmark-json", str(file))
+    assert ended.code == 0, ended.out
+    content = json.loads(file.read_text())
+    assert records.problems(content) == []
+    found = {bench["extra_info"]["bench_id"]: bench["extra_info"] for bench in content["benchmarks"]}
+    exact, int8 = (found[f"minilm/{name}/quality/pairs-n20/cpu"] for name in ("eager", "dynamic-int8"))
+    assert exact["spearman"] == exact["spearman_eager"] == int8["spearman_eager"]
+    assert exact["neighbours_changed"] == 0 < found["minilm/dynamic-int8/quality/n32/cpu"]["max_abs_error"]
+    assert (int8["pairs_scored"], int8["distinct_sentences"]) == (10, 20)
+
+
 def test_correlation_with_scores():
     from fixtures.measurement.quality import cosine, spearman
 
@@ -102,7 +133,8 @@ def test_table_puts_the_least_change_first():
 
     def record(variant, changed, **more):
         return {"variant": variant, "workload": "n32", "neighbours_changed": changed, "cosine_mean": 0.99,
-                "cosine_min": 0.9, "max_abs_error": 0.1, "sentences": 32, "truncated_sentences": 0, **more}
+                "cosine_min": 0.9, "max_abs_error": 0.1, "sentences": 32, "distinct_sentences": 31,
+                "truncated_sentences": 0, **more}
 
     scored = {"workload": "pairs", "pairs_scored": 9, "spearman": 0.8, "spearman_eager": 0.85}
     plain, pairs = tables("m", [record("coarse", 0.25), record("fine", 0.0), record("fine", 0.0, **scored)])

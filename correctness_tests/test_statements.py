@@ -58,6 +58,20 @@ def test_a_ratio_is_of_one_machine_and_one_group():
     onnx, eager = record("onnx", rate=30.0), record("eager", rate=20.0)
     assert verdict(RATIO, onnx, {**eager, "machine": "there"}) == (NOT_MEASURED, [])
     assert verdict(RATIO, onnx, {**eager, "model": "other"}) == (NOT_MEASURED, [])
+    assert verdict(RATIO, {**onnx, "threads": 1}, {**eager, "threads": 2}) == (NOT_MEASURED, [])
+    assert verdict(RATIO, {**onnx, "model_fingerprint": "a"}, {**eager, "model_fingerprint": "b"}) == (NOT_MEASURED, [])
+
+
+def test_growth_of_a_ratio():
+    """Sorted over unsorted at the largest batch by that at the smallest."""
+    rule = {"ratio": "rate", "by": ["variant"], "growth": "batch", "among": {"batch": {"min": 2}},
+            "over": {"policy": "sorted"}, "under": {"policy": "in-order"}, "holds": {"above": 1}}
+    rates = {2: (10.0, 11.0), 8: (10.0, 30.0), 64: (10.0, 22.0), 1: (10.0, 90.0)}
+    records = [record("onnx", batch=batch, policy=policy, rate=rate) for batch, pair in rates.items()
+               for policy, rate in zip(("in-order", "sorted"), pair, strict=True)]
+    assert verdict(rule, *records) == (HOLDS, [2.0])
+    assert verdict({**rule, "holds": {"above": 2.1}}, *records) == (DOES_NOT, [2.0])
+    assert verdict(rule, *records[:2]) == (NOT_MEASURED, [])
 
 
 def test_spread_of_one_record_is_no_spread():
@@ -90,7 +104,8 @@ def test_published_rule_speaks_of_what_exists(statement):
     rule = statement["rule"]
     known = json.loads(files("analysis").joinpath("record.schema.json").read_text())["properties"]
     selections = [rule[name] for name in ("select", "among", "over", "under") if name in rule]
-    fields = {rule.get("value") or rule["ratio"], *rule.get("by", ()), *(name for one in selections for name in one)}
+    fields = {rule.get("value") or rule["ratio"], *rule.get("by", ()),
+              *([rule["growth"]] if "growth" in rule else []), *(name for one in selections for name in one)}
     assert {name for name in fields if not name.startswith("engagement_")} <= set(known)
     for select in selections:
         assert select.get("experiment", "latency") in TABLES

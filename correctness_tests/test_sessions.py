@@ -35,6 +35,20 @@ def test_records_fit_the_schema(ran):
     assert run_python("-m", "analysis", "check", str(file)).code == 0
 
 
+def test_what_other_tools_read_is_there(ran):
+    """github-action-benchmark (`tool: pytest`, src/extract.ts) and Bencher (`python_pytest` adapter) are not run here:
+    these are the fields that they read."""
+    content = ran[1]
+    assert isinstance(content["commit_info"]["id"], str)
+    for bench in content["benchmarks"]:
+        stats = bench["stats"]
+        assert isinstance(bench["fullname"], str)
+        assert stats["rounds"] == len(stats["data"]) > 1
+        assert stats["mean"] == pytest.approx(sum(stats["data"]) / stats["rounds"])
+        assert stats["ops"] == pytest.approx(1 / stats["mean"])
+        assert stats["stddev"] > 0
+
+
 def test_record_can_be_judged_again(ran):
     """The ratio follows from the rounds and turns in the file."""
     import math

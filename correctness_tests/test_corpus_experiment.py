@@ -122,3 +122,18 @@ def _eager():
     from fixtures import backends
 
     return backends.variants()["eager"]
+
+
+def test_outputs_that_would_fill_the_memory_are_refused_before_any_batch(workshops, monkeypatch):
+    """A language model's logits: told from the shortest sentence, of which one is computed."""
+    from fixtures.measurement import rows
+
+    workshop = workshops("tiny-gpt2")
+    sentences = Corpus(24).tokenised(workshop.model).rows
+    called = []
+    monkeypatch.setattr(workshop.reference, "compute_all", lambda batches: called.append(batches))
+    size = 3 * 4 * sum(map(len, sentences)) * workshop.model.config.vocab_size  # bytes, float32 and float64 together
+    monkeypatch.setattr(rows, "_MOST_BYTES", size - 1)
+    with pytest.raises(CannotRun, match=r"outputs on \d+ tokens would take 0\.\d GiB; take fewer with --sentences"):
+        rows.expected_of(sentences, workshop.model, workshop.reference)
+    assert not called

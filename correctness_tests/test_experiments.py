@@ -4,6 +4,7 @@ import ast
 import json
 import re
 from importlib.resources import files
+from statistics import median
 
 import pytest
 from running import ROOT, run_pytest
@@ -99,3 +100,39 @@ def test_default_grid_builds_once_what_serves_one_shape():
     latency = [line for line in listed.splitlines() if line.startswith("latency")]
     assert [line.split()[1] for line in latency if line.endswith(" run")] == ["minilm/torch-compile/b1/s128/cpu"]
     assert sum("another build for its shape: with --grid full only" in line for line in latency) == 1
+
+
+def test_without_a_model_every_experiment_has_something_to_run():
+    """The default model has no head for two of them; a named model gets them all, to run or to refuse."""
+    def models(*options):
+        lines = [line.split()[:2] for line in run_pytest("--list-cases", *options).out.splitlines() if "/cpu" in line]
+        return {experiment: {bench_id.split("/")[0] for name, bench_id in lines if name == experiment}
+                for experiment in EXPERIMENTS}
+
+    default, named = models("--variant", "eager"), models("--variant", "eager", "--model", "tiny-gpt2")
+    assert default.pop("tasks") == {"distilbert@head=question-answering"}
+    assert default.pop("generation") == {"gpt2"}
+    assert set(map(frozenset, default.values())) == {frozenset({"minilm"})}
+    assert set(map(frozenset, named.values())) == {frozenset({"tiny-gpt2"})}
+
+
+def test_records_of_tasks_and_generation(tmp_path):
+    """Timed for real, judged by the schema, and in the tables."""
+    file, markdown = tmp_path / "run.json", tmp_path / "summary.md"
+    ended = run_pytest("perf_tests/test_tasks.py", "perf_tests/test_generation.py", "--benchmark-only", "--grid",
+                       "smoke", "--model", "tiny-llama", "--model", "tiny-bert@head=question-answering", "--variant", "eager",
+                       "--variant", "torchscript-freeze", "--time-budget", "0.3", "--threads", "1",
+                       "--benchmark-json", str(file), "--benchmark-save-data", "--summary-md", str(markdown))
+    assert ended.code == 0, ended.out
+    content = json.loads(file.read_text())
+    assert records.problems(content) == []
+    found = {bench["extra_info"]["bench_id"]: bench for bench in content["benchmarks"]}
+    generation = found["tiny-llama/torchscript-freeze/generation/b1/s8/n4/dynamic/cpu"]
+    record, rounds = generation["extra_info"], generation["stats"]["data"]
+    assert record["generate_s"] == median(rounds)
+    assert record["tokens_per_s"] == pytest.approx(4 / record["generate_s"])
+    assert 0 < record["time_to_first_token_s"] < record["generate_s"]
+    assert (record["parted_at"] is None) == record["identical_ids"] == (record["logit_gap"] is None)
+    task = found["tiny-bert@head=question-answering/eager/tasks/question-answering/q1/s384/cpu"]["extra_info"]
+    assert (task["predictions"], task["predictions_equal"]) == (1, 1.0)
+    assert "tiny-llama: " in markdown.read_text()

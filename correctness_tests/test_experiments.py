@@ -120,8 +120,8 @@ def test_records_of_tasks_and_generation(tmp_path):
     """Timed for real, judged by the schema, and in the tables."""
     file, markdown = tmp_path / "run.json", tmp_path / "summary.md"
     ended = run_pytest("perf_tests/test_tasks.py", "perf_tests/test_generation.py", "--benchmark-only", "--grid",
-                       "smoke", "--model", "tiny-llama", "--model", "tiny-bert@head=question-answering",
-                       "--variant", "eager", "--variant", "torchscript-freeze", "--time-budget", "0.3", "--threads", "1",
+                       "smoke", "--model", "tiny-llama", "--model", "tiny-bert@head=question-answering", "--variant",
+                       "eager", "--variant", "torchscript-freeze", "--time-budget", "0.3", "--threads", "1",
                        "--benchmark-json", str(file), "--benchmark-save-data", "--summary-md", str(markdown))
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())

@@ -110,7 +110,7 @@ def test_without_a_model_every_experiment_has_something_to_run():
                 for experiment in EXPERIMENTS}
 
     default, named = models("--variant", "eager"), models("--variant", "eager", "--model", "tiny-gpt2")
-    assert default.pop("tasks") == {"distilbert@head=question-answering"}
+    assert default.pop("tasks") == {"distilbert@head=token-classification"}
     assert default.pop("generation") == {"gpt2"}
     assert set(map(frozenset, default.values())) == {frozenset({"minilm"})}
     assert set(map(frozenset, named.values())) == {frozenset({"tiny-gpt2"})}

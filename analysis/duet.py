@@ -98,8 +98,8 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
         arms = _arms(pairs, math.ceil(pairs / 2) if null_pairs is None else null_pairs)
         duet_side.adopt_orphans()
         with duet_checkout.checked_out({"base": base, "head": head, "null": base}) as directories:
-            for name in given.keys() - pythons.keys():
-                pythons[name] = _interpreter(duet_environment.interpreter(name, directories[name], repository))
+            for name in [name for name, text in given.items() if not text]:
+                pythons[name] = duet_environment.interpreter(name, directories[name], repository)
             pythons["null"] = pythons["base"]
             places = {name: duet_side.Place(name, directory, pythons[name]) for name, directory in directories.items()}
             content = {

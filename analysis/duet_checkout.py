@@ -71,11 +71,13 @@ def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
         yield places
     finally:
         with uninterrupted():
+            repositories = {source.directory for source in sources.values() if source.commit is not None}
             for name, source in sources.items():
                 if source.commit is not None:
                     _git(source.directory, "worktree", "remove", "--force", "--force", str(places[name]))
-                    _git(source.directory, "worktree", "prune")  # those of a controller that was killed, too
             shutil.rmtree(parent, ignore_errors=True)
+            for repository in repositories:
+                _git(repository, "worktree", "prune")  # those of a controller that was killed, too
 
 
 def _bring(source: Source, place: Path) -> None:

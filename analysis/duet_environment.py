@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -25,7 +26,7 @@ def interpreter(side: str, directory: Path, repository: Path) -> str:
     """
     wanted = packages(directory)
     if wanted is None or wanted == packages(repository):
-        return sys.executable
+        return os.path.abspath(sys.executable)
     place = repository / ".benchmarks" / "environments" / wanted
     python = place / "bin" / "python"
     if not (place / _COMPLETE).exists():

@@ -1,5 +1,6 @@
 """One pair: two pytest sessions take turns inside each benchmark, or run one after the other (abba)."""
 
+import contextlib
 import math
 import random
 from dataclasses import dataclass, field
@@ -160,12 +161,10 @@ def _check(plan: Plan, place: Place, side: Side, hello: dict[str, Any], first: d
 def _benchmark(sides: list[Side], bench_id: str, order: random.Random, most_turns: int, found: Sessions) -> None:
     """Build on all sides, warm up and time in turns, hear how the tests end: outputs are judged after timing."""
     turns: dict[str, list[float]] = {}
-    try:
+    with contextlib.suppress(BenchmarkFailed):  # its reason is told below, with the other side's
         for side in sides:
             side.hear("ready", bench_id)
         turns = _take_turns(sides, bench_id, order, most_turns)
-    except BenchmarkFailed:
-        pass  # its reason is told below, with the other side's
     for side in sides:
         side.resume()
     reasons = {side.name: side.finish(bench_id, None if turns else _OTHER_FAILED) for side in sides}

@@ -19,8 +19,10 @@ def _table(model: str, records: list[Record]) -> Grid:
               *(["Spearman", "against eager's"] if scored else [])]
     rows = [_row(record, scored) for record in sorted(records, key=lambda record: record["neighbours_changed"])]
     said = f", {records[0]['truncated_sentences']} cut" if records[0]["truncated_sentences"] else ""
-    note = (f"Mean-pooled embeddings of {records[0]['sentences']} sentences{said}, compared with eager's; neighbours "
-            f"among the {records[0]['distinct_sentences']} different ones.")
+    note = f"Mean-pooled embeddings of {records[0]['sentences']} sentences{said}, compared with eager's"
+    if "distinct_sentences" in records[0]:  # older files counted twins as neighbours
+        note += f"; neighbours among the {records[0]['distinct_sentences']} different ones"
+    note += "."
     if scored:
         note += f" Spearman: rank correlation of a pair's cosine with its score, {records[0]['pairs_scored']} pairs."
     return Grid(f"{model}: quality of embeddings, {records[0]['workload']}", header, rows, note)

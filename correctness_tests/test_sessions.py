@@ -1,11 +1,9 @@
-"""Whole sessions in processes of their own: the plan, the JSON, the tables, comparison, interruption."""
+"""Whole sessions in processes of their own: the plan, the JSON, the tables, comparison."""
 
 import json
 import re
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 from running import ROOT, copy_of_project, own_environment, run_pytest, run_python
@@ -118,30 +116,6 @@ def test_two_runs_compare_without_a_warning(ran, tmp_path):
     compared = run_python("-m", "pytest_benchmark", "compare", str(file), str(again))
     assert compared.code == 0, compared.err
     assert "test_latency[tiny-bert-onnxruntime-b1-s16]" in compared.out
-
-
-def test_killed_session_keeps_what_was_finished(tmp_path):
-    """SIGKILL in the middle: the finished cases are a readable benchmark file, and the next session names it."""
-    artifacts = tmp_path / "artifacts"
-    arguments = ["perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
-                 "--variant", "sdpa", "--batch-sizes", "1", "--sequence-lengths", "8,16,32,64,128,256",
-                 "--time-budget", "2", "--artifacts", str(artifacts)]
-    with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL,
-                          env=own_environment()) as process:
-        deadline = time.monotonic() + 120
-        kept = 0
-        while kept < 3 and time.monotonic() < deadline:
-            time.sleep(0.2)
-            kept = sum(len(json.loads(file.read_text())["benchmarks"]) for file in artifacts.glob("interrupted/*.json"))
-        process.send_signal(signal.SIGKILL)
-    (left,) = artifacts.glob("interrupted/*.json")
-    content = records.read(left)
-    kept = [bench["extra_info"]["bench_id"] for bench in content["benchmarks"]]
-    assert 3 <= len(kept) < 12
-    assert kept == [cell["bench_id"] for cell in content["inference_bench"]["cells"] if cell["status"] == "timed"]
-    assert records.problems(content) == []
-    later = run_pytest("--collect-only", "--artifacts", str(artifacts), "perf_tests/test_harness_overhead.py")
-    assert f"results of an interrupted session: {left}" in later.out
 
 
 def test_selection_of_a_directory_does_just_that(tmp_path):
@@ -269,33 +243,6 @@ class Positions(torch.nn.Module):
 def build():
     return Positions()
 """
-
-
-def _heed_ctrl_c() -> None:
-    """A shell's background job, as CI may be, ignores SIGINT and hands that down."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def test_ctrl_c_keeps_finished_cases_and_no_unjudged_time(tmp_path):
-    file = tmp_path / "run.json"
-    artifacts = tmp_path / "artifacts"
-    arguments = ["perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
-                 "--batch-sizes", "1", "--sequence-lengths", "8,16,32", "--time-budget", "4", "--artifacts",
-                 str(artifacts), "--benchmark-json", str(file), "--benchmark-save-data"]
-    with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, preexec_fn=_heed_ctrl_c,
-                          env=own_environment()) as process:
-        deadline = time.monotonic() + 120
-        while not list(artifacts.glob("interrupted/*.json")) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        time.sleep(1)  # into the rounds of the second case
-        process.send_signal(signal.SIGINT)
-        out = process.communicate(timeout=60)[0]
-    assert process.returncode == 2, out
-    content = records.read(file)
-    assert 1 <= len(content["benchmarks"]) < 3
-    assert records.problems(content) == []
-    assert not list(artifacts.glob("interrupted/*"))
 
 
 def test_first_variant_unavailable_does_not_matter(tmp_path):

@@ -1,6 +1,7 @@
 """What a duet runs: revisions and directories, each brought to a temporary path of the same length."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import subprocess
@@ -45,8 +46,24 @@ def resolve(option: str, text: str, repository: Path) -> Source:
     directory = Path(text).expanduser().absolute()
     if not text or not directory.is_dir():
         raise CannotCheckOut(f"{option} {text}: neither a revision in {repository} nor a directory")
-    described = _git(directory, "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
-    return Source((described or str(directory)).strip(), directory, None)
+    return Source(_described(directory), directory, None)
+
+
+def _described(directory: Path) -> str:
+    """The commit of a directory and, where it differs from that, a hash over what differs: two states of one
+    uncommitted change are two heads. Untracked files count where they are Python."""
+    commit = _git(directory, "rev-parse", "HEAD")
+    if commit is None:
+        return str(directory)
+    changed = _git(directory, "diff", "--name-only", "-z", "--relative", "HEAD") or ""
+    added = _git(directory, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py") or ""
+    names = sorted(filter(None, {*changed.split("\0"), *added.split("\0")}))
+    digest = hashlib.sha256()
+    for name in names:
+        file = directory / name
+        content = file.read_bytes() if file.is_file() else b""
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return f"{commit.strip()}-dirty-{digest.hexdigest()[:12]}" if names else commit.strip()
 
 
 @contextlib.contextmanager

@@ -1,8 +1,8 @@
 """`python -m analysis gate --base REV`: screen, then confirm the suspects with fresh pairs.
 
 Files in the directory of the gate: `screen.json` and `confirm.json` are duets, `verdict.json` holds both and what
-follows from them, `summary.md` is for people. The two stages may run on two machines: `--stage screen`, then
-`--stage confirm` where the directory with `screen.json` was brought to.
+follows from them, `summary.md` and `report.html` are for people. The two stages may run on two machines: `--stage
+screen`, then `--stage confirm` where the directory with `screen.json` was brought to.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     duet.add_sides(group, required=False)
     group.add_argument("--stage", choices=("screen", "confirm"), help="only this one (default: both)")
     group.add_argument("--directory", type=Path, default=Path(".benchmarks") / "gate", metavar="DIR",
-                       help="where duets, verdict.json and summary.md are (default: %(default)s)")
+                       help="where duets, verdict.json, summary.md and report.html are (default: %(default)s)")
     group.add_argument("--lenient", action="store_true", help="exit 0, with a warning, where the measurement was "
                        "contaminated: a machine that was too noisy is no fault of head's")
 
@@ -46,11 +46,12 @@ def measure(chosen: argparse.Namespace) -> list[Path]:
     screen, confirm = directory / "screen.json", directory / "confirm.json"
     chosen.verdict = chosen.verdict or directory / "verdict.json"
     chosen.summary_md = chosen.summary_md or directory / "summary.md"
+    chosen.html = chosen.html or directory / "report.html"
     limits = judge.THRESHOLDS
     floors = noise_floor.read(chosen.noise_floor) if chosen.noise_floor else None  # refused before minutes are spent
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for old in (confirm, chosen.verdict, chosen.summary_md):
+        for old in (confirm, chosen.verdict, chosen.summary_md, chosen.html):
             old.unlink(missing_ok=True)
         if chosen.stage != "confirm":
             screen.unlink(missing_ok=True)

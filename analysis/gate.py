@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                                                                          "an entry is reported, not gated")
     parser.add_argument("--verdict", type=Path, metavar="FILE", help="write the verdict and all that it follows from")
     parser.add_argument("--summary-md", type=Path, metavar="FILE", help="write the summary as Markdown too")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page, with a plot of every pair")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -51,6 +52,10 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.summary_md:
         write_text(chosen.summary_md, as_markdown(grids))
     print(as_text(grids, shutil.get_terminal_size().columns, sys.stdout.isatty()))
+    if chosen.html:
+        from analysis import gate_html
+
+        write_text(chosen.html, gate_html.page(verdict, grids, _ORDER))
     if stored is not None:
         same = {**verdict, "versions": 0} == {**stored, "versions": 0}
         print("Judged again: the same verdict, number for number." if same else

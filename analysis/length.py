@@ -36,6 +36,12 @@ def fit(lengths: list[int], seconds: list[float]) -> Fit | None:
     return Fit(*coefficients, *[0.0] * (3 - terms))
 
 
+def cost_per_token(batch_size: int, seconds: dict[int, float]) -> float | None:
+    """Seconds of one more token at the shortest length, of the fit to `seconds` of calls by length; None below two."""
+    found = fit(list(seconds), list(seconds.values()))
+    return None if found is None else found.marginal_s(min(seconds)) / batch_size
+
+
 def tables(model: str, records: list[Record]) -> list[Grid]:
     lengths = sorted({record["sequence_length"] for record in records})
     groups: dict[tuple[str, int], dict[int, Record]] = {}
@@ -52,9 +58,10 @@ def tables(model: str, records: list[Record]) -> list[Grid]:
 
 
 def _fitted(batch: int, by_length: dict[int, Record]) -> list[str]:
-    found = fit(list(by_length), [record["call_s"] for record in by_length.values()])
+    seconds = {length: record["call_s"] for length, record in by_length.items()}
+    found = fit(list(seconds), list(seconds.values()))
     if found is None:
         return ["–"] * 3
     shortest, longest = found.marginal_s(min(by_length)), found.marginal_s(max(by_length))
     growth = f"{longest / shortest:.2f}" if len(by_length) > 3 and shortest else "–"
-    return [f"{1e6 * shortest / batch:.1f}", growth, f"{1e3 * found.fixed_s:.2f}"]
+    return [f"{1e6 * cost_per_token(batch, seconds):.1f}", growth, f"{1e3 * found.fixed_s:.2f}"]

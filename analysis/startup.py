@@ -51,24 +51,24 @@ def tables(model: str, records: list[Record]) -> list[Grid]:
     rows = []
     for record in ordered:
         rows.append([record["workload"], record["variant"], _break_even(record), _s(record["startup_build_s"]),
-                     _s(record["startup_load_s"]), _s(record["startup_imports_s"]), _s(record["startup_first_call_s"]),
-                     _s(record["startup_ready_s"]), _bytes(record["disk_bytes"]), f"{1e3 * record['call_s']:.1f}",
-                     f"{record['speedup_vs_eager']:.2f}"])
+                     _s(record.get("startup_save_s")), _s(record["startup_load_s"]), _s(record["startup_imports_s"]),
+                     _s(record["startup_first_call_s"]), _s(record["startup_ready_s"]), _bytes(record["disk_bytes"]),
+                     f"{1e3 * record['call_s']:.1f}", f"{record['speedup_vs_eager']:.2f}"])
         if "state_dict_load_s" in record:
             rows.append([record["workload"], f"{record['variant']}, pickled state_dict", "", "–",
-                         _s(record["state_dict_load_s"]), "", "", _s(record["state_dict_ready_s"]),
-                         _bytes(record["state_dict_bytes"]), "", ""])
-    header = ["workload", "variant", "break-even calls", "build, s", "load, s", "imports, s", "first call, s",
-              "ready, s", "on disk", "call, ms", "times eager"]
+                         _s(record["state_dict_save_s"]), _s(record["state_dict_load_s"]), "", "",
+                         _s(record["state_dict_ready_s"]), _bytes(record["state_dict_bytes"]), "", ""])
+    header = ["workload", "variant", "break-even calls", "build, s", "saving, s", "load, s", "imports, s",
+              "first call, s", "ready, s", "on disk", "call, ms", "times eager"]
     return [Grid(f"{model}: start-up and size", header, rows, _note(records))]
 
 
 def _note(records: list[Record]) -> str:
     saved = [record for record in records if "safetensors_save_s" in record]
     return ("Break-even: (build + load − eager's load) / (eager's call − its own), with the ends of the speed-up's "
-            "interval. Build and save: of an artifact once, with the file written; of any other variant in every "
-            "process. Load and first call: in a fresh process, files in the page cache, without imports; ready: "
-            "imports, load, build and first call together."
+            "interval. Build: of an artifact once; of any other variant in every process. Saving: what of it went into "
+            "writing the file, – where the exporter makes and writes it in one. Load and first call: in a fresh "
+            "process, files in the page cache, without imports; ready: imports, load, build and first call together."
             + "".join(f" Eager's weights are saved in {_s(record['safetensors_save_s'])} s as safetensors, in "
                       f"{_s(record['state_dict_save_s'])} s as a state_dict." for record in saved[:1]))
 
@@ -86,8 +86,8 @@ def _break_even(record: Record) -> str:
     return f"{record['break_even_calls']}{interval}"
 
 
-def _s(seconds: float) -> str:
-    return f"{seconds:.2f}"
+def _s(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds:.2f}"
 
 
 def _bytes(count: int | None) -> str:

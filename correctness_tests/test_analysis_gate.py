@@ -8,7 +8,7 @@ import pytest
 from analysis_files import MACHINE, analysis, drawn, noise_floor, saved
 from running import run_python
 
-from analysis import fingerprint
+from analysis import fingerprint, gate_html, judge
 
 SLOW = {"b1": math.log(1.08)}
 
@@ -32,6 +32,41 @@ def test_red_names_the_benchmark_in_every_output(tmp_path, capsys, files):
     assert content["seeds"] == [1, 1]
     assert content["thresholds"]["alpha"] == 0.01
     assert content["duets"][0] == json.loads(files[0].read_text())
+
+
+def test_page_shows_every_pair_and_needs_no_network(tmp_path, capsys):
+    bench = "<script>b</script>"
+    duets = [json.loads(json.dumps(drawn(seed, SLOW, stage, pairs)).replace('"b1"', f'"{bench}"'))
+             for seed, stage, pairs in ((1, "screen", 6), (2, "confirm", 12))]
+    files = [saved(tmp_path, f"{duet['stage']}.json", duet) for duet in duets]
+    page = tmp_path / "report.html"
+    assert analysis(capsys, "gate", *files, "--html", page)[0] == 1
+    text = page.read_text()
+    assert "<h1>Gate (tier 1, duet): REGRESSED</h1>" in text
+    assert '<td class="REGRESSED">REGRESSED</td>' in text
+    assert "<td>&lt;script&gt;b&lt;/script&gt;</td>" in text
+    assert bench not in text
+    assert not re.search(r"<(script|link)[^>]+(src|href)=", text)
+    verdict = judge.judge(duets)
+    dots = {trace.name: trace for trace in gate_html.figure(verdict).data}
+    assert sum(name == bench for name in dots["head / base, a pair"].y) == 12  # of the confirming run
+    assert sum(name == "b0" for name in dots["head / base, a pair"].y) == 6
+    (entry,) = [entry for entry in verdict["benchmarks"] if entry["id"] == bench]
+    place = dots["estimate, 95 % interval"].y.index(bench)
+    assert dots["estimate, 95 % interval"].x[place] == pytest.approx(100 * (entry["ratio"] - 1))
+    assert dots["estimate, 95 % interval"].error_x.arrayminus[place] == pytest.approx(
+        100 * (entry["ratio"] - entry["low"]))
+    code, _, err = analysis(capsys, "gate", *files, "--html", tmp_path / "missing" / "report.html")
+    assert code == 2
+    assert "report.html: cannot be written" in err
+
+
+def test_page_of_nothing_to_judge(tmp_path, capsys):
+    content = drawn(3, {}, pairs=1)
+    for pair in content["pairs"]:
+        pair |= {"valid": False, "reason": "time-out"}
+    assert analysis(capsys, "gate", saved(tmp_path, "lost.json", content), "--html", tmp_path / "page.html")[0] == 3
+    assert "NOT COMPARABLE" in (tmp_path / "page.html").read_text()
 
 
 def test_verdict_is_judged_again_bit_for_bit(tmp_path, capsys, files):

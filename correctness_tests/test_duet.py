@@ -171,51 +171,6 @@ def test_other_interpreter_gets_the_same_stack(duet, tmp_path):
     assert len(content["head"]["python"]) > len(content["base"]["python"])
 
 
-@pytest.fixture
-def repository(tmp_path):
-    """Three commits: one that cannot take turns, one that can, and a change in one benchmark."""
-    directory = tmp_path / "repository"
-    directory.mkdir()
-
-    def git(*arguments):
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=directory, check=True,
-                       capture_output=True)
-
-    git("init", "-q")
-    for message in ("old", "new", "changed"):
-        if message != "old":
-            suite(directory, GOOD + f"# {message}\n")
-        (directory / "README").write_text(message)
-        git("add", ".")
-        git("commit", "-q", "-m", message)
-    return directory
-
-
-def test_revisions_run_in_worktrees_that_are_removed(duet, repository):
-    (repository / "README").write_text("changed here")
-    _, content = duet("HEAD~1", ".", cwd=repository)
-    assert content["pairs"][0]["valid"], content
-    assert len(content["base"]["revision"]) == 40
-    assert content["head"]["revision"].endswith("-dirty")
-    listed = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True)
-    assert len(listed.stdout.splitlines()) == 1
-
-
-@pytest.mark.parametrize(("base", "line"), [
-    ("HEAD~2", "is older than the duet"),
-    ("no-such-thing", "--base no-such-thing: neither a revision in"),
-    ("", "neither a revision in"),
-])
-def test_what_cannot_be_compared_is_one_line(duet, repository, base, line):
-    ended, content = duet(base, ".", cwd=repository)
-    assert ended.code == 2
-    assert line in ended.err
-    assert len(ended.err.splitlines()) == 1
-    assert content == {}
-    listed = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True)
-    assert len(listed.stdout.splitlines()) == 1
-
-
 def test_wrong_usage_is_one_line(duet, tmp_path):
     both = suite(tmp_path / "one")
     ended, _ = duet(both, both, "--head-python", "no-such-python")

@@ -11,6 +11,7 @@ from running import ROOT, run_pytest
 
 from analysis import records
 from analysis.experiments import TABLES
+from analysis.length import cost_per_token
 from fixtures.experiments import EXPERIMENTS
 from fixtures.plan import SHORT_LIST
 
@@ -111,18 +112,19 @@ def test_without_a_model_every_experiment_has_something_to_run():
 
     default, named = models("--variant", "eager"), models("--variant", "eager", "--model", "tiny-gpt2")
     assert default.pop("tasks") == {"distilbert@head=token-classification"}
-    assert default.pop("generation") == {"gpt2"}
+    assert default.pop("generation") == {"gpt2@layers=4"}
     assert set(map(frozenset, default.values())) == {frozenset({"minilm"})}
     assert set(map(frozenset, named.values())) == {frozenset({"tiny-gpt2"})}
 
 
-def test_records_of_tasks_and_generation(tmp_path):
+def test_records_of_tasks_generation_and_length(tmp_path):
     """Timed for real, judged by the schema, and in the tables."""
     file, markdown = tmp_path / "run.json", tmp_path / "summary.md"
-    ended = run_pytest("perf_tests/test_tasks.py", "perf_tests/test_generation.py", "--benchmark-only", "--grid",
-                       "smoke", "--model", "tiny-llama", "--model", "tiny-bert@head=question-answering", "--variant",
-                       "eager", "--variant", "torchscript-freeze", "--time-budget", "0.3", "--threads", "1",
-                       "--benchmark-json", str(file), "--benchmark-save-data", "--summary-md", str(markdown))
+    tests = (f"perf_tests/test_{name}.py" for name in ("tasks", "generation", "length"))
+    ended = run_pytest(*tests, "--benchmark-only", "--grid", "smoke", "--model", "tiny-llama", "--model",
+                       "tiny-bert@head=question-answering", "--variant", "eager", "--variant", "torchscript-freeze",
+                       "--time-budget", "0.3", "--threads", "1", "--benchmark-json", str(file), "--benchmark-save-data",
+                       "--summary-md", str(markdown))
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     assert records.problems(content) == []
@@ -135,4 +137,7 @@ def test_records_of_tasks_and_generation(tmp_path):
     assert (record["parted_at"] is None) == record["identical_ids"] == (record["logit_gap"] is None)
     task = found["tiny-bert@head=question-answering/eager/tasks/question-answering/q1/s384/cpu"]["extra_info"]
     assert (task["predictions"], task["predictions_equal"]) == (1, 1.0)
+    short, long = (found[f"tiny-llama/torchscript-freeze/length/b1/s{n}/cpu"]["extra_info"] for n in (8, 32))
+    assert short["cost_per_token_s"] is None
+    assert long["cost_per_token_s"] == cost_per_token(1, {8: short["call_s"], 32: long["call_s"]})
     assert "tiny-llama: " in markdown.read_text()

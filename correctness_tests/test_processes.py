@@ -110,7 +110,8 @@ def test_startup_record_can_be_judged_again(ran):
     assert (record["break_even_calls"], record["break_even_missing"]) == (found.calls, found.missing)
     assert record["disk_bytes"] == record["artifact_bytes"]
     assert record["eager_load_s"] == eager["extra_info"]["startup_load_s"]
-    assert record["startup_build_s"] == record["build_s"] > 0
+    assert record["startup_build_s"] == record["build_s"] > record["startup_save_s"] > 0
+    assert eager["extra_info"]["startup_save_s"] is None
     assert eager["extra_info"]["break_even_calls"] is None
     assert eager["extra_info"]["disk_bytes"] >= eager["extra_info"]["parameter_bytes"]
     assert eager["extra_info"]["state_dict_load_s"] > 0

@@ -7,7 +7,7 @@ import pytest
 def test_length(case, build, measure):
     """What a token costs, and how that grows with the length.
 
-    Final number: `cost_per_token`, fitted over the lengths by `python -m analysis summary`.
+    Final number: `cost_per_token_s` of the longest length, fitted over all.
     Sample: pytest perf_tests/test_length.py --benchmark-only --grid full --variant sdpa
     """
     measure(case, build(case))

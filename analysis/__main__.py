@@ -7,6 +7,8 @@ that does not fit the schema.
 
 import argparse
 import importlib
+import os
+import signal
 import sys
 import traceback
 from pathlib import Path
@@ -44,6 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         return importlib.import_module(COMMANDS[chosen.command][0]).run(chosen)
+    except BrokenPipeError:  # `… | head` has read enough; whoever asks for the exit code learns of no verdict
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return 128 + signal.SIGPIPE
     except UnreadableFile as error:
         print(error, file=sys.stderr)
     except RecursionError:

@@ -3,10 +3,12 @@
 import json
 import math
 import re
+import subprocess
+import sys
 
 import pytest
 from analysis_files import MACHINE, analysis, drawn, noise_floor, saved
-from running import run_python
+from running import ROOT, run_python
 
 from analysis import fingerprint, gate_html, judge
 
@@ -91,6 +93,13 @@ def test_not_found_is_never_called_absent(tmp_path, capsys):
         assert "These pairs could have shown a slowdown of 5.0% in every benchmark" in text
     few = analysis(capsys, "gate", saved(tmp_path, "few.json", drawn(3, {}, pairs=3)))[1]
     assert "too few pairs to show anything" in " ".join(few.split())
+
+
+def test_output_that_nobody_reads_is_no_mistake(files):
+    command = [sys.executable, "-m", "analysis", "gate", *map(str, files)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        assert (process.wait(60), process.stderr.read()) == (141, "")
 
 
 def test_strict_fails_on_what_is_not_settled(capsys, files):

@@ -25,7 +25,8 @@ def test_second_job_has_nothing_to_do_without_suspects(tmp_path, directory, caps
     assert code == 0
     assert "Gate (tier 1, duet): OK" in out
     assert told.read_text() == "suspects=0\n"
-    assert sorted(file.name for file in directory.iterdir()) == ["report.html", "screen.json", "summary.md", "verdict.json"]
+    found = sorted(file.name for file in directory.iterdir())
+    assert found == ["report.html", "screen.json", "summary.md", "verdict.json"]
 
 
 def test_confirming_without_a_screen_is_one_line(directory, capsys):

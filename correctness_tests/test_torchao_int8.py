@@ -1,5 +1,6 @@
 """torchao's int8: what its probe tells apart, and what it leaves alone."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -8,6 +9,7 @@ from fixtures import backends
 from fixtures.backends.torchao_int8 import _quantised
 from fixtures.models.loading import LoadedModel
 from fixtures.models.specs import resolve
+from fixtures.tolerance import compare
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +24,19 @@ def test_compiled_float32_is_not_int8(workshops):
     engagement = backend.probe(variant, runner, workshop.inputs(20, 24))
     assert not engagement.engaged
     assert engagement.facts["quantised_layers"] == engagement.facts["int8_products"] == 0
+
+
+def test_single_token(workshops):
+    """Built for one token, as a case of one token builds it; recompiled without freezing it is wrong with AMX."""
+    workshop = workshops("tiny-bert")
+    inputs = workshop.inputs(1, 1)
+    variant, backend = backends.variants()["torchao-int8"]
+    runner = backend.build(variant, workshop.model, inputs, workshop.placement)
+    first, second = (runner.arrays(runner(runner.prepare(inputs))) for _ in range(2))
+    expected = workshop.expected(inputs)
+    comparison = compare(first, expected.outputs, expected.double, expected.mask, variant.tolerance, pretrained=False)
+    assert not comparison.failures
+    assert all(np.array_equal(first[name], second[name]) for name in first)
 
 
 def test_every_linear_weight_is_quantised_and_the_process_left_alone(workshops):

@@ -1,5 +1,5 @@
 # Everything runs in $(VENV), made once by venv and pip with the versions of environments/main.txt.
-# ARGS adds pytest options: make bench ARGS="--model ./my-model --variant 'onnx*'"
+# ARGS adds pytest options (in `make noise` its own): make bench ARGS="--model ./my-model --variant 'onnx*'"
 
 PYTHON ?= python3
 VENV ?= .venv

@@ -135,7 +135,7 @@ def _assumptions(noise: Noise) -> str:
             f"other by {noise.machine:.1%} more. Fixed threshold: 5 % between the medians of one process a side. asv: "
             f"2 processes a side of {ROUNDS} rounds each, factor 1.1 and p < .002. benchstat: {PROCESSES} processes a "
             f"side, p < .05. This gate: 6 pairs, then 10 to 14 fresh ones of the suspects, {NULL} pairs of base "
-            "against base in each stage.")
+            "against base in each stage (`make gate`: 3, then 5 to 7).")
 
 
 def _percent(share: float) -> str:

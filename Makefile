@@ -43,7 +43,8 @@ calibrate: $(INSTALLED)
 # This commit against the last release, its ratios appended to history.jsonl. A slowdown is told, and is no error here.
 release: $(INSTALLED)
 	@release=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "no release is tagged: nothing to compare with"; exit 0; }; \
-	$(RUN) -m analysis gate --base "$$release" --directory .benchmarks/release $(GATE_ARGS) -- $(GATE); code=$$?; \
+	$(RUN) -m analysis gate --base "$$release" --directory .benchmarks/release \
+		$(if $(wildcard noise-floor.json),--noise-floor noise-floor.json) $(GATE_ARGS) -- $(GATE); code=$$?; \
 	test $$code -ne 2 -a $$code -le 4 || exit $$code; \
 	$(RUN) -m analysis history .benchmarks/release/verdict.json --file history.jsonl
 

@@ -39,7 +39,11 @@ def main(arguments: list[str] | None = None) -> int:
     for name, (module, purpose) in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=f"{purpose}.".capitalize(), epilog=exit_codes)
         if arguments and arguments[0] == name:
-            importlib.import_module(module).add_arguments(command)
+            try:
+                importlib.import_module(module).add_arguments(command)
+            except ImportError as error:
+                print(f"{name} needs {error.name}: pip install it", file=sys.stderr)
+                return 2
     chosen = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # an id may hold what the terminal's encoding does not
         if hasattr(stream, "reconfigure"):

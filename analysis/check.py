@@ -18,8 +18,7 @@ def run(chosen: argparse.Namespace) -> int:
     cells = ours.get("cells") if isinstance(ours, dict) else None
     found += [f"{cell.get('bench_id')}: {cell.get('reason')}" for cell in cells or [] if isinstance(cell, dict)
               and cell.get("status") == "failed"] if isinstance(cells, list) else []
-    complete = sum("model" in (bench.get("extra_info") or {}) for bench in content["benchmarks"]
-                   if isinstance(bench, dict))
+    complete = len(records.own(content))
     if not complete:
         found.append("no record of inference-bench in it")
     for line in found:

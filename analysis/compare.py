@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from analysis import fingerprint, jsonfile, noise_floor, records
-from analysis.records import Bench, Run
+from analysis.records import MEANING, Bench, Run
 
 LEAST_FILES = 7  # a side: 24 benchmarks at once can be told from chance
 LONGEST_STREAK = 3  # of files of one side in a row that still counts as started in turns
@@ -64,20 +64,30 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     if not common and not failed:
         jsonfile.refuse(new[0].file, [f"no benchmark in common with {old[0].file}: files of two suites?"])
     tier, why, differing = _tier(old, new)
-    rows = [_row(bench, old, new) for bench in common]
+    changed = {bench: reason for bench in common if (reason := _changed(bench, [*old, *new]))}
+    same = [bench for bench in common if bench not in changed]
+    rows = [_row(bench, old, new) for bench in same]
     if tier == 2:
-        rows = _tested(rows, common, old, new, floors)
+        rows = _tested(rows, same, old, new, floors)
     elif tier == 3:
         rows = [_against_band(row, floors, new[0].machine) for row in rows]
+    rows += [{**_row(bench, old, new), "floor": None, "reason": reason} for bench, reason in changed.items()]
     skipped = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "skipped"}
     found = {
         "tier": tier, "tier_name": TIERS[tier], "why": why, "differences": differing,
         "files": {"old": [str(run.file) for run in old], "new": [str(run.file) for run in new]},
-        "benchmarks": rows, "failed": failed,
+        "benchmarks": rows, "failed": failed, "changed": changed,
         "vanished": {bench: skipped.get(bench, "") for bench in names[0] if bench not in {**names[1], **failed}},
         "new": [bench for bench in names[1] if bench not in names[0]],
     }
     return {**found, **_outcome(found, strict)}
+
+
+def _changed(bench: str, runs: list[Run]) -> str:
+    """Why this is not the same benchmark in all of the files, empty when it is."""
+    meanings = zip(*(run.benchmarks[bench].meaning for run in runs if bench in run.benchmarks), strict=True)
+    names = [name for name, found in zip(MEANING.values(), meanings, strict=True) if len({*found} - {None}) > 1]
+    return f"another benchmark of this name: {' and '.join(names)} changed" if names else ""
 
 
 def _tier(old: list[Run], new: list[Run]) -> tuple[int, str, list[str]]:
@@ -149,7 +159,8 @@ def _tested(rows: list[dict], common: list[str], old: list[Run], new: list[Run],
     tests = dict(zip(judged, zip(p_values, hochberg(p_values), strict=True), strict=True)) if judged else {}
     for row in rows:
         estimate, low, high = shift_interval(*logs[row["id"]], THRESHOLDS.confidence)
-        row |= {"ratio": math.exp(estimate), "low": low and math.exp(low), "high": high and math.exp(high),
+        row |= {"ratio": math.exp(estimate), "low": None if low is None else math.exp(low),
+                "high": None if high is None else math.exp(high),
                 **asdict(limits[row["id"]])}
         if row["id"] in tests:
             row["p"], row["p_adjusted"] = tests[row["id"]]
@@ -189,12 +200,12 @@ def _outcome(found: dict[str, Any], strict: bool) -> dict[str, Any]:
         return {"outcome": "REGRESSED", "exit_code": 1}
     if found["failed"] or found["vanished"]:
         return {"outcome": "BROKEN", "exit_code": 4}
-    if found["tier"] == 4:
+    if found["tier"] == 4 or len(found["changed"]) == len(found["benchmarks"]):
         return {"outcome": "NOT COMPARABLE", "exit_code": 3}
     if found["tier"] == 3:
         return {"outcome": "NOT JUDGED", "exit_code": 0}
     if "INCONCLUSIVE" in statuses:
         return {"outcome": "INCONCLUSIVE", "exit_code": 3 if strict else 0}
-    if statuses == {"UNKNOWN"}:  # a pass would be a verdict on nothing
+    if statuses <= {"UNKNOWN", "NOT JUDGED"}:  # a pass would be a verdict on nothing
         return {"outcome": "UNKNOWN", "exit_code": 3}
     return {"outcome": "OK", "exit_code": 0}

@@ -5,8 +5,8 @@ from typing import Any
 from analysis.grid import Grid, Row
 
 _JUDGED = {
-    2: "Exact Mann–Whitney test on the medians of processes, adjusted by Hochberg. Red on this machine only: "
-       "for CI, run a duet.",
+    2: "Mann–Whitney test on the medians of processes (exact up to 100 files), adjusted by Hochberg. Red on this "
+       "machine only: for CI, run a duet.",
     3: "Not tested: two processes of the same code differ, so that one file a side proves nothing. To judge two "
        "commits, run `python -m analysis duet`.",
     4: "Not judged: absolute times of two machines say nothing about a commit. The speed-up over eager was measured "
@@ -27,13 +27,14 @@ def grids(found: dict[str, Any]) -> list[Grid]:
 
 
 def lists(found: dict[str, Any]) -> list[Grid]:
-    """Failed, vanished and new benchmarks, of a comparison or of a verdict; one line when there are none."""
+    """Failed, vanished, new and changed benchmarks, of a comparison or of a verdict; one line when there are none."""
     vanished = found["vanished"]
     reasons = vanished if isinstance(vanished, dict) else dict.fromkeys(vanished, "")
     rows = [["failed", bench, reason] for bench, reason in found["failed"].items()]
     rows += [["vanished", bench, reason] for bench, reason in reasons.items()]
     rows += [["new", bench, ""] for bench in found["new"]]
-    return [Grid("Failed, vanished and new benchmarks", ["", "benchmark", "reason"], rows,
+    rows += [["changed", bench, reason] for bench, reason in found.get("changed", {}).items()]
+    return [Grid("Failed, vanished, new and changed benchmarks", ["", "benchmark", "reason"], rows,
                  "" if rows else "None: both sides have the same benchmarks, and all passed their test.")]
 
 

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="behind --: options of pytest that choose what runs")
     parser.add_argument("--pairs", type=_count, default=6, metavar="N",
                         help="pairs of base and head (default: 6)")
-    parser.add_argument("--null-pairs", type=int, metavar="N", help="pairs of base and base again "
+    parser.add_argument("--null-pairs", type=_natural, metavar="N", help="pairs of base and base again "
                         "(default: half as many)")
     parser.add_argument("--only", action="append", default=[], metavar="BENCH_ID",
                         help="run these benchmarks and the controls; repeatable")
@@ -52,7 +52,7 @@ def add_sides(parser: argparse._ActionsContainer, required: bool = True) -> None
         f"(default: {MOST_TURNS})")
     add("--time-out", type=_seconds, default=600.0, metavar="S", help="a side that is silent for longer ends its pair "
         "(default: 600)")
-    add("--seed", type=_seed, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
+    add("--seed", type=_natural, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -175,7 +175,8 @@ def _arguments(selection: list[str], repository: Path) -> list[str]:
         ours.append(f"{option}{equals}{os.path.normpath(repository / value)}" if path else argument)
     if not any(argument.startswith("--artifacts") for argument in selection):
         ours += ["--artifacts", str(repository / ".artifacts")]
-    return ["perf_tests", "--benchmark-only", *ours]
+    named = any(argument.partition("::")[0].startswith("perf_tests") for argument in selection)
+    return [*([] if named else ["perf_tests"]), "--benchmark-only", *ours]
 
 
 def _allocator(selection: list[str]) -> str:
@@ -204,7 +205,7 @@ def _count(text: str) -> int:
     return number
 
 
-def _seed(text: str) -> int:
+def _natural(text: str) -> int:
     number = int(text)
     if number < 0:
         raise ValueError

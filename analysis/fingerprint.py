@@ -27,7 +27,7 @@ _PLACES = {
     "GPU": "gpus",
     "GPU driver": "gpu_driver",
 }
-_PACKAGES = ("torch", "onnxruntime", "openvino", "transformers", "numpy")
+_PACKAGES = ("torch", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "openvino", "transformers", "numpy")
 
 
 def of(machine_info: Any) -> dict[str, str]:

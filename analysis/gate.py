@@ -117,9 +117,9 @@ def summary(verdict: dict[str, Any]) -> str:
     lines = [_found(verdict)]
     shown = [entry["could_show"] for entry in verdict["benchmarks"] if entry.get("could_show")]
     if shown:
-        lines.append(f"These pairs could have shown a slowdown of {max(shown) - 1:.1%} in every benchmark they are "
-                     f"enough for, of {median(shown) - 1:.1%} in half of them; a smaller one stays unseen.")
-    blind = sum(entry.get("could_show", 0) is None for entry in verdict["benchmarks"])
+        lines.append(f"These pairs would nearly always show a slowdown of {max(shown) - 1:.1%} in every benchmark they "
+                     f"are enough for, of {median(shown) - 1:.1%} in half of them; a smaller one may stay unseen.")
+    blind = sum(entry["floor"] is not None and entry.get("could_show", 0) is None for entry in verdict["benchmarks"])
     if blind:
         lines.append(f"{blind} benchmarks have too few pairs to show anything.")
     if any(duet["design"] == "abba" for duet in verdict["duets"]):

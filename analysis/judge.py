@@ -114,7 +114,7 @@ def _screened(bench: str, floor: Floor, stage: Stage) -> dict[str, Any]:
         return {**entry, "status": "UNKNOWN", "reason": floor.source}
     threshold = THRESHOLDS.screen_share * floor.floor
     if entry["low"] is not None:
-        entry["could_show"] = max(1 + floor.floor, (1 + threshold) * entry["ratio"] / entry["low"])
+        entry["could_show"] = (1 + floor.floor) * entry["ratio"] / entry["low"]  # of just the floor, half are found
     if stage.contaminated:
         return {**entry, "status": "CONTAMINATED", "reason": "; ".join(stage.contaminated)}
     if entry["ratio"] >= 1 + threshold:
@@ -139,8 +139,9 @@ def _confirmed(benches: list[str], limits: dict[str, Floor], stage: Stage, scree
 def _judged(entry: dict[str, Any], floor: Floor, stage: Stage, logs: np.ndarray, members: int) -> dict[str, Any]:
     bound = lower_bound(logs, THRESHOLDS.alpha / members)
     surely = None if bound is None else math.exp(bound) * (1 + floor.margin)  # head is slower by this at least
-    if surely is not None:
-        entry["could_show"] = max(1 + floor.floor, (1 + floor.margin) * entry["ratio"] / surely)
+    if surely is not None and entry["low"] is not None:
+        least = max(1 + floor.floor, (1 + floor.margin) * entry["ratio"] / surely)
+        entry["could_show"] = least * entry["ratio"] / entry["low"]
     if stage.contaminated:
         return {**entry, "status": "CONTAMINATED", "reason": "; ".join(stage.contaminated)}
     if entry["p_adjusted"] > THRESHOLDS.alpha or entry["ratio"] < 1 + floor.floor:

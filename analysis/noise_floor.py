@@ -40,17 +40,18 @@ class Floor:
 
 
 def floor_of(bench: str, floors: dict[str, Any] | None, machine: dict[str, str]) -> Floor:
-    """The floor of a benchmark on the machine of that fingerprint; never below the default if recorded on another."""
+    """The floor of a benchmark on the machine of that fingerprint: the default, or more, if recorded on another."""
     if floors is None:
         return Floor(*DEFAULT, "default")
     recorded = floors["benchmarks"].get(bench)
+    if fingerprint.differences(floors["machine"], machine):
+        floor, margin = (recorded or {}).get("floor") or 0.0, (recorded or {}).get("margin") or 0.0
+        return Floor(max(floor, DEFAULT[0]), max(margin, DEFAULT[1]),
+                     "calibrated on another machine: not below the default")
     if recorded is None:
         return Floor(None, None, "no entry in the noise floor: run `python -m analysis calibrate`")
     if recorded["floor"] is None:
         return Floor(None, None, f"too noisy to gate: pairs of the same code scatter by {recorded['spread']:.1%}")
-    if fingerprint.differences(floors["machine"], machine):
-        return Floor(max(recorded["floor"], DEFAULT[0]), max(recorded["margin"], DEFAULT[1]),
-                     "calibrated on another machine: not below the default")
     return Floor(recorded["floor"], recorded["margin"], "calibrated")
 
 

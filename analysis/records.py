@@ -1,7 +1,8 @@
 """Reading saved pytest-benchmark files, of this suite and of any other, and checking the records in them."""
 
 import math
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -13,6 +14,9 @@ from analysis.jsonfile import UnreadableFile
 __all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
 
 BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
+# Fields of a record that say what was run, beyond its name.
+MEANING = {"model_fingerprint": "weights", "dtype": "dtype", "inputs": "inputs", "seed": "seed",
+           "corpus_sha256": "corpus"}
 _LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
 
 
@@ -23,12 +27,14 @@ class Bench:
     Attributes:
         median_s: median round in seconds, from the raw rounds where the file has them.
         speedup, speedup_low, speedup_high: times faster than eager in the same process, where it was recorded.
+        meaning: what was run, a text for each of MEANING; None for what the file does not say.
     """
 
     median_s: float
     speedup: float | None = None
     speedup_low: float | None = None
     speedup_high: float | None = None
+    meaning: tuple[str | None, ...] = (None,) * len(MEANING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,8 @@ def load_all(paths: list[Path]) -> list[Run]:
     """
     runs = [load(file) for file in expand(paths)]
     for run in runs[1:]:
-        if not run.benchmarks.keys() & runs[0].benchmarks.keys():
+        known, names = ({**one.benchmarks, **one.cells} for one in (runs[0], run))  # all of a file may have failed
+        if not known.keys() & names.keys():
             jsonfile.refuse(run.file, [f"no benchmark in common with {runs[0].file}: files of two suites?"])
     return runs
 
@@ -168,8 +175,10 @@ def _shown(value: Any) -> str:
 def _bench(bench: dict[str, Any]) -> Bench:
     stats, record = bench["stats"], bench.get("extra_info") or {}
     ratios = [record.get(name) for name in ("speedup_vs_eager", "speedup_low", "speedup_high")]
+    meaning = (record.get(name) for name in MEANING)
     return Bench(float(median(stats["data"]) if stats.get("data") else stats["median"]),
-                 *(float(value) if type(value) in (int, float) and 0 < value < 1e9 else None for value in ratios))
+                 *(float(value) if type(value) in (int, float) and 0 < value < 1e9 else None for value in ratios),
+                 tuple(None if value is None else sys.intern(str(value)) for value in meaning))
 
 
 def _cells(content: dict[str, Any], lines: list[str]) -> dict[str, tuple[str, str]]:
@@ -184,6 +193,12 @@ def _cells(content: dict[str, Any], lines: list[str]) -> dict[str, tuple[str, st
         else:
             found[cell["bench_id"]] = (cell["status"], str(cell.get("reason") or ""))
     return found
+
+
+def own(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The records of inference-bench in a file, as they are: not the benchmarks of another suite, nor our controls."""
+    found = [bench.get("extra_info") for bench in content["benchmarks"] if isinstance(bench, dict)]
+    return [record for record in found if isinstance(record, dict) and "model" in record]
 
 
 def problems(content: dict[str, Any]) -> list[str]:

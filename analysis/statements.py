@@ -3,6 +3,7 @@
 `statements.json` has the sources, and the statements with a rule each. A rule makes numbers of records:
 
 * `value`: a field of each record that `select` matches; with `by`, once where those fields and the number are equal;
+  with `each`, only when records of every value that `select` lists for this field are there;
 * `ratio`: of records that match `among` and agree in the fields of `by`, machine, threads and weights, the largest
   field in `over` by the largest in `under` (the smallest with `"aggregate": "smallest"`); with `growth`, that ratio
   where this field is largest by that where it is smallest.
@@ -21,7 +22,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from analysis import grid
+from analysis import grid, jsonfile
 from analysis import records as saved
 from analysis.grid import Grid
 
@@ -65,8 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     found: list[Record] = []
-    for file in chosen.files:
-        found += records_of(saved.read(file))
+    for file in saved.expand(chosen.files):
+        content = saved.read(file)
+        jsonfile.refuse(file, saved.problems(content))
+        found += records_of(content)
     sources, statements = published()
     grid.show(tables([judge(statement, found) for statement in statements], sources), chosen.markdown)
     return 0
@@ -82,8 +85,7 @@ def records_of(content: Mapping[str, Any]) -> list[Record]:
     """The records of a benchmark file, each with the machine that it is from."""
     info = _object(content.get("machine_info"))
     machine = f"{_object(info.get('cpu')).get('brand_raw', 'unknown')}, {info.get('usable_cores', '?')} cores"
-    records = [_object(bench.get("extra_info")) for bench in content["benchmarks"] if isinstance(bench, dict)]
-    return [{**saved.BEFORE, **record, _MACHINE: machine} for record in records if "model" in record]
+    return [{**saved.BEFORE, **record, _MACHINE: machine} for record in saved.own(content)]
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -108,6 +110,11 @@ def _verdict(fits: list[bool], need: str | float) -> str:
 
 
 def _values(rule: Mapping[str, Any], records: Sequence[Record]) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    if "each" in rule:
+        field = rule["each"]
+        seen = {record.get(field) for record in records if matches(record, rule["select"])}
+        if not set(rule["select"][field]) <= seen:
+            return iter(())
     places: dict[tuple, list[str]] = {}
     for index, record in enumerate(records):
         number = record.get(rule["value"])
@@ -130,7 +137,7 @@ def _ratios(rule: Mapping[str, Any], records: Sequence[Record]) -> Iterator[tupl
             continue
         top = max(over, key=lambda record: record[field])
         bottom = (min if rule.get("aggregate") == "smallest" else max)(under, key=lambda record: record[field])
-        if top is not bottom or len(group) > 1:  # a record over itself says nothing
+        if len({record["bench_id"] for record in group}) > 1:  # a benchmark over itself says nothing
             yield top[field] / bottom[field], (top["bench_id"], bottom["bench_id"])
 
 

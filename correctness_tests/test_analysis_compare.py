@@ -61,6 +61,41 @@ def test_many_files_in_turns_are_tested(tmp_path, capsys):
             (1 / there["ratio"], 1 / there["high"], 1 / there["low"]))
 
 
+def test_equal_times_are_no_improvement(tmp_path):
+    old, new = ([saved(tmp_path, f"{side}{index}.json", benchmark_file(
+        dict.fromkeys(NAMES, [0.01] * 5), f"2026-11-25T0{2 + index}:{minute:02}:00+00:00")) for index in range(7)]
+        for side, minute in (("old", 0), ("new", 5)))
+    found = compared(old, new)
+    assert (found["tier"], set(status(found).values())) == (2, {"OK"})
+    assert {(row["low"], row["high"]) for row in found["benchmarks"]} == {(1.0, 1.0)}
+
+
+def test_other_weights_under_one_name_are_not_judged(tmp_path, capsys):
+    """In every tier: a fast new model would pass for an improvement, a slow one for a regression."""
+    before, after = ({name: {"model_fingerprint": weights if name == "b1" else "a", "dtype": "float32"}
+                      for name in NAMES} for weights in ("a", "b"))
+    old = runs(tmp_path, "old", 8, 1, records=before)
+    new = runs(tmp_path, "new", 8, 2, {"b1": 0.5}, minute=5, records=after)
+    found = compared(old, new)
+    assert (found["tier"], found["outcome"], found["exit_code"]) == (2, "OK", 0)
+    assert status(found) == {**dict.fromkeys(NAMES, "OK"), "b1": "NOT JUDGED"}
+    assert found["changed"] == {"b1": "another benchmark of this name: weights changed"}
+    code, out, _ = analysis(capsys, "compare", old[0], new[0])
+    assert code == 0
+    assert "weights changed" in " ".join(out.split())
+    everywhere = {name: {"model_fingerprint": "c"} for name in NAMES}
+    other = runs(tmp_path, "other", 1, 3, records=everywhere)
+    assert analysis(capsys, "compare", old[0], *other)[0] == 3
+
+
+def test_files_in_which_everything_failed_belong_to_the_suite(tmp_path, capsys):
+    cells = {"inference_bench": {"cells": [{"bench_id": name, "status": "failed", "reason": "no"} for name in NAMES]}}
+    (good,) = runs(tmp_path, "good", 1, 1)
+    old = runs(tmp_path, "old", 1, 1)
+    bad = saved(tmp_path, "bad.json", benchmark_file({}, "2026-11-25T02:00:00+00:00", **cells))
+    assert analysis(capsys, "compare", *old, "--with", good, bad)[0] == 4
+
+
 def test_noisy_files_are_inconclusive(tmp_path):
     old, new = runs(tmp_path, "old", 7, 1, spread=0.1), runs(tmp_path, "new", 7, 2, spread=0.1, minute=5)
     assert compared(old, new)["outcome"] == "INCONCLUSIVE"

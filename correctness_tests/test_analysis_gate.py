@@ -28,7 +28,7 @@ def test_red_names_the_benchmark_in_every_output(tmp_path, capsys, files):
     for text in (" ".join(out.split()), markdown.read_text()):
         assert "Gate (tier 1, duet): REGRESSED" in text
         assert re.search(r"Slower: b1 by [78]\.\d% \(95 %: ", text)
-        assert "a smaller one stays unseen" in text
+        assert "a smaller one may stay unseen" in text
     content = json.loads(verdict.read_text())
     assert content["exit_code"] == 1
     assert content["seeds"] == [1, 1]
@@ -90,7 +90,7 @@ def test_not_found_is_never_called_absent(tmp_path, capsys):
         text = " ".join(out.split())
         assert code == 0
         assert "no regression" not in text.lower()
-        assert "These pairs could have shown a slowdown of 5.0% in every benchmark" in text
+        assert "These pairs would nearly always show a slowdown of" in text
     few = analysis(capsys, "gate", saved(tmp_path, "few.json", drawn(3, {}, pairs=3)))[1]
     assert "too few pairs to show anything" in " ".join(few.split())
 

@@ -2,13 +2,16 @@
 
 import copy
 import math
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from analysis_files import CONTROLS, drawn, duet, noise_floor, pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis import fingerprint
+from analysis.duet_pair import _medians, _ratio
 from analysis.judge import SUITE, judge, pairs_to_confirm
 
 MACHINE = fingerprint.of(duet([])["machine_info"])
@@ -46,18 +49,27 @@ def test_swapping_the_sides_inverts_every_ratio(by_bench):
             assert (entry["low"], entry["high"]) == pytest.approx((1 / other["high"], 1 / other["low"]))
 
 
-@given(logs, st.floats(0.01, 100), st.randoms())
+@given(st.integers(0, 2**32 - 1), st.floats(0.01, 100))
 @settings(deadline=None, max_examples=30)
-def test_scaling_both_sides_duplicating_turns_and_permuting_them_change_nothing(by_bench, factor, random):
-    content = of_logs(by_bench)
-    changed = copy.deepcopy(content)
-    for one in changed["pairs"]:
-        for ratio in one["benchmarks"].values():
-            order = random.sample(range(3), 3) * 2
-            ratio["base_turns"] = [ratio["base_turns"][turn] * factor for turn in order]
-            ratio["head_turns"] = [ratio["head_turns"][turn] * factor for turn in order]
-            ratio["turns"] = len(order)
-    assert judge([changed])["benchmarks"] == judge([content])["benchmarks"]
+def test_scaling_both_sides_duplicating_rounds_and_permuting_them_change_nothing(seed, factor):
+    """From the rounds that the sides send: they are no repetitions, however many there are."""
+    rng = np.random.default_rng(seed)
+    rounds = rng.lognormal(-4, 0.05, (10, 2, 3, 5))  # pairs, sides, turns, rounds of a turn
+    once = judge([of_rounds(rounds)])["benchmarks"]
+    assert judge([of_rounds(rng.permuted(np.concatenate([rounds, rounds], -1), axis=-1))])["benchmarks"] == once
+    for entry, scaled in zip(once, judge([of_rounds(rounds * factor)])["benchmarks"], strict=True):
+        assert [scaled[key] for key in ("ratio", "low", "high", "p")] == pytest.approx(
+            [entry[key] for key in ("ratio", "low", "high", "p")], rel=1e-9)
+
+
+def of_rounds(rounds: np.ndarray) -> dict:
+    """The duet of what both sides of each pair send: seconds of shape (pairs, 2 sides, turns, rounds of a turn)."""
+    heads = []
+    for index, sides in enumerate(rounds):
+        medians = [_medians(SimpleNamespace(name=name, hear=lambda *_, side=side: {"rounds": side.ravel().tolist()}),
+                            "b0", *side.shape) for name, side in zip(("base", "head"), sides, strict=True)]
+        heads.append({**pair(index, "head", {}), "benchmarks": {"b0": _ratio(*medians)}})
+    return duet(heads, "confirm")
 
 
 @given(logs, st.randoms())
@@ -280,10 +292,12 @@ def test_noise_floor_decides_what_is_red():
     elsewhere = judge(duets, noise_floor(names, {"CPU": "another"}))
     assert elsewhere["exit_code"] == 0
     assert entries(elsewhere)["b1"]["source"] == "calibrated on another machine: not below the default"
-    duets[1]["machine_info"] = {**duets[1]["machine_info"], "threads": 1}  # confirmed on another machine
-    assert judge(duets, noise_floor(names, MACHINE))["exit_code"] == 0
     missing = judge(duets, noise_floor(names[2:], MACHINE))
     assert entries(missing)["b1"]["status"] == "UNKNOWN"
     assert missing["exit_code"] == 0
     noisy = judge(duets, noise_floor(names, MACHINE, b1={"floor": None, "margin": None}))
     assert "too noisy to gate" in entries(noisy)["b1"]["reason"]
+    duets[1]["machine_info"] = {**duets[1]["machine_info"], "threads": 1}  # confirmed on another machine
+    assert judge(duets, noise_floor(names, MACHINE))["exit_code"] == 0
+    for says_nothing in (noise_floor(names[2:], MACHINE), noise_floor(names, MACHINE, b1={"floor": None})):
+        assert entries(judge(duets, says_nothing))["b1"]["floor"] == 0.05

@@ -8,6 +8,7 @@ import pytest
 from analysis_files import analysis, benchmark_file, complete_record, drawn, noise_floor, saved
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from running import run_python
 
 from analysis import fingerprint, jsonfile, pairs, records
 from analysis import noise_floor as floors
@@ -152,6 +153,31 @@ def test_many_files_load_fast_and_small(tmp_path):
     assert sum(len(run.benchmarks) for run in runs) == 10_000
     assert kept < 20 * 2**20
     assert peak < 40 * 2**20
+
+
+COMPARE = """
+import resource, sys
+from analysis.__main__ import main
+code = main(["compare", sys.argv[1], "--with", sys.argv[2]])
+print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+"""
+
+
+@pytest.mark.slow
+def test_a_thousand_files_are_compared(tmp_path):
+    """500 with 500 of 200 benchmarks, started in turns: the exact test's tables would take gigabytes and minutes."""
+    for index in range(1000):
+        rounds = {f"tests/test_some.py::test_{bench}": [0.001 + (index * 7 + bench) % 97 / 1e6] * 30
+                  for bench in range(200)}
+        when = f"2026-11-{1 + index // 48:02}T{index // 2 % 24:02}:{index % 2 * 30:02}:00+00:00"
+        side = tmp_path / ("old" if index % 2 else "new")
+        side.mkdir(exist_ok=True)
+        saved(side, f"run{index:04}.json", benchmark_file(rounds, when))
+    ended = run_python("-c", COMPARE, str(tmp_path / "old"), str(tmp_path / "new"))
+    code, peak = map(int, ended.out.split()[-2:])
+    assert code == 0, ended.err
+    assert "Tier 2" in ended.out
+    assert peak < 2 * 2**30
 
 
 FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])

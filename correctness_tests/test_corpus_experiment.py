@@ -1,5 +1,7 @@
 """The corpus: a documented distribution, equal by seed, one's own text, and what is wrong with a file."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from running import run_pytest
@@ -116,6 +118,25 @@ def test_length_rows_are_full(workshops):
 
     assert FullBatch(4, 24).inputs(workshops("minilm").model)["attention_mask"].all()
     assert "at most 512" in FullBatch(1, 513).refuses(specs.resolve("minilm", 0), *_eager())
+
+
+def test_lengths_are_measured_shortest_first():
+    """The record of the longest has the fit of all."""
+    from fixtures.workloads.length import length_batches
+
+    selection = SimpleNamespace(grid="default", batch_sizes=(), sequence_lengths=(256, 64, 16), seed=0)
+    assert [batch.sequence_length for batch in length_batches(specs.resolve("minilm", 0), selection)] == [16, 64, 256]
+
+
+def test_a_text_is_cut_where_positions_end():
+    """RoBERTa's start behind its padding index: of a factory's model with 514 of them 512 can be used."""
+    from transformers import BertConfig, CamembertConfig
+
+    from fixtures.workloads.padded_batch import length_limit
+
+    for config in (CamembertConfig(max_position_embeddings=514), BertConfig(max_position_embeddings=512)):
+        model = SimpleNamespace(spec=SimpleNamespace(max_length=None), config=config, tokenizer=None)
+        assert length_limit(model) == 512
 
 
 def _eager():

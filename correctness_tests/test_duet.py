@@ -208,16 +208,21 @@ def _wrong(*arguments):
 
 type(BACKEND).load = _wrong
 ''')
+    module.write_text(module.read_text().replace('"onnxruntime-basic"', '"onnxruntime-plain"'))
     output = tmp_path / "duet.json"
     done = subprocess.run(
         command("--base", ROOT, "--head", head, "--pairs", 1, "--null-pairs", 0, "--", "--model", "tiny-bert",
-                "--variant", "eager", "--variant", "onnxruntime", "--batch-sizes", "4", "--sequence-lengths", "16",
+                "--variant", "eager", "--variant", "onnxruntime", "--variant", "onnxruntime-basic", "--variant",
+                "onnxruntime-plain", "--batch-sizes", "4", "--sequence-lengths", "16",
                 "--threads", "1", "-k", "latency", output=output),
         cwd=ROOT, capture_output=True, text=True, check=False, env=environment(tmp_path / "tmp"))
     (pair,) = json.loads(output.read_text())["pairs"]
     assert pair["valid"], pair["reason"]
     assert list(pair["benchmarks"]) == ["tiny-bert/eager/b4/s16/cpu"]
-    (failed,) = pair["failed"].items()
+    failed = pair["failed"]
+    assert failed.pop("tiny-bert/onnxruntime-basic/b4/s16/cpu") == "vanished"  # renamed in head
+    assert failed.pop("tiny-bert/onnxruntime-plain/b4/s16/cpu") == "new"
+    (failed,) = failed.items()
     assert failed[0] == "tiny-bert/onnxruntime/b4/s16/cpu"
     assert failed[1].startswith("head: tiny-bert/onnxruntime/b4/s16/cpu: output differs")
     assert done.returncode == 0
@@ -245,3 +250,5 @@ def test_paths_hold_in_other_directories(tmp_path):
         "perf_tests", "--benchmark-only", "--model", f"{tmp_path}/model", f"--model={tmp_path}/model", "--variant",
         "sdpa", "--artifacts", f"{tmp_path}/.artifacts"]
     assert _arguments(["--artifacts=/x"], tmp_path)[-1] == "--artifacts=/x"
+    assert _arguments(["perf_tests/test_control.py::test_control", "--artifacts=/x"], tmp_path) == [
+        "--benchmark-only", "perf_tests/test_control.py::test_control", "--artifacts=/x"]

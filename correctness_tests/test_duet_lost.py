@@ -68,6 +68,12 @@ def test_unlike_sides_are_no_pair(duet, tmp_path):
     assert ended.code == 3
     assert "given up" in ended.err
     assert [pair["reason"] for pair in content["pairs"]] == ["head: threads is 2 and 1 on the other side"] * 2
+    for side in (base, head):
+        strange = "def pytest_configure(config):\n    config.option.unknown_variants = ['sdppa']"
+        (side / "conftest.py").write_text(conftest.replace("def pytest_configure(config):", strange))
+    _, content = duet(base, head)
+    assert "neither side has a variant sdppa" in content["pairs"][0]["reason"]
+    (base / "conftest.py").write_text(conftest)
     (head / "conftest.py").write_text("import nothing_of_that_name\n" + conftest)
     _, content = duet(base, head)
     assert "head ended with status 4 before its first benchmark" in content["pairs"][0]["reason"]
@@ -77,7 +83,7 @@ def test_unlike_sides_are_no_pair(duet, tmp_path):
     assert "head: allocator system (pin failed: musl), not pinned" in content["pairs"][0]["reason"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_ended_by_a_signal(tmp_path, number):
     """In the middle of a turn, one side stopped. SIGKILL leaves no process either; the next start clears up."""
     slow = GOOD + '''
@@ -88,23 +94,29 @@ def test_ended_by_a_signal(tmp_path, number):
             time.sleep(0.2)
         timed(call)
     '''.replace("\n    ", "\n")
-    both, scratch, sign = suite(tmp_path / "one", slow), tmp_path / "tmp", tmp_path / "sign"
+    repository, scratch, sign = suite(tmp_path / "one", slow), tmp_path / "tmp", tmp_path / "sign"
     sign.mkdir()
-    options = ("--base", both, "--head", both, "--pairs", 1, "--null-pairs", 1, "--turns", 99)
-    with subprocess.Popen(command(*options, output=tmp_path / "duet.json"), cwd=tmp_path, stderr=subprocess.PIPE,
+    for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *arguments], cwd=repository, check=True)
+    options = ("--base", "HEAD", "--head", "HEAD")
+    more = ("--pairs", 1, "--null-pairs", 1, "--turns", 99)
+    with subprocess.Popen(command(*options, *more, output=tmp_path / "duet.json"), cwd=repository,
+                          stderr=subprocess.PIPE,
                           env={**quick(scratch), "SIGN": str(sign)}, text=True) as process:
         _until(lambda: len(list(sign.iterdir())) == 2)
         process.send_signal(number)
         err = process.communicate(timeout=60)[1]
     if number == signal.SIGKILL:
         _until(lambda: all(isinstance(left, Path) for left in left_of(scratch)))
-        subprocess.run(command("--base", both, "--head", both, "--pairs", 1, "--null-pairs", 0, "--only", "good",
-                               output=tmp_path / "duet.json"), cwd=tmp_path, env=quick(scratch), check=True,
+        subprocess.run(command(*options, "--pairs", 1, "--null-pairs", 0, "--only", "good",
+                               output=tmp_path / "duet.json"), cwd=repository, env=quick(scratch), check=True,
                        capture_output=True)
     else:
         assert process.returncode == 128 + number
         assert f"ended by {number.name}" in err
     assert left_of(scratch) == []
+    worktrees = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True)
+    assert len(worktrees.stdout.splitlines()) == 1
 
 
 def _until(condition) -> None:

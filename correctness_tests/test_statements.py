@@ -5,6 +5,7 @@ import re
 from importlib.resources import files
 
 import pytest
+from analysis_files import benchmark_file, complete_record, saved
 from running import run_python
 
 from analysis.experiments import TABLES
@@ -54,6 +55,19 @@ def test_ratios():
     assert verdict({**RATIO, "aggregate": "smallest"}, onnx, eager, jit)[1] == [1.5]
 
 
+def test_one_benchmark_measured_twice_is_no_ratio():
+    rule = {**RATIO, "over": {}, "under": {}, "aggregate": "smallest"}
+    assert verdict(rule, record("eager", rate=20.0), record("eager", rate=21.0)) == (NOT_MEASURED, [])
+    assert verdict(rule, record("eager", rate=20.0), record("onnx", rate=21.0)) == (HOLDS, [1.05])
+
+
+def test_each_value_of_a_field_must_have_been_measured():
+    rule = {**VALUE, "each": "task", "select": {"task": ["answering", "labelling"]}}
+    answering, labelling = (record("onnx", speedup=2.0, task=task) for task in ("answering", "labelling"))
+    assert verdict(rule, answering) == (NOT_MEASURED, [])
+    assert verdict(rule, answering, labelling) == (HOLDS, [2.0, 2.0])
+
+
 def test_a_ratio_is_of_one_machine_and_one_group():
     onnx, eager = record("onnx", rate=30.0), record("eager", rate=20.0)
     assert verdict(RATIO, onnx, {**eager, "machine": "there"}) == (NOT_MEASURED, [])
@@ -67,8 +81,8 @@ def test_growth_of_a_ratio():
     rule = {"ratio": "rate", "by": ["variant"], "growth": "batch", "among": {"batch": {"min": 2}},
             "over": {"policy": "sorted"}, "under": {"policy": "in-order"}, "holds": {"above": 1}}
     rates = {2: (10.0, 11.0), 8: (10.0, 30.0), 64: (10.0, 22.0), 1: (10.0, 90.0)}
-    records = [record("onnx", batch=batch, policy=policy, rate=rate) for batch, pair in rates.items()
-               for policy, rate in zip(("in-order", "sorted"), pair, strict=True)]
+    records = [record("onnx", batch=batch, policy=policy, rate=rate, bench_id=f"m/{batch}/{policy}")
+               for batch, pair in rates.items() for policy, rate in zip(("in-order", "sorted"), pair, strict=True)]
     assert verdict(rule, *records) == (HOLDS, [2.0])
     assert verdict({**rule, "holds": {"above": 2.1}}, *records) == (DOES_NOT, [2.0])
     assert verdict(rule, *records[:2]) == (NOT_MEASURED, [])
@@ -137,14 +151,14 @@ def test_tables_name_the_records():
 
 def test_command(tmp_path):
     """Without torch; a bad file is one line."""
-    file = tmp_path / "run.json"
-    latency = {"experiment": "latency", "bench_id": "m/onnxruntime/b1/s16/cpu", "variant": "onnxruntime", "model": "m",
-               "batch_size": 1, "sequence_length": 16, "device": "cpu", "speedup_vs_eager": 2.5}
-    file.write_text(json.dumps({"machine_info": {}, "benchmarks": [{"extra_info": latency}]}))
+    name = "m/onnxruntime/b1/s16/cpu"
+    latency = {**complete_record(name), "speedup_vs_eager": 2.5}
+    file = saved(tmp_path, "run.json", benchmark_file({name: [0.1, 0.2]}, records={name: latency}))
+    other = saved(tmp_path, "other.json", benchmark_file({name: [0.1, 0.2]}, records={name: latency}))
     code = f"""
 import sys
 from analysis.__main__ import main
-status = main(["statements", {str(file)!r}, {str(file)!r}, "--markdown"])
+status = main(["statements", {str(file)!r}, {str(other)!r}, "--markdown"])
 assert "torch" not in sys.modules and "fixtures" not in sys.modules
 sys.exit(status)
 """
@@ -154,3 +168,7 @@ sys.exit(status)
     missing = run_python("-m", "analysis", "statements", str(file), str(tmp_path / "none.json"))
     assert (missing.code, missing.err.count("\n")) == (2, 1)
     assert "No such file" in missing.err
+    wrong = saved(tmp_path, "wrong.json", benchmark_file({name: [0.1, 0.2]}, records={name: {"model": ["m"]}}))
+    ended = run_python("-m", "analysis", "statements", str(wrong))
+    assert ended.code == 2
+    assert all(line.startswith(f"{wrong}: ") for line in ended.err.splitlines())

@@ -101,7 +101,7 @@ def test_ended_by_a_signal(tmp_path, number):
     options = ("--base", "HEAD", "--head", "HEAD")
     more = ("--pairs", 1, "--null-pairs", 1, "--turns", 99)
     with subprocess.Popen(command(*options, *more, output=tmp_path / "duet.json"), cwd=repository,
-                          stderr=subprocess.PIPE,
+                          stderr=subprocess.PIPE, preexec_fn=_heed_every_signal,
                           env={**quick(scratch), "SIGN": str(sign)}, text=True) as process:
         _until(lambda: len(list(sign.iterdir())) == 2)
         process.send_signal(number)
@@ -117,6 +117,12 @@ def test_ended_by_a_signal(tmp_path, number):
     assert left_of(scratch) == []
     worktrees = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True)
     assert len(worktrees.stdout.splitlines()) == 1
+
+
+def _heed_every_signal() -> None:
+    """Under nohup SIGHUP, in a background job SIGINT, is ignored, and a child inherits that."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _until(condition) -> None:

@@ -90,9 +90,14 @@ def test_not_found_is_never_called_absent(tmp_path, capsys):
         text = " ".join(out.split())
         assert code == 0
         assert "no regression" not in text.lower()
-        assert "These pairs would nearly always show a slowdown of" in text
+        shown = re.search(r"These pairs would nearly always show a slowdown of (\d\.\d)% in every benchmark", text)
+        assert 5.0 < float(shown[1]) < 8.0  # half of those of just the floor, 5 %, stay unseen
     few = analysis(capsys, "gate", saved(tmp_path, "few.json", drawn(3, {}, pairs=3)))[1]
     assert "too few pairs to show anything" in " ".join(few.split())
+    floor = saved(tmp_path, "floor.json", noise_floor(["b0"], fingerprint.of(drawn(3, {})["machine_info"])))
+    unknown = analysis(capsys, "gate", saved(tmp_path, "same.json", drawn(3, {})), "--noise-floor", floor)[1]
+    assert "UNKNOWN" in unknown
+    assert "too few pairs to show anything" not in " ".join(unknown.split())
 
 
 def test_output_that_nobody_reads_is_no_mistake(files):

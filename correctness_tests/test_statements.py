@@ -171,4 +171,5 @@ sys.exit(status)
     wrong = saved(tmp_path, "wrong.json", benchmark_file({name: [0.1, 0.2]}, records={name: {"model": ["m"]}}))
     ended = run_python("-m", "analysis", "statements", str(wrong))
     assert ended.code == 2
+    assert ended.err
     assert all(line.startswith(f"{wrong}: ") for line in ended.err.splitlines())

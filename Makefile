@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 
-.PHONY: bench test slow gate calibrate release merge noise environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
+.PHONY: bench test slow gate calibrate release merge noise architectures environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 # What takes too long for every change: full-size models, the promises of the gate in 10,000 simulated suites, whole gates.
 slow: $(INSTALLED)
@@ -55,6 +55,10 @@ merge: $(INSTALLED)
 # How far the speed-up of the same code differs between processes, with both allocators (about 15 minutes).
 noise: $(INSTALLED)
 	$(RUN) -m fixtures.measurement.noise $(ARGS)
+
+# What runs on what: small models of many architectures through every variant (an hour cold; goes on where it stopped).
+architectures: $(INSTALLED)
+	$(RUN) scripts/architecture_grid.py --markdown docs/architectures.md $(ARGS)
 
 environment: $(INSTALLED)
 

@@ -1,0 +1,135 @@
+"""What runs on what: small models of many architectures through every variant, and the table of it.
+
+Each architecture has a process of its own for the latency experiment by every variant, and one for the other
+experiments by a few; where such a process dies, its variants run in a process each. A second call goes on where
+the first one stopped. Exit code 1 when a cell failed or a process died.
+
+Sample: python scripts/architecture_grid.py --only fnet --only reranker
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "correctness_tests")]
+import architectures  # noqa: E402  (the lines above make it importable from anywhere)
+
+from fixtures import backends  # noqa: E402
+
+SOME = ("eager", "sdpa", "torchscript-freeze", "dynamic-int8", "onnxruntime", "openvino")
+MOST_S = 900  # of one process
+_COMMON = ("--benchmark-only", "--threads", "1", "--time-budget", "0.1", "-q", "-p", "no:cacheprovider")
+_KEPT = ("variant", "experiment", "workload", "status", "reason")
+_PARTS = {
+    "latency": ("perf_tests/test_latency.py", "--batch-sizes", "1,4", "--sequence-lengths", "24"),
+    "others": ("perf_tests", "--deselect", "perf_tests/test_latency.py", "--grid", "smoke"),
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", action="append", choices=architectures.NAMES, help="an architecture; repeatable")
+    parser.add_argument("--out", type=Path, default=ROOT / ".benchmarks/architectures", help="files of finished parts")
+    parser.add_argument("--seconds", type=float, default=3600, help="start nothing new after this time")
+    parser.add_argument("--markdown", type=Path, help="write the table to this file")
+    chosen = parser.parse_args()
+    began = time.monotonic()
+    cells: dict[str, list[dict]] = {}
+    for name in chosen.only or architectures.NAMES:
+        for part in _PARTS:
+            if time.monotonic() - began < chosen.seconds:
+                _measure(name, part, chosen.out)
+            cells.setdefault(name, []).extend(_cells(name, part, chosen.out))
+    text = as_markdown(cells)
+    print(text)
+    if chosen.markdown:
+        chosen.markdown.write_text(text, encoding="utf-8")
+    return any(cell["status"] in ("failed", "died") for found in cells.values() for cell in found)
+
+
+def _measure(name: str, part: str, out: Path) -> None:
+    file = out / f"{name}-{part}.json"
+    if file.exists():
+        return
+    model = architectures.save(name, out / "models" / name)
+    variants = backends.variants() if part == "latency" else SOME
+    found, code = _session(model, part, variants, file)
+    if code < 0:
+        found = []
+        for variant in variants:
+            cells, code = _session(model, part, [variant], file)
+            found += cells if code >= 0 else [{"variant": variant, "experiment": part, "workload": "", "status": "died",
+                                               "reason": f"the process ended by signal {-code}"}]
+    file.write_text(json.dumps({"cells": found}, indent=1), encoding="utf-8")
+    print(f"{name} {part}: {sum(cell['status'] == 'timed' for cell in found)} timed", file=sys.stderr, flush=True)
+
+
+def _session(model: Path, part: str, variants, file: Path) -> tuple[list[dict], int]:
+    """Cells of a session and its exit code, negative for a signal or a hang."""
+    saved = file.with_suffix(".run")
+    saved.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "pytest", *_PARTS[part], *_COMMON, f"--model={model}",
+               f"--benchmark-json={saved}", *(f"--variant={name}" for name in variants)]
+    with file.with_suffix(".log").open("a") as log:
+        try:
+            code = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, timeout=MOST_S, check=False).returncode
+        except subprocess.TimeoutExpired:
+            return [], -9
+    if not saved.exists():
+        return [{"variant": variant, "experiment": part, "workload": "", "status": "died",
+                 "reason": f"exit code {code} and no file; see {file.with_suffix('.log').name}"}
+                for variant in variants], code
+    cells = json.loads(saved.read_text(encoding="utf-8"))["inference_bench"]["cells"]
+    saved.unlink()
+    return [{key: cell[key] for key in _KEPT} for cell in cells if (cell["experiment"] == "latency") == (part == "latency")
+            ], code
+
+
+def _cells(name: str, part: str, out: Path) -> list[dict]:
+    file = out / f"{name}-{part}.json"
+    if not file.exists():
+        return [{"variant": "–", "experiment": part, "workload": "", "status": "not run", "reason": "no time was left"}]
+    return json.loads(file.read_text(encoding="utf-8"))["cells"]
+
+
+def as_markdown(cells: dict[str, list[dict]]) -> str:
+    """The table of variants × architectures (latency), the experiments × architectures, and every reason once."""
+    reasons: dict[str, int] = {}
+    variants = [name for name in backends.variants()
+                if any(cell["variant"] == name and not _elsewhere(cell) for found in cells.values() for cell in found)]
+    by_variant = [[f"`{variant}`", *[_cell([cell for cell in found if cell["variant"] == variant
+                                             and cell["experiment"] == "latency"], reasons)
+                                      for found in cells.values()]] for variant in variants]
+    experiments = dict.fromkeys(cell["experiment"] for found in cells.values() for cell in found)
+    by_experiment = [[experiment, *[_cell([cell for cell in found if cell["experiment"] == experiment
+                                           and cell["variant"] in SOME], reasons) for found in cells.values()]]
+                     for experiment in experiments if experiment != "latency"]
+    notes = [f"{number}. {reason}" for reason, number in reasons.items()]
+    return "\n".join([*_table(["variant", *cells], by_variant), "", *_table(["experiment", *cells], by_experiment), "",
+                      *notes, ""])
+
+
+def _elsewhere(cell: dict) -> bool:
+    """Whether a cell says of this machine alone that it lacks something."""
+    return cell["reason"].startswith(("not installed", "runs on", "no bf16", "needs"))
+
+
+def _cell(found: list[dict], reasons: dict[str, int]) -> str:
+    """`yes`, or the numbers of the reasons, with `failed` in front where the suite itself objects."""
+    others = {(cell["status"], cell["reason"]): None for cell in found if cell["status"] != "timed"}
+    numbers = [f"{'' if status == 'skipped' else status + ' '}{reasons.setdefault(reason, len(reasons) + 1)}"
+               for status, reason in others]
+    timed = any(cell["status"] == "timed" for cell in found)
+    return ", ".join([*(["yes"] if timed else []), *numbers]) or "–"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -85,8 +85,8 @@ def _session(model: Path, part: str, variants, file: Path) -> tuple[list[dict], 
                 for variant in variants], code
     cells = json.loads(saved.read_text(encoding="utf-8"))["inference_bench"]["cells"]
     saved.unlink()
-    return [{key: cell[key] for key in _KEPT} for cell in cells if (cell["experiment"] == "latency") == (part == "latency")
-            ], code
+    of_part = [cell for cell in cells if (cell["experiment"] == "latency") == (part == "latency")]
+    return [{key: cell[key] for key in _KEPT} for cell in of_part], code
 
 
 def _cells(name: str, part: str, out: Path) -> list[dict]:

@@ -71,6 +71,8 @@ def test_globs_keep_the_registry_order():
 @pytest.mark.parametrize("arguments", [
     ("--model", "nope"), ("--variant", "nope"), ("--grid", "nope"), ("--batch-sizes", "a"), ("--device", "tpu"),
     ("--list-cases", "--variant", "nope"), ("--model", "math:pi", "--benchmark-only", "perf_tests"),
+    ("--list-cases", "--model", "tiny-bert@layers=9"), ("--list-cases", "--model", "no_such_module:build"),
+    ("--list-cases", "--model", "tiny-bert", "--model", "minilm", "--sequence-lengths", "600,700"),
     ("--artifacts", "/proc/nowhere"), ("--benchmark-timer=time.process_time",), ("--benchmark-cprofile=cumtime",),
 ])
 def test_exit_code_is_usage(arguments):
@@ -79,3 +81,34 @@ def test_exit_code_is_usage(arguments):
     errors = [line for line in (ended.out + ended.err).splitlines() if line.startswith("ERROR")]
     assert len(errors) == 1
     assert "Traceback" not in ended.out + ended.err
+
+
+@pytest.mark.parametrize("how", ["--benchmark-only", "--benchmark-disable"])
+def test_a_run_in_which_nothing_ran_is_exit_5(how):
+    """Skipped, every case, for a reason that is on the screen; the controls beside them do not count."""
+    ended = run_pytest("perf_tests/test_latency.py", "perf_tests/test_harness_overhead.py", how, "--model", "tiny-bert",
+                       "--variant", "neuron", "--variant", "cuda-graph", "--grid", "smoke")
+    assert ended.code == 5, ended.out
+    assert "nothing ran: every one of 4 cases was skipped (exit code 5)" in ended.out
+    assert "2 of them: runs on cuda, not on cpu" in ended.out
+
+
+def test_outcomes_count_what_ran():
+    from types import SimpleNamespace as Report
+
+    from fixtures.outcomes import Outcomes
+
+    def outcomes(*reports):
+        found = Outcomes([])
+        for report in reports:
+            found.pytest_runtest_logreport(report)
+        return found.nothing_ran
+
+    skipped = Report(case="a", when="setup", skipped=True, failed=False, passed=False, longrepr=("f", 1, "Skipped: x"))
+    control = Report(when="call", skipped=False, failed=False, passed=True, times_itself=True)
+    assert outcomes(skipped)
+    assert outcomes(skipped, control)
+    assert not outcomes(control)
+    assert not outcomes(skipped, Report(case="b", when="call", skipped=False, failed=False, passed=True))
+    assert not outcomes(skipped, Report(when="call", skipped=False, failed=False, passed=True, times_itself=False))
+    assert not outcomes(skipped, Report(case="b", when="call", skipped=False, failed=True, passed=False))

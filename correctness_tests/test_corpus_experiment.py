@@ -132,10 +132,11 @@ def test_a_text_is_cut_where_positions_end():
     """RoBERTa's start behind its padding index: of a factory's model with 514 of them 512 can be used."""
     from transformers import BertConfig, CamembertConfig
 
+    from fixtures.models.sentence import MEAN
     from fixtures.workloads.padded_batch import length_limit
 
     for config in (CamembertConfig(max_position_embeddings=514), BertConfig(max_position_embeddings=512)):
-        model = SimpleNamespace(spec=SimpleNamespace(max_length=None), config=config, tokenizer=None)
+        model = SimpleNamespace(spec=SimpleNamespace(max_length=None), config=config, tokenizer=None, sentence=MEAN)
         assert length_limit(model) == 512
 
 

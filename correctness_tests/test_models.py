@@ -1,5 +1,6 @@
 """Models: the catalog's published sizes, directories, factories, and what cannot be loaded."""
 
+import contextlib
 import json
 import operator
 import shutil
@@ -12,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from fixtures.errors import BadInput
 from fixtures.models import specs
-from fixtures.models.catalog import CATALOG
+from fixtures.models.catalog import CATALOG, HEADS
 from fixtures.models.loading import load
 from fixtures.workloads import export_example
 
@@ -114,7 +115,8 @@ def test_hub_id_without_a_network():
 @pytest.mark.parametrize(("text", "says"), [
     ("minilmm", "did you mean 'minilm'"), ("tiny-brt", "did you mean 'tiny-bert'"),
     ("./nowhere", "no such directory"), ("/nowhere/at/all", "no such directory"),
-    ("nosuchmodule:f", "the factory failed: ModuleNotFoundError"), ("json:nothing", "AttributeError"),
+    ("nosuchmodule:f", "there is no module 'nosuchmodule'"), ("json:nothing", "AttributeError"),
+    ("json.nothing:f", "the factory failed: ModuleNotFoundError"),
     ("math:pi", "the factory failed: TypeError"), ("tempfile:gettempdir", "returned str; return a torch.nn.Module"),
 ])
 def test_model_that_cannot_be_had(text, says):
@@ -230,6 +232,97 @@ def test_pruned_model_is_the_whole_one_with_its_last_layers_skipped(name):
     ("tiny-bert@layers=x", "after @ write layers=N"), ("tiny-bert@head=poet", "TASK one of sequence-classification"),
     ("minilm@head=masked-lm", "only catalog models take another head"),
     ("torch.nn:Identity@layers=1", "0 stacks of layers"), ("tiny-gpt2@head=masked-lm", "there is no GPT2ForMaskedLM"),
+    ("tiny-vit@head=question-answering", "there is no ViTForQuestionAnswering: its inputs are no texts"),
+    ("tiny-wav2vec2@head=sequence-classification", "its inputs are no texts"),
+    ("bert-base@layers=12", "the model has 12 layers; layers=N keeps 1 to 11"), ("minilm@layers=6", "keeps 1 to 5"),
 ])
 def test_wrong_option_behind_a_model(text, says):
     assert says in refused(text)
+
+
+def test_depth_and_heads_of_the_catalog_are_those_of_transformers():
+    """Read without loading anything: `--list-cases` refuses what is not there."""
+    for name, entry in CATALOG.items():
+        config = getattr(transformers, entry.config_class)(**entry.config)
+        assert entry.layers == config.num_hidden_layers, name
+        for head in HEADS:
+            there = hasattr(transformers, entry.with_head(head).rpartition(".")[2])
+            takes_text = specs.resolve(name, 0).image is None and specs.resolve(name, 0).audio is None
+            assert (head in entry.heads) == (there and takes_text), (name, head)
+
+
+BROKEN_FACTORIES = {
+    "import sys\nsys.exit(3)": "the factory failed: SystemExit: 3",
+    "def build(:": "the factory failed: SyntaxError",
+    "import pytest\npytest.skip('not here', allow_module_level=True)": "the factory failed: Skipped",
+    "def build(size): pass": "the factory failed: TypeError",
+    "def build(): return None": "the factory returned NoneType",
+    "async def build(): pass": "the factory returned coroutine",
+    "def build(): return [1, 2]": "the factory returned list",
+    "import torch\ndef build(): return 'a', torch.nn.Linear(2, 2)": "the factory returned (str, Linear)",
+    "import torch\ndef build(): return torch.nn.Linear(2, 2), 'bert'": "the factory's second value is str",
+    "import torch, tokenizers\n"
+    "def build(): return torch.nn.Linear(2, 2), tokenizers.Tokenizer(tokenizers.models.BPE())": "wrap it with",
+    "import torch\ndef build(): return torch.nn.Linear(2, 2, device='meta')": "cannot be made float32",
+    "import torch\n"
+    "def build(): return torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(torch.nn.Linear(2, 2)))":
+        "its weights are already quantised (0 is a torch Linear)",
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("source", list(BROKEN_FACTORIES))
+def test_broken_factory(tmp_path, monkeypatch, source):
+    """Whatever a module does when it is imported or called, the session ends with one line."""
+    number = list(BROKEN_FACTORIES).index(source)
+    (tmp_path / f"broken_{number}.py").write_text(source + "\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert BROKEN_FACTORIES[source] in refused(f"broken_{number}:build")
+
+
+@pytest.mark.parametrize(("key", "value", "method"), [
+    ("quantization_config", {"quant_method": "gptq", "bits": 4}, "gptq"),
+    ("quantization_config", {"quant_method": "fp8"}, "fp8"),
+    ("quantization_config", {"load_in_8bit": True}, "bitsandbytes"),
+    ("quantization_config", {"quant_algo": "FP8"}, "FP8"), ("quantization_config", {"bits": 4}, "unnamed method"),
+    ("compression_config", {"quant_method": "compressed-tensors"}, "compressed-tensors"),
+    ("text_config", {"quantization_config": {"quant_method": "mxfp4"}}, "mxfp4"),
+])
+def test_quantised_directory(bert_directory, key, value, method):
+    """Named from its config, before torch is asked."""
+    file = bert_directory / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value}))
+    assert f"its weights are already quantised ({method}); every variant" in refused(str(bert_directory))
+
+
+@pytest.mark.parametrize("name", ["quantize_config.json", "quant_config.json", "quanto_qmap.json"])
+def test_file_of_a_quantiser(bert_directory, name):
+    (bert_directory / name).write_text("{}")
+    assert "already quantised" in refused(str(bert_directory))
+
+
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int8, torch.uint8])
+def test_narrow_weights_without_a_word_in_the_config(bert_directory, dtype):
+    file = bert_directory / "model.safetensors"
+    tensors = load_file(file)
+    name = "bert.encoder.layer.1.output.dense.weight"
+    save_file({**tensors, name: tensors[name].to(dtype)}, file, metadata={"format": "pt"})
+    assert f"already quantised ({name} is" in refused(str(bert_directory))
+
+
+def test_half_precision_is_not_quantised(bert_directory):
+    module = load(specs.resolve("tiny-bert", 0)).module
+    for dtype in (torch.float16, torch.bfloat16):
+        module.to(dtype).save_pretrained(bert_directory)
+        assert load(specs.resolve(str(bert_directory), 0)).module.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("key", "value"), [
+    ("max_position_embeddings", "512"), ("architectures", 3), ("conv_kernel", [1, 2]), ("image_size", {"height": 3})])
+def test_config_of_wrong_types(bert_directory, key, value):
+    """One line, or a model that can be loaded all the same: never a traceback."""
+    file = bert_directory / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), key: value, "conv_stride": [1]}))
+    with contextlib.suppress(BadInput):
+        load(specs.resolve(str(bert_directory), 0))

@@ -1,0 +1,177 @@
+"""Models that remember: what a case gives does not depend on what ran before it."""
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from fixtures import options
+from fixtures.backends.base import Placement
+from fixtures.errors import CannotRun
+from fixtures.measurement.meter import Meter
+from fixtures.measurement.reference import Reference
+from fixtures.measurement.rows import expected_of
+from fixtures.models.loading import LoadedModel
+from fixtures.models.specs import ModelSpec
+from fixtures.models.state import Snapshot, fresh, persistent_buffers
+from fixtures.plan import Case
+
+SPEC = ModelSpec("remembering", "factory", "x:y", 0, None)
+
+
+class Remembering(torch.nn.Module):
+    """`kind` says what a call changes."""
+
+    def __init__(self, kind: str):
+        super().__init__()
+        self.kind = kind
+        self.embedding = torch.nn.Embedding(100, 8)
+        self.head = torch.nn.Linear(8, 3)
+        self.register_buffer("calls", torch.zeros(1))
+        self.register_buffer("cache", torch.zeros(0), persistent=False)
+        self.was_short, self.seen, self.held = False, [], torch.zeros(2)
+
+    def forward(self, input_ids, attention_mask):
+        length = input_ids.shape[1]
+        if self.kind == "counts":
+            self.calls += 1
+        elif self.kind == "caches" and len(self.cache) < length:
+            self.cache = torch.arange(float(length))
+        elif self.kind == "lists":
+            self.seen.append(length)
+        elif self.kind == "holds":
+            self.held = self.held + length
+        elif self.kind == "writes a weight":
+            with torch.no_grad():
+                self.head.bias.add_(1)
+        elif self.kind == "other layer" and length < 5:
+            self.head = torch.nn.Linear(8, 3)
+        elif self.kind in ("other path", "other bits"):
+            self.was_short = self.was_short or length < 5
+        states = self.embedding(input_ids) * attention_mask[..., None].to(torch.float32).to(self.embedding.weight.dtype)
+        factor = 2 if self.kind == "other bits" and self.was_short else 1
+        return {"logits": self.head(states.sum(1)) * factor}
+
+
+def loaded(kind: str) -> LoadedModel:
+    torch.manual_seed(0)
+    return LoadedModel(SPEC, Remembering(kind).eval().requires_grad_(False), None, False)
+
+
+def inputs(length: int) -> dict[str, np.ndarray]:
+    ids = np.random.default_rng(length).integers(1, 100, (2, length))
+    return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+
+
+def called(module: torch.nn.Module, length: int) -> dict[str, torch.Tensor]:
+    with torch.inference_mode():
+        return module(**{name: torch.from_numpy(array) for name, array in inputs(length).items()})
+
+
+@pytest.mark.parametrize(("kind", "names"), [
+    ("nothing", []), ("counts", ["calls"]), ("caches", ["cache"]), ("lists", ["Remembering"]), ("holds", ["held"]),
+    ("other path", ["Remembering"]), ("other layer", ["head", "head.weight", "head.bias"]),
+    ("writes a weight", ["head.bias"])])
+def test_what_a_call_changes_is_found(kind, names):
+    module = fresh(loaded(kind).module)
+    before = Snapshot(module)
+    assert before.changed(module) == []
+    called(module, 3)
+    assert before.changed(module) == names
+
+
+@pytest.mark.parametrize("kind", ["counts", "caches", "lists", "other path", "other bits"])
+def test_reference_and_fingerprint_do_not_depend_on_what_ran_before(kind):
+    alone, later = loaded(kind), loaded(kind)
+    want = Reference(alone, "cpu").compute(inputs(9)).outputs["logits"]
+    reference = Reference(later, "cpu")
+    reference.compute(inputs(3))
+    assert np.array_equal(reference.compute(inputs(9)).outputs["logits"], want)
+    assert reference.remembers
+    assert (later.fingerprint, later.derived) == (alone.fingerprint, alone.derived)
+    assert Snapshot(later.module).changed(later.module) == []
+
+
+def test_copies_share_weights_and_no_state():
+    model = loaded("counts")
+    copy = model.fresh()
+    called(copy, 3)
+    assert copy.head.weight is model.module.head.weight
+    assert (copy.calls.item(), model.module.calls.item()) == (1, 0)
+
+
+def test_fingerprint_is_over_what_training_fixed():
+    model = loaded("nothing")
+    assert [name for name, _ in persistent_buffers(model.module)] == ["calls"]
+    other = loaded("nothing")
+    other.module.cache = torch.ones(3)
+    assert other.fingerprint == model.fingerprint
+    assert other.derived != model.derived  # a build holds it: artifacts are not shared
+    third = loaded("nothing")
+    third.module.calls += 1
+    assert third.fingerprint != model.fingerprint
+
+
+@pytest.mark.parametrize(("kind", "refused"), [("counts", False), ("other path", False), ("other bits", True)])
+def test_several_lengths(kind, refused):
+    """Judged where the bits are the same in any order; a reason where they are not."""
+    rows = [np.arange(1, length + 1) for length in (3, 9, 7)]
+    model = loaded(kind)
+    if not refused:
+        assert len(expected_of(rows, model, Reference(model, "cpu")).outputs["logits"]) == 3
+        return
+    with pytest.raises(CannotRun, match="Remembering gives other outputs after an input of another length"):
+        expected_of(rows, model, Reference(model, "cpu"))
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """`session(kind)`: a meter for that model, and its cases by length."""
+    from test_bad_input import DEFAULTS, read
+
+    from fixtures import backends
+    from fixtures.workloads.padded_batch import PaddedBatch
+
+    def made(kind: str, variant: str = "eager"):
+        assert "artifacts" in DEFAULTS
+        chosen = read(variant=[variant], artifacts=str(tmp_path), threads="1", list_cases=False)
+        assert isinstance(chosen, options.Selection)
+        assert isinstance(chosen.placement, Placement)
+        monkeypatch.setattr("fixtures.measurement.meter.load", lambda spec, device: loaded(kind))
+        meter = Meter(chosen, "system", lambda spec: [])
+        cases = {length: Case(SPEC, backends.variants()[variant][0], "latency", PaddedBatch(2, length), "cpu", None)
+                 for length in (3, 9)}
+        return meter, cases
+
+    return made
+
+
+@pytest.mark.parametrize("variant", ["eager", "torchscript"])
+def test_a_case_gets_a_build_that_nothing_has_called(session, variant):
+    meter, cases = session("other bits", variant)
+    seen = {}
+    for length in (9, 3, 9):
+        built = meter.build(cases[length])
+        seen.setdefault(length, []).append(built.runner.arrays(built.runner(built.runner.prepare(inputs(length)))))
+    assert np.array_equal(seen[9][0]["logits"], seen[9][1]["logits"])
+
+
+def test_a_build_that_no_call_changed_is_kept(session):
+    meter, cases = session("nothing")
+    first = meter.build(cases[9])
+    first.runner(first.runner.prepare(inputs(9)))
+    assert meter.build(cases[3]) is first
+
+
+def test_bigbird_goes_back_to_sparse_attention():
+    """A sequence that is too short for sparse attention switches the whole model to full attention, for good."""
+    config = transformers.BigBirdConfig(vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+                                        intermediate_size=32, max_position_embeddings=128, block_size=4,
+                                        num_random_blocks=1, attention_type="block_sparse")
+    torch.manual_seed(0)
+    model = LoadedModel(SPEC, transformers.BigBirdModel(config).eval().requires_grad_(False), None, False)
+    reference = Reference(model, "cpu")
+    want = reference.compute(inputs(96)).outputs["last_hidden_state"]
+    reference.compute(inputs(8))
+    assert reference.remembers
+    assert np.array_equal(reference.compute(inputs(96)).outputs["last_hidden_state"], want)

@@ -39,6 +39,8 @@ def _judging(records: list[dict[str, Any]]) -> list[str]:
     empty = [record["bench_id"] for record in records if record.get("judged_values") == 0]
     if empty:
         said.append(f"No other value was left to compare in {', '.join(empty)}.")
+    if any(record.get("rows_depend_on_batch") for record in records):
+        said.append("What a row gives depends on its batch here: it was compared with eager's in the same batch.")
     return said
 
 

@@ -1,5 +1,6 @@
 """What a session found, as tables: those of each experiment, and the matrix of every case."""
 
+from dataclasses import replace
 from typing import Any
 
 from analysis.experiments import TABLES
@@ -21,8 +22,26 @@ def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], sessio
     for experiment, tables_of in TABLES.items():
         found = [record for record in records if record["experiment"] == experiment]
         for model in dict.fromkeys(record["model"] for record in found):
-            grids += tables_of(model, [record for record in found if record["model"] == model])
+            of_model = [record for record in found if record["model"] == model]
+            *others, last = tables_of(model, of_model)
+            grids += [*others, replace(last, note=" ".join(filter(None, [last.note, *_judging(of_model)])))]
     return [*grids, _matrix(cells, session)]
+
+
+def _judging(records: list[dict[str, Any]]) -> list[str]:
+    """What a reader must know about how the outputs were judged: a sentence each."""
+    said = []
+    places = {what: max(record.get(field) or 0 for record in records)
+              for field, what in (("equal_nonfinite", "not finite"), ("equal_masked", "mask values"))}
+    if any(places.values()):
+        counts = " and ".join(f"{count} {what}" for what, count in places.items() if count)
+        said.append(f"Of eager's output values up to {counts}: equal in every row above, and left out of its errors.")
+    empty = [record["bench_id"] for record in records if record.get("judged_values") == 0]
+    if empty:
+        said.append(f"No other value was left to compare in {', '.join(empty)}.")
+    if any(record.get("rows_depend_on_batch") for record in records):
+        said.append("What a row gives depends on its batch here: it was compared with eager's in the same batch.")
+    return said
 
 
 def _matrix(cells: list[dict[str, str]], session: dict[str, float]) -> Grid:

@@ -88,6 +88,7 @@ def test_batches_of_one_shape_give_the_same_sentences(workshops):
     assert shapes == {(BATCH_SIZE, max(lengths))}
     runner = workshop.reference.runner
     shaped = OneShapePass(runner, rows, batches, workshop.model)
+    assert shaped.first_inputs["input_ids"].shape == (BATCH_SIZE, max(lengths))
     got = of_sentences(shaped.cut(shaped(), batches, lengths), batches, lengths)
     want = of_sentences(Pass(runner, rows, batches, workshop.model)(), batches, lengths)
     assert not compare(got, want, None, None, "exact-math", pretrained=True).failures

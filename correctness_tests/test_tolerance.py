@@ -87,13 +87,6 @@ def test_padded_positions_do_not_count():
     assert compare(other, reference, double, np.ones((1, 3)), "exact-math", False).failures
 
 
-@pytest.mark.parametrize("class_name", CLASSES)
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_values_that_are_not_finite_fail(class_name, bad):
-    reference = {"logits": np.ones((2, 3), np.float32)}
-    assert compare({"logits": np.full((2, 3), bad)}, reference, reference, None, class_name, False).failures
-
-
 def test_missing_output_or_other_shape_fails():
     reference = {"logits": np.ones((2, 3), np.float32)}
     assert "outputs ['other']" in compare({"other": reference["logits"]}, reference, reference, None,

@@ -155,6 +155,23 @@ def workshops(store, placement):
 
 
 @pytest.fixture
+def meter_of(tmp_path, monkeypatch, selection):
+    """`meter_of(model, variant)`: a meter whose only model that is, and `case(workload)` for its cases."""
+    import dataclasses
+
+    from fixtures.measurement.meter import Meter
+    from fixtures.plan import Case
+
+    def made(model, variant_name: str):
+        monkeypatch.setattr("fixtures.measurement.meter.load", lambda spec, device: model)
+        meter = Meter(dataclasses.replace(selection, artifacts=tmp_path), "system", lambda spec: [])
+        variant = backends.variants()[variant_name][0]
+        return meter, lambda workload: Case(model.spec, variant, "latency", workload, "cpu", None)
+
+    return made
+
+
+@pytest.fixture
 def duet(tmp_path):
     """`duet(base, head, *options)`: how it ended and its file. Whatever happened, nothing of it is left."""
 

@@ -69,13 +69,13 @@ def states() -> np.ndarray:
 
 ORACLE = {
     "cls": lambda s: s[0], "max": lambda s: s.max(0).values, "mean": lambda s: s.sum(0) / len(s),
-    "mean_sqrt_len": lambda s: s.sum(0) / len(s) ** 0.5, "lasttoken": lambda s: s[-1],
+    "mean_sqrt_len_tokens": lambda s: s.sum(0) / len(s) ** 0.5, "lasttoken": lambda s: s[-1],
     "weightedmean": lambda s: (s * torch.arange(1.0, len(s) + 1)[:, None]).sum(0) / sum(range(1, len(s) + 1)),
 }
 
 
 @pytest.mark.parametrize("modes", [*((mode,) for mode in ORACLE), ("mean", "cls"),
-                                   ("lasttoken", "mean_sqrt_len", "max")])
+                                   ("lasttoken", "mean_sqrt_len_tokens", "max")])
 def test_pooling(directory, modes):
     """Several modes stand side by side in one fixed order, whatever order the file has."""
     want = torch.cat([ORACLE[mode](torch.from_numpy(states())) for mode in sentence._MODES.values() if mode in modes])
@@ -83,8 +83,11 @@ def test_pooling(directory, modes):
 
 
 def test_pooling_by_name(directory):
-    root = directory({"embedding_dimension": 16, "pooling_mode": "max"})
-    np.testing.assert_array_equal(embedded(root), states().max(0))
+    """As version 6 writes it; several in the order of the file. No mode at all is the mean."""
+    np.testing.assert_array_equal(embedded(directory({"pooling_mode": "max"})), states().max(0))
+    np.testing.assert_array_equal(embedded(directory({"pooling_mode": ["lasttoken", "cls"]})),
+                                  np.concatenate([states()[-1], states()[0]]))
+    np.testing.assert_array_equal(embedded(directory(flags())), states().mean(0))
 
 
 @pytest.mark.parametrize("transformer", ["", "0_Transformer"])
@@ -120,7 +123,7 @@ def test_layer_norm(directory):
     (flags("mean"), [("my_package.Whitening", "2_W")], "module my_package.Whitening"),
     (flags("mean"), [("Dense", "2_Dense")], "2_Dense has no model.safetensors (pickled weights are never loaded)"),
     ({**flags(), "pooling_mode_attention": True}, [], "pooling mode pooling_mode_attention"),
-    ({"pooling_mode": "attention"}, [], "pooling mode attention"), (flags(), [], "pooling without a mode"),
+    ({"pooling_mode": "attention"}, [], "pooling mode attention"),
 ])
 def test_what_is_not_understood_is_said(directory, pooling, modules, says):
     root = directory(pooling, *modules)
@@ -154,12 +157,11 @@ def test_texts_are_cut_lowered_and_prompted_as_the_files_say(directory, tmp_path
 
 @pytest.mark.parametrize("mode", list(ORACLE))
 def test_a_prompt_that_is_not_pooled(directory, mode):
-    """Masked out, as sentence-transformers does: the first token stays the first, weights count from the start."""
+    """Masked out, as sentence-transformers 6 does: weights still count from the row's start."""
     model = load(specs.resolve(str(directory({**flags(mode), "include_prompt": False})), 0))
-    part, whole = torch.from_numpy(states()[3:]), torch.from_numpy(states())
+    part = torch.from_numpy(states()[3:])
     weights = torch.arange(4.0, 8)[:, None]
-    want = {"cls": whole[0], "weightedmean": (part * weights).sum(0) / weights.sum()}.get(mode)
-    want = ORACLE[mode](part) if want is None else want
+    want = (part * weights).sum(0) / weights.sum() if mode == "weightedmean" else ORACLE[mode](part)
     np.testing.assert_allclose(model.sentence.embed(states(), 3), want.numpy(), rtol=1e-5, atol=1e-6)
 
 

@@ -5,16 +5,13 @@ import pytest
 import torch
 import transformers
 
-from fixtures import options
-from fixtures.backends.base import Placement
 from fixtures.errors import CannotRun
-from fixtures.measurement.meter import Meter
 from fixtures.measurement.reference import Reference
 from fixtures.measurement.rows import expected_of
 from fixtures.models.loading import LoadedModel
 from fixtures.models.specs import ModelSpec
 from fixtures.models.state import Snapshot, fresh, persistent_buffers
-from fixtures.plan import Case
+from fixtures.workloads.padded_batch import PaddedBatch
 
 SPEC = ModelSpec("remembering", "factory", "x:y", 0, None)
 
@@ -124,43 +121,22 @@ def test_several_lengths(kind, refused):
         expected_of(rows, model, Reference(model, "cpu"))
 
 
-@pytest.fixture
-def session(tmp_path, monkeypatch):
-    """`session(kind)`: a meter for that model, and its cases by length."""
-    from test_bad_input import DEFAULTS, read
-
-    from fixtures import backends
-    from fixtures.workloads.padded_batch import PaddedBatch
-
-    def made(kind: str, variant: str = "eager"):
-        assert "artifacts" in DEFAULTS
-        chosen = read(variant=[variant], artifacts=str(tmp_path), threads="1", list_cases=False)
-        assert isinstance(chosen, options.Selection)
-        assert isinstance(chosen.placement, Placement)
-        monkeypatch.setattr("fixtures.measurement.meter.load", lambda spec, device: loaded(kind))
-        meter = Meter(chosen, "system", lambda spec: [])
-        cases = {length: Case(SPEC, backends.variants()[variant][0], "latency", PaddedBatch(2, length), "cpu", None)
-                 for length in (3, 9)}
-        return meter, cases
-
-    return made
-
-
 @pytest.mark.parametrize("variant", ["eager", "torchscript"])
-def test_a_case_gets_a_build_that_nothing_has_called(session, variant):
-    meter, cases = session("other bits", variant)
+def test_a_case_gets_a_build_that_nothing_has_called(meter_of, variant):
+    meter, case = meter_of(loaded("other bits"), variant)
     seen = {}
     for length in (9, 3, 9):
-        built = meter.build(cases[length])
+        built = meter.build(case(PaddedBatch(2, length)))
         seen.setdefault(length, []).append(built.runner.arrays(built.runner(built.runner.prepare(inputs(length)))))
     assert np.array_equal(seen[9][0]["logits"], seen[9][1]["logits"])
 
 
-def test_a_build_that_no_call_changed_is_kept(session):
-    meter, cases = session("nothing")
-    first = meter.build(cases[9])
+@pytest.mark.parametrize("kind", ["nothing", "counts"])
+def test_a_build_that_no_call_changed_is_kept(meter_of, kind):
+    meter, case = meter_of(loaded(kind), "eager")
+    first = meter.build(case(PaddedBatch(2, 9)))
     first.runner(first.runner.prepare(inputs(9)))
-    assert meter.build(cases[3]) is first
+    assert (meter.build(case(PaddedBatch(2, 3))) is first) == (kind == "nothing")
 
 
 def test_bigbird_goes_back_to_sparse_attention():

@@ -12,6 +12,7 @@ from fixtures.measurement.reference import Reference
 from fixtures.models import specs
 from fixtures.models.loading import LoadedModel, load
 from fixtures.models.specs import ModelSpec
+from fixtures.tolerance import compare
 from fixtures.workloads import export_example
 from fixtures.workloads.padded_batch import PaddedBatch, pad
 from fixtures.workloads.vocabulary import draw_ids, out_of_range, pad_id, vocabulary
@@ -84,6 +85,17 @@ def test_classifier_without_padding_id_takes_one_row():
     with pytest.raises(CannotRun, match="no padding token"):
         reference.outputs(PaddedBatch(3, 11).inputs(model))
     reference.outputs(PaddedBatch(1, 11).inputs(model))
+
+
+@pytest.mark.parametrize("variant", ["eager", "torchscript", "onnxruntime"])
+@pytest.mark.parametrize(("wanted", "rows"), [(None, 1), (-1, 4), (60, 4)])
+def test_exports_of_a_classifier_with_a_padding_id_that_is_none(meter_of, variant, wanted, rows):
+    model = gpt2("GPT2ForSequenceClassification", pad_token_id=wanted)
+    meter, case = meter_of(model, variant)
+    work = case(PaddedBatch(rows, 16))
+    runner, expected = meter.build(work).runner, meter.reference(SPEC).expected(work.workload)
+    outputs = runner.arrays(runner(runner.prepare(expected.inputs)))
+    assert not compare(outputs, expected.outputs, expected.double, expected.mask, "exact-math", False).failures
 
 
 def test_index_error_says_what_is_out_of_range():

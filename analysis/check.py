@@ -18,11 +18,15 @@ def run(chosen: argparse.Namespace) -> int:
     cells = ours.get("cells") if isinstance(ours, dict) else None
     found += [f"{cell.get('bench_id')}: {cell.get('reason')}" for cell in cells or [] if isinstance(cell, dict)
               and cell.get("status") == "failed"] if isinstance(cells, list) else []
-    complete = len(records.own(content))
+    complete = records.own(content)
+    unusable = [record for record in complete if records.unusable(record)]
     if not complete:
         found.append("no record of inference-bench in it")
+    elif len(unusable) == len(complete):
+        found.append(f"every time in it is unusable: {records.unusable(unusable[0])}")
     for line in found:
         print(f"{chosen.file}: {line}", file=sys.stderr)
     if not found:
-        print(f"{chosen.file}: {complete} records, all complete")
+        said = f", {len(unusable)} of them unusable" if unusable else ""
+        print(f"{chosen.file}: {len(complete)} records, all complete{said}")
     return 4 if found else 0

@@ -8,7 +8,7 @@ not judged. (Tier 1, the duet, is judged by `gate`.)
 import argparse
 import math
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -55,13 +55,15 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     Raises:
         UnreadableFile: a file on both sides, or no benchmark in common.
     """
+    unusable = {bench: one.unusable for run in (*old, *new) for bench, one in run.benchmarks.items() if one.unusable}
+    old, new = ([_usable(run) for run in side] for side in (old, new))
     names = [dict.fromkeys(bench for run in side for bench in run.benchmarks) for side in (old, new)]
     for run in new:
         same = [other.file for other in old if other.file.resolve() == run.file.resolve()]
         jsonfile.refuse(run.file, ["stands on both sides"] if same else [])
     failed = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "failed"}
     common = [bench for bench in names[0] if bench in names[1]]
-    if not common and not failed:
+    if not common and not failed and not unusable:
         jsonfile.refuse(new[0].file, [f"no benchmark in common with {old[0].file}: files of two suites?"])
     tier, why, differing = _tier(old, new)
     changed = {bench: reason for bench in common if (reason := _changed(bench, [*old, *new]))}
@@ -72,15 +74,21 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     elif tier == 3:
         rows = [_against_band(row, floors, new[0].machine) for row in rows]
     rows += [{**_row(bench, old, new), "floor": None, "reason": reason} for bench, reason in changed.items()]
+    known = {**names[1], **failed, **unusable}
     skipped = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "skipped"}
     found = {
         "tier": tier, "tier_name": TIERS[tier], "why": why, "differences": differing,
         "files": {"old": [str(run.file) for run in old], "new": [str(run.file) for run in new]},
         "benchmarks": rows, "failed": failed, "changed": changed,
-        "vanished": {bench: skipped.get(bench, "") for bench in names[0] if bench not in {**names[1], **failed}},
-        "new": [bench for bench in names[1] if bench not in names[0]],
+        "vanished": {bench: skipped.get(bench, "") for bench in names[0] if bench not in known},
+        "new": [bench for bench in names[1] if bench not in {**names[0], **unusable}], "unusable": unusable,
     }
     return {**found, **_outcome(found, strict)}
+
+
+def _usable(run: Run) -> Run:
+    """Without times that say nothing, because other work disturbed them."""
+    return replace(run, benchmarks={bench: one for bench, one in run.benchmarks.items() if not one.unusable})
 
 
 def _changed(bench: str, runs: list[Run]) -> str:

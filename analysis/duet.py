@@ -156,6 +156,8 @@ def as_text(content: dict) -> str:
 
 def _outcome(pair: dict) -> str:
     failed = "".join(f"; {name}: {reason}" for name, reason in pair["failed"].items())
+    failed += "".join(f"; {name}: {ratio['overrun']}" for name, ratio in pair["benchmarks"].items()
+                      if "overrun" in ratio)
     return f"{len(pair['benchmarks'])} benchmarks{failed}" if pair["valid"] else f"not valid: {pair['reason']}"
 
 

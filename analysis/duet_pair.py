@@ -3,7 +3,9 @@
 import contextlib
 import math
 import random
+import time
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -16,6 +18,8 @@ LEAST_TURNS, MOST_TURNS = 4, 12  # by default
 _BENCHMARK_S = 4.0  # seconds that both sides' turns in a benchmark aim at
 _MOST_ROUNDS_PER_TURN = 2000
 _SAME_ON_BOTH = ("threads", "usable_cores", "allocator", "hash_seed", "stack_bytes")
+_SAME_WHERE_KNOWN = ("wait_policy",)  # older revisions do not say it
+OVERRUN = 5  # times the planned seconds: then turns end early, where both sides can
 _OTHER_FAILED = "the other side failed"
 _NO_TEST_FAILED, _SOME_FAILED, _NOTHING_COLLECTED = 0, 1, 5
 
@@ -27,11 +31,13 @@ class Sessions:
     Attributes:
         turns: median round of each turn, seconds, by benchmark and side.
         failed: reason by benchmark.
+        overrun: a sentence by benchmark, where turns took five times the planned seconds.
         machine_info: as pytest-benchmark describes the machine.
     """
 
     turns: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
+    overrun: dict[str, str] = field(default_factory=dict)
     machine_info: dict[str, Any] = field(default_factory=dict)
 
 
@@ -81,7 +87,8 @@ def run_pair(plan: Plan, index: int, arm: str, base: Place, other: Place) -> tup
             _together(plan, [second], list(found.turns), order, found)
     except SideFailed as lost:
         reason = str(lost)
-    ratios = {bench_id: _ratio(sides[base.name], sides[other.name]) for bench_id, sides in found.turns.items()
+    ratios = {bench_id: _ratio(sides[base.name], sides[other.name], found.overrun.get(bench_id))
+              for bench_id, sides in found.turns.items()
               if len(sides) == 2 and bench_id not in found.failed}
     if not ratios and not reason:
         reason = "no benchmark ran on both sides" + "".join(f"; {name}: {why}" for name, why in found.failed.items())
@@ -89,10 +96,11 @@ def run_pair(plan: Plan, index: int, arm: str, base: Place, other: Place) -> tup
             "failed": found.failed}, found.machine_info
 
 
-def _ratio(base: list[float], other: list[float]) -> dict[str, Any]:
+def _ratio(base: list[float], other: list[float], overrun: str | None = None) -> dict[str, Any]:
     turns = min(len(base), len(other))  # abba's sides plan theirs alone
     logs = [math.log(o / b) for b, o in zip(base[:turns], other[:turns], strict=True)]
-    return {"log_ratio": median(logs), "turns": turns, "base_turns": base[:turns], "head_turns": other[:turns]}
+    return {"log_ratio": median(logs), "turns": turns, "base_turns": base[:turns], "head_turns": other[:turns],
+            **({"overrun": overrun} if overrun else {})}
 
 
 def _together(plan: Plan, places: list[Place], expected: list[str] | None, order: random.Random,
@@ -157,7 +165,8 @@ def _check(plan: Plan, place: Place, side: Side, hello: dict[str, Any], first: d
     if mine.get("allocator") != plan.allocator:
         raise SideFailed(f"{side.name}: allocator {mine.get('allocator')}, not {plan.allocator}; pin it, or give "
                          "--allocator system for both sides (then expect several percent of noise)")
-    for fact in _SAME_ON_BOTH:
+    known = [fact for fact in _SAME_WHERE_KNOWN if None not in (mine.get(fact), other.get(fact))]
+    for fact in (*_SAME_ON_BOTH, *known):
         if mine.get(fact) != other.get(fact):
             raise SideFailed(f"{side.name}: {fact} is {mine.get(fact)} and {other.get(fact)} on the other side")
 
@@ -168,7 +177,7 @@ def _benchmark(sides: list[Side], bench_id: str, order: random.Random, most_turn
     with contextlib.suppress(BenchmarkFailed):  # its reason is told below, with the other side's
         for side in sides:
             side.hear("ready", bench_id)
-        turns = _take_turns(sides, bench_id, order, most_turns)
+        turns = _take_turns(sides, bench_id, order, most_turns, found)
     for side in sides:
         side.resume()
     reasons = {side.name: side.finish(bench_id, None if turns else _OTHER_FAILED) for side in sides}
@@ -180,35 +189,50 @@ def _benchmark(sides: list[Side], bench_id: str, order: random.Random, most_turn
         found.turns.setdefault(bench_id, {}).update(turns)
 
 
-def _take_turns(sides: list[Side], bench_id: str, order: random.Random, most_turns: int) -> dict[str, list[float]]:
+def _take_turns(sides: list[Side], bench_id: str, order: random.Random, most_turns: int,
+                found: Sessions) -> dict[str, list[float]]:
     """Median round of each turn, in seconds, by side. One side works at a time, and the others stand still."""
     for side in sides:
         side.stop()
-    calls = []
+    calls, flexible = [], True
     for side in order.sample(sides, len(sides)):
         with side.awake():
             side.send("warm")
-            calls.append(_seconds(side, side.hear("warm", bench_id).get("call_s")))
+            said = side.hear("warm", bench_id)
+            calls.append(_seconds(side, said.get("call_s")))
+            flexible = flexible and said.get("can_end_early") is True
     turns, rounds_per_turn = schedule(calls, most_turns)
     for side in sides:
-        side.send("plan", turns=turns, rounds_per_turn=rounds_per_turn)
+        side.send("plan", turns=turns, rounds_per_turn=rounds_per_turn, may_end_early=flexible)
     firsts = [turn % 2 == 0 for turn in range(turns)]  # each side is first equally often
+    began, planned_s, taken = time.monotonic(), turns * (rounds_per_turn + 1) * sum(calls), 0
     for reverse in order.sample(firsts, turns):
+        spent_s = time.monotonic() - began
+        if flexible and taken and spent_s > OVERRUN * planned_s:
+            found.overrun[bench_id] = f"ended after {taken} of {turns} turns: {spent_s:.3g} s, {planned_s:.3g} planned"
+            break
         for side in reversed(sides) if reverse else sides:
             with side.awake():
                 side.send("go")
                 side.hear("turn", bench_id)
+        taken += 1
     for side in sides:
         side.resume()
-    return {side.name: _medians(side, bench_id, turns, rounds_per_turn) for side in sides}
+        if taken < turns:
+            side.send("enough")
+    return {side.name: _medians(side, bench_id, taken, rounds_per_turn) for side in sides}
 
 
 def _medians(side: Side, bench_id: str, turns: int, rounds_per_turn: int) -> list[float]:
-    rounds = side.hear("timed", bench_id).get("rounds")
-    if not isinstance(rounds, list) or len(rounds) != turns * rounds_per_turn:
+    """Of the rounds that a side reports, `turns` as long as planned, or of the lengths that it reports too."""
+    said = side.hear("timed", bench_id)
+    rounds, lengths = said.get("rounds"), said.get("lengths") or [rounds_per_turn] * turns
+    if not (isinstance(rounds, list) and isinstance(lengths, list) and len(lengths) == turns
+            and all(isinstance(length, int) and length > 0 for length in lengths) and len(rounds) == sum(lengths)):
         raise SideFailed(f"{side.name} sent garbage at {bench_id}: not {turns} turns of {rounds_per_turn} rounds")
+    ends = list(accumulate(lengths, initial=0))
     rounds = [_seconds(side, value) for value in rounds]
-    return [median(rounds[first:first + rounds_per_turn]) for first in range(0, len(rounds), rounds_per_turn)]
+    return [median(rounds[first:last]) for first, last in pairwise(ends)]
 
 
 def _seconds(side: Side, value: Any) -> float:

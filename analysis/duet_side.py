@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis import wait_policy
 from analysis.duet_signals import uninterrupted
 
 VARIABLE = "INFERENCE_BENCH_DUET"
@@ -195,7 +196,9 @@ def start(places: list[Place], arguments: list[str], logs: Path, time_out_s: flo
         arguments: of pytest.
         logs: directory for what the sessions print.
     """
-    environments = [{**os.environ, "PYTHONHASHSEED": "0", "PWD": str(place.directory), VARIABLE: "00000"}
+    policy = {} if any(name in os.environ for name in wait_policy.VARIABLES) else \
+        wait_policy.ENVIRONMENTS[wait_policy.DEFAULT]  # also for a revision that does not know it
+    environments = [{**os.environ, **policy, "PYTHONHASHSEED": "0", "PWD": str(place.directory), VARIABLE: "00000"}
                     for place in places]
     sizes = [sum(len(os.fsencode(name + value)) + 2 for name, value in environment.items()) + 2 * len(place.python)
              for place, environment in zip(places, environments, strict=True)]

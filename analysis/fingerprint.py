@@ -23,6 +23,7 @@ _PLACES = {
     "Python": "python_version",
     "threads": "threads",
     "allocator": "allocator",
+    "wait policy": "wait_policy",
     "BLAS": "blas",
     "GPU": "gpus",
     "GPU driver": "gpu_driver",

@@ -3,6 +3,7 @@
 from typing import Any
 
 from analysis.grid import Grid, interval
+from analysis.statistics import WIDEST, says_nothing
 
 Record = dict[str, Any]
 
@@ -11,43 +12,65 @@ def tables(model: str, records: list[Record]) -> list[Grid]:
     return [_speedups(model, records), _costs(model, records)]
 
 
-def _speedups(model: str, records: list[dict]) -> Grid:
+def _speedups(model: str, records: list[Record]) -> Grid:
     workloads = list(dict.fromkeys(record["workload"] for record in records))
     variants = list(dict.fromkeys(record["variant"] for record in records))
     by_place = {(record["variant"], record["workload"]): record for record in records}
+    known = [record for record in records if not _says_nothing(record)]
     fastest = {(record["tolerance_class"], record["workload"]): record["variant"]
-               for record in sorted(records, key=lambda record: record["speedup_vs_eager"])}
+               for record in sorted(known, key=lambda record: record["speedup_vs_eager"])}
     rows = []
     for variant in variants:
         found = [by_place.get((variant, workload)) for workload in workloads]
         rows.append([variant, next(record["tolerance_class"] for record in found if record),
                      *[_ratio(record, fastest) if record else "–" for record in found]])
-    best = max(records, key=lambda record: record["speedup_vs_eager"])
     note = ("Times faster than eager, with the 95 % interval of this process; * fastest of its tolerance class, a tie "
-            f"where intervals overlap. Fastest of all: {best['variant']} at {best['workload']}, "
-            f"{best['speedup_vs_eager']:.2f} times eager.")
+            "where intervals overlap" + _unknown(records, known) + _fastest(known))
     return Grid(f"{model}: speed-up over eager", ["variant", "tolerance class", *workloads], rows,
                 note + _method_check(records))
 
 
-def _ratio(record: dict, fastest: dict) -> str:
-    mark = "*" if fastest[record["tolerance_class"], record["workload"]] == record["variant"] else ""
+def _says_nothing(record: Record) -> bool:
+    return says_nothing(record["speedup_low"], record["speedup_high"])
+
+
+def _unknown(records: list[Record], known: list[Record]) -> str:
+    if len(known) == len(records):
+        return "."
+    return f"; ? says nothing: an interval wider than a factor of {WIDEST:g}, or none."
+
+
+def _fastest(known: list[Record]) -> str:
+    if not known:
+        return ""
+    best = max(known, key=lambda record: record["speedup_vs_eager"])
+    return f" Fastest of all: {best['variant']} at {best['workload']}, {best['speedup_vs_eager']:.2f} times eager."
+
+
+def _ratio(record: Record, fastest: dict[tuple[str, str], str]) -> str:
+    mark = "*" if fastest.get((record["tolerance_class"], record["workload"])) == record["variant"] else ""
+    mark = "?" if _says_nothing(record) else mark
     return f"{record['speedup_vs_eager']:.2f}{mark}{interval(record['speedup_low'], record['speedup_high'])}"
 
 
-def _method_check(records: list[dict]) -> str:
+def _method_check(records: list[Record]) -> str:
     """Eager against itself must come out as 1: the check of the method in every run."""
-    eager = [record for record in records if record["variant"] == "eager" and record["speedup_low"] is not None]
-    off = [record["workload"] for record in eager if not record["speedup_low"] <= 1 <= record["speedup_high"]]
-    if not eager:
-        return ""
-    if not off:
-        return f" Eager against itself is 1 within its interval in {len(eager)} of {len(eager)} workloads."
-    return (f" Eager against itself is not 1 within its interval at {', '.join(off)}: expected once in 20, "
-            "more often means that the machine is too noisy for these numbers.")
+    eager = [record for record in records if record["variant"] == "eager"]
+    wide = [record["workload"] for record in eager if _says_nothing(record)]
+    narrow = [record for record in eager if not _says_nothing(record)]
+    off = [record["workload"] for record in narrow if not record["speedup_low"] <= 1 <= record["speedup_high"]]
+    said = ""
+    if narrow and not off:
+        said += f" Eager against itself is 1 within its interval in {len(narrow)} of {len(eager)} workloads."
+    if off:
+        said += (f" Eager against itself is not 1 within its interval at {', '.join(off)}: expected once in 20, "
+                 "more often means that the machine is too noisy for these numbers.")
+    if wide:
+        said += f" Eager against itself says nothing at {', '.join(wide)}: give more --time-budget."
+    return said
 
 
-def _costs(model: str, records: list[dict]) -> Grid:
+def _costs(model: str, records: list[Record]) -> Grid:
     rows = []
     for variant in dict.fromkeys(record["variant"] for record in records):
         found = [record for record in records if record["variant"] == variant]

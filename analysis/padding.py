@@ -3,6 +3,7 @@
 from typing import Any
 
 from analysis.grid import Grid, interval
+from analysis.statistics import says_nothing
 
 Record = dict[str, Any]
 
@@ -10,7 +11,8 @@ Record = dict[str, Any]
 def tables(model: str, records: list[Record]) -> list[Grid]:
     workloads = list(dict.fromkeys(record["workload"] for record in records))
     by_place = {(record["variant"], record["workload"]): record for record in records}
-    least = {record["workload"]: record["variant"] for record in sorted(records, key=lambda r: -r["padding_cost"])}
+    known = [record for record in records if not says_nothing(record["padding_cost_low"], record["padding_cost_high"])]
+    least = {record["workload"]: record["variant"] for record in sorted(known, key=lambda r: -r["padding_cost"])}
     rows = [[variant, *(_cost(by_place.get((variant, workload)), least) for workload in workloads)]
             for variant in dict.fromkeys(record["variant"] for record in records)]
     dense = {record["workload"]: record["padded_tokens"] / record["real_tokens"] for record in records}
@@ -23,5 +25,5 @@ def tables(model: str, records: list[Record]) -> list[Grid]:
 def _cost(record: Record | None, least: dict[str, str]) -> str:
     if record is None:
         return "–"
-    mark = "*" if least[record["workload"]] == record["variant"] else ""
+    mark = "*" if least.get(record["workload"]) == record["variant"] else ""
     return f"{record['padding_cost']:.2f}{mark}{interval(record['padding_cost_low'], record['padding_cost_high'])}"

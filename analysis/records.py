@@ -28,6 +28,7 @@ class Bench:
         median_s: median round in seconds, from the raw rounds where the file has them.
         speedup, speedup_low, speedup_high: times faster than eager in the same process, where it was recorded.
         meaning: what was run, a text for each of MEANING; None for what the file does not say.
+        unusable: why its times say nothing; empty where they can be used.
     """
 
     median_s: float
@@ -35,6 +36,7 @@ class Bench:
     speedup_low: float | None = None
     speedup_high: float | None = None
     meaning: tuple[str | None, ...] = (None,) * len(MEANING)
+    unusable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +180,7 @@ def _bench(bench: dict[str, Any]) -> Bench:
     meaning = (record.get(name) for name in MEANING)
     return Bench(float(median(stats["data"]) if stats.get("data") else stats["median"]),
                  *(float(value) if type(value) in (int, float) and 0 < value < 1e9 else None for value in ratios),
-                 tuple(None if value is None else sys.intern(str(value)) for value in meaning))
+                 tuple(None if value is None else sys.intern(str(value)) for value in meaning), unusable(record))
 
 
 def _cells(content: dict[str, Any], lines: list[str]) -> dict[str, tuple[str, str]]:
@@ -193,6 +195,11 @@ def _cells(content: dict[str, Any], lines: list[str]) -> dict[str, tuple[str, st
         else:
             found[cell["bench_id"]] = (cell["status"], str(cell.get("reason") or ""))
     return found
+
+
+def unusable(record: Mapping[str, Any]) -> str:
+    """Why a record's times say nothing (other work disturbed it); empty where they can be used."""
+    return str(record.get("unusable_reason") or "no reason given") if record.get("usable") is False else ""
 
 
 def own(content: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -82,10 +82,11 @@ def published() -> tuple[dict[str, dict[str, str]], list[dict[str, Any]]]:
 
 
 def records_of(content: Mapping[str, Any]) -> list[Record]:
-    """The records of a benchmark file, each with the machine that it is from."""
+    """The records of a benchmark file whose times can be used, each with the machine that it is from."""
     info = _object(content.get("machine_info"))
     machine = f"{_object(info.get('cpu')).get('brand_raw', 'unknown')}, {info.get('usable_cores', '?')} cores"
-    return [{**saved.BEFORE, **record, _MACHINE: machine} for record in saved.own(content)]
+    return [{**saved.BEFORE, **record, _MACHINE: machine} for record in saved.own(content)
+            if not saved.unusable(record)]
 
 
 def _object(value: Any) -> Mapping[str, Any]:

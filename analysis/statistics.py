@@ -25,6 +25,14 @@ class Ratio:
     pairs: int
 
 
+WIDEST = 1.5  # high over low of an interval from which on a ratio says nothing
+
+
+def says_nothing(low: float | None, high: float | None) -> bool:
+    """Whether an interval is so wide that the ratio in it tells nothing, or is missing."""
+    return low is None or high is None or low <= 0 or high / low > WIDEST
+
+
 def paired_log_ratios(rounds: Sequence[float], turns: Sequence[int], reference_rounds: Sequence[float],
                       reference_turns: Sequence[int]) -> list[float]:
     """log(median reference round / median variant round) of each pair of turns.

@@ -5,7 +5,7 @@ from typing import Any
 
 from analysis.experiments import TABLES
 from analysis.grid import Grid
-from analysis.records import BEFORE
+from analysis.records import BEFORE, unusable
 
 
 def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], session: dict[str, float]) -> list[Grid]:
@@ -18,6 +18,8 @@ def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], sessio
     """
     records = [{**BEFORE, **bench["extra_info"]} for bench in benchmarks if "model" in bench["extra_info"]]
     cells = [{**BEFORE, **cell} for cell in cells]
+    doubtful = _doubtful(records)
+    records = [record for record in records if not unusable(record)]
     grids = []
     for experiment, tables_of in TABLES.items():
         found = [record for record in records if record["experiment"] == experiment]
@@ -25,7 +27,17 @@ def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], sessio
             of_model = [record for record in found if record["model"] == model]
             *others, last = tables_of(model, of_model)
             grids += [*others, replace(last, note=" ".join(filter(None, [last.note, *_judging(of_model)])))]
-    return [*grids, _matrix(cells, session)]
+    return [*grids, _matrix(cells, session), *doubtful]
+
+
+def _doubtful(records: list[dict[str, Any]]) -> list[Grid]:
+    """Cases whose times are in no table above, and those whose budget was not kept; nothing without any."""
+    rows = [["unusable", record["bench_id"], unusable(record)] for record in records if unusable(record)]
+    count = len(rows)
+    rows += [["overran", record["bench_id"], record["overrun"]] for record in records if record.get("overrun")]
+    note = (f"{count} of {len(records)} cases were disturbed by other work: their times are in no table above. Stop "
+            "what else runs, or give fewer --threads, and run them again.") if count else ""
+    return [Grid("what to doubt", ["", "case", "reason"], rows, note)] if rows else []
 
 
 def _judging(records: list[dict[str, Any]]) -> list[str]:

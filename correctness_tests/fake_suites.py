@@ -9,7 +9,7 @@ import psutil
 from running import ROOT, own_environment
 
 _REAL = ("__init__.py", "errors.py", "measurement/__init__.py", "measurement/partner.py", "measurement/timing.py",
-         "measurement/turns.py")
+         "measurement/turns.py", "measurement/disturbance.py", "measurement/readings.py", "measurement/quota.py")
 CONFTEST = '''
 import pytest
 from fixtures.measurement.partner import PARTNER

@@ -66,9 +66,10 @@ def test_corpus_table_says_what_became_of_lines():
 def test_padding_table():
     record = {"workload": "b8-s64-p75-one-batch", "padded_tokens": 512, "real_tokens": 128, "variant": "sdpa",
               "padding_cost": 3.5, "padding_cost_low": 3.0, "padding_cost_high": 4.0}
-    nested = {**record, "variant": "nested", "padding_cost": 1.5, "padding_cost_low": None, "padding_cost_high": None}
+    nested = {**record, "variant": "nested", "padding_cost": 1.5, "padding_cost_low": 1.4, "padding_cost_high": 1.6}
     (grid,) = padding.tables("m", [record, nested])
-    assert grid.rows == [["sdpa", "3.50 [3.00, 4.00]"], ["nested", "1.50*"], ["padded over real tokens", "4.00"]]
+    assert grid.rows == [["sdpa", "3.50 [3.00, 4.00]"],
+                         ["nested", "1.50* [1.40, 1.60]"], ["padded over real tokens", "4.00"]]
 
 
 def test_length_table():

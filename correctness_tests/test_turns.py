@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analysis.statistics import _interval_rank, paired_log_ratios, ratio_of_pairs
-from fixtures.measurement.turns import LEAST_PAIRS, MOST_PAIRS, TURN_S, Turns, schedule, warm_up
+from fixtures.measurement.turns import LEAST_PAIRS, MOST_PAIRS, TURN_S, Schedule, Turns, schedule, warm_up
 
 seconds = st.floats(1e-4, 20)
 
@@ -32,7 +32,7 @@ def test_turns_alternate_and_every_round_is_accounted_for():
         calls.append("r")
         time.sleep(0.02)  # a call that is free would fill a turn with millions
 
-    turns = Turns(lambda: calls.append("v"), reference, rounds_per_turn=3)
+    turns = Turns(lambda: calls.append("v"), reference, Schedule(pairs=3, rounds_per_turn=3))
     rounds = []
     for _ in range(7):
         turns.before_round()

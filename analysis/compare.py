@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis import fingerprint, jsonfile, noise_floor, records
-from analysis.records import MEANING, Bench, Run
+from analysis import fingerprint, jsonfile, noise_floor, records, sameness
+from analysis.records import Bench, Run
 
 LEAST_FILES = 7  # a side: 24 benchmarks at once can be told from chance
 LONGEST_STREAK = 3  # of files of one side in a row that still counts as started in turns
@@ -64,7 +64,8 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     if not common and not failed:
         jsonfile.refuse(new[0].file, [f"no benchmark in common with {old[0].file}: files of two suites?"])
     tier, why, differing = _tier(old, new)
-    changed = {bench: reason for bench in common if (reason := _changed(bench, [*old, *new]))}
+    meanings = {bench: _changed(bench, [*old, *new]) for bench in common}
+    changed = {bench: reason for bench, (reason, _) in meanings.items() if reason}
     same = [bench for bench in common if bench not in changed]
     rows = [_row(bench, old, new) for bench in same]
     if tier == 2:
@@ -77,17 +78,15 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
         "tier": tier, "tier_name": TIERS[tier], "why": why, "differences": differing,
         "files": {"old": [str(run.file) for run in old], "new": [str(run.file) for run in new]},
         "benchmarks": rows, "failed": failed, "changed": changed,
+        "noted": {bench: said for bench, (reason, said) in meanings.items() if said and not reason},
         "vanished": {bench: skipped.get(bench, "") for bench in names[0] if bench not in {**names[1], **failed}},
         "new": [bench for bench in names[1] if bench not in names[0]],
     }
     return {**found, **_outcome(found, strict)}
 
 
-def _changed(bench: str, runs: list[Run]) -> str:
-    """Why this is not the same benchmark in all of the files, empty when it is."""
-    meanings = zip(*(run.benchmarks[bench].meaning for run in runs if bench in run.benchmarks), strict=True)
-    names = [name for name, found in zip(MEANING.values(), meanings, strict=True) if len({*found} - {None}) > 1]
-    return f"another benchmark of this name: {' and '.join(names)} changed" if names else ""
+def _changed(bench: str, runs: list[Run]) -> tuple[str, str]:
+    return sameness.changed(run.benchmarks[bench].meaning for run in runs if bench in run.benchmarks)
 
 
 def _tier(old: list[Run], new: list[Run]) -> tuple[int, str, list[str]]:

@@ -23,7 +23,18 @@ def grids(found: dict[str, Any]) -> list[Grid]:
     if found["differences"]:
         parts.append(Grid("What differs between the files' machines and environments", ["field: old → new"],
                           [[line] for line in found["differences"]]))
-    return parts + lists(found)
+    return parts + noted(found) + lists(found)
+
+
+def noted(found: dict[str, Any]) -> list[Grid]:
+    """What changed in the models and is judged all the same: a line for each kind of change."""
+    by_kind: dict[str, list[str]] = {}
+    for bench, said in found.get("noted", {}).items():
+        by_kind.setdefault(said, []).append(bench)
+    rows = [[said, f"{len(benches)}", ", ".join(dict.fromkeys(bench.partition("/")[0] for bench in benches))]
+            for said, benches in by_kind.items()]
+    return [Grid("Changed in the models, with the same weights", ["what", "benchmarks", "models"], rows,
+                 "Judged like any other change of code.")] if rows else []
 
 
 def lists(found: dict[str, Any]) -> list[Grid]:

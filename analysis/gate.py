@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from analysis import duet_gate, judge, noise_floor, pairs
-from analysis.comparison_report import interval, lists
+from analysis.comparison_report import interval, lists, noted
 from analysis.grid import Grid, Row, as_markdown, as_text
 from analysis.jsonfile import read_object, refuse, write, write_text
 
@@ -87,7 +87,8 @@ def tables(verdict: dict[str, Any]) -> list[Grid]:
     """The verdict as tables: benchmarks, controls, and what else a reader must know."""
     rows = [_row(entry) for entry in sorted(verdict["benchmarks"], key=lambda entry: _ORDER.index(entry["status"]))]
     title = f"Gate (tier 1, duet): {verdict['outcome']}"
-    return [Grid(title, _HEADER, rows, summary(verdict)), *_arms(verdict), *lists(verdict), *_lost(verdict)]
+    return [Grid(title, _HEADER, rows, summary(verdict)), *_arms(verdict), *noted(verdict),
+            *lists(verdict), *_lost(verdict)]
 
 
 _ORDER = ["REGRESSED", "SUSPECT", "CONTAMINATED", "INCONCLUSIVE", "IMPROVED", "OK", "UNKNOWN"]
@@ -140,7 +141,8 @@ def _found(verdict: dict[str, Any]) -> str:
     if reasons:
         return f"This measurement cannot be trusted: {'; '.join(reasons)}."
     if not verdict["benchmarks"]:
-        return "Nothing could be compared: there is no valid pair."
+        why = "every benchmark is another one" if verdict["changed"] else "there is no valid pair"
+        return f"Nothing could be compared: {why}."
     counts = ", ".join(f"{len(entries)} {status.lower()}" for status, entries in by_status.items() if entries)
     return f"No slowdown was confirmed: {counts}."
 

@@ -48,7 +48,10 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
         floors: content of a `noise-floor.json`; without it every benchmark has the default floor.
         strict: an inconclusive verdict has exit code 3.
     """
-    stages = {name: stage_of([duet for duet in duets if duet["stage"] == name]) for name in ("screen", "confirm")}
+    meanings = pairs.meanings(duets)
+    changed = {bench: reason for bench, (reason, _) in meanings.items() if reason}
+    kept = pairs.without(duets, changed)
+    stages = {name: stage_of([duet for duet in kept if duet["stage"] == name]) for name in ("screen", "confirm")}
     screen, confirm = stages["screen"], stages["confirm"]
     whole = set(measured(screen)) <= confirm.head.keys()  # the mean of some of them is not the suite's
     for stage, complete in ((screen, True), (confirm, whole)):
@@ -75,10 +78,12 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
                           "controls": controls(stage.head), "null_ratio": null_ratio(stage)}
                    for name, stage in stages.items() if stage.head or stage.null},
         **_lists(duets),
+        "changed": changed,
+        "noted": {bench: said for bench, (reason, said) in meanings.items() if said and not reason},
     }
     return {**verdict, **_outcome(verdict, strict, all(map(pairs.finished, duets))), "next": _next(verdict, stages),
             "thresholds": asdict(THRESHOLDS), "strict": strict, "seeds": [duet["seed"] for duet in duets],
-            "versions": {"judge": 1, "python": platform.python_version(), "numpy": np.__version__},
+            "versions": {"judge": 2, "python": platform.python_version(), "numpy": np.__version__},
             "noise_floor": floors, "duets": duets}
 
 

@@ -119,11 +119,12 @@ def calibrate(files: list[Path], duets: list[pairs.Duet], digests: list[str]) ->
 
 def _same_code(duet: pairs.Duet, suite: str) -> dict[str, list[float]]:
     alike = all(duet["base"][key] == duet["head"][key] for key in ("revision", "python")) and duet["base"]["revision"]
+    other = {bench for bench, changes in pairs.meanings([duet]).items() if any(changes)}
     found: dict[str, list[float]] = {}
     for pair in duet["pairs"]:
         if pair["valid"] and (alike or pair["arm"] == "null"):
             ratios = {bench: float(ratio["log_ratio"]) for bench, ratio in pair["benchmarks"].items()
-                      if not bench.startswith(pairs.CONTROL)}
+                      if not bench.startswith(pairs.CONTROL) and (pair["arm"] == "null" or bench not in other)}
             if len(ratios) > 1:
                 ratios[suite] = float(np.mean(list(ratios.values())))
             for bench, value in ratios.items():

@@ -1,22 +1,18 @@
 """Reading saved pytest-benchmark files, of this suite and of any other, and checking the records in them."""
 
 import math
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis import fingerprint, jsonfile
+from analysis import fingerprint, jsonfile, sameness
 from analysis.jsonfile import UnreadableFile
 
 __all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
 
 BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
-# Fields of a record that say what was run, beyond its name.
-MEANING = {"model_fingerprint": "weights", "dtype": "dtype", "inputs": "inputs", "seed": "seed",
-           "corpus_sha256": "corpus"}
 _LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
 
 
@@ -27,14 +23,14 @@ class Bench:
     Attributes:
         median_s: median round in seconds, from the raw rounds where the file has them.
         speedup, speedup_low, speedup_high: times faster than eager in the same process, where it was recorded.
-        meaning: what was run, a text for each of MEANING; None for what the file does not say.
+        meaning: what was run, a text for each of `sameness.FIELDS`; None for what the file does not say.
     """
 
     median_s: float
     speedup: float | None = None
     speedup_low: float | None = None
     speedup_high: float | None = None
-    meaning: tuple[str | None, ...] = (None,) * len(MEANING)
+    meaning: tuple[str | None, ...] = (None,) * len(sameness.FIELDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +171,9 @@ def _shown(value: Any) -> str:
 def _bench(bench: dict[str, Any]) -> Bench:
     stats, record = bench["stats"], bench.get("extra_info") or {}
     ratios = [record.get(name) for name in ("speedup_vs_eager", "speedup_low", "speedup_high")]
-    meaning = (record.get(name) for name in MEANING)
     return Bench(float(median(stats["data"]) if stats.get("data") else stats["median"]),
                  *(float(value) if type(value) in (int, float) and 0 < value < 1e9 else None for value in ratios),
-                 tuple(None if value is None else sys.intern(str(value)) for value in meaning))
+                 sameness.meaning(record))
 
 
 def _cells(content: dict[str, Any], lines: list[str]) -> dict[str, tuple[str, str]]:

@@ -71,11 +71,13 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     if tier == 2:
         rows = _tested(rows, same, old, new, floors)
     elif tier == 3:
-        rows = [_against_band(row, floors, new[0].machine) for row in rows]
+        machines = [run.machine for run in (*old, *new)]
+        rows = [_against_band(row, floors, machines) for row in rows]
     rows += [{**_row(bench, old, new), "floor": None, "reason": reason} for bench, reason in changed.items()]
     skipped = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "skipped"}
     found = {
         "tier": tier, "tier_name": TIERS[tier], "why": why, "differences": differing,
+        "floor_differences": fingerprint.why_not_the_same(floors["machine"], new[0].machine) if floors else [],
         "files": {"old": [str(run.file) for run in old], "new": [str(run.file) for run in new]},
         "benchmarks": rows, "failed": failed, "changed": changed,
         "noted": {bench: said for bench, (reason, said) in meanings.items() if said and not reason},
@@ -91,13 +93,17 @@ def _changed(bench: str, runs: list[Run]) -> tuple[str, str]:
 
 def _tier(old: list[Run], new: list[Run]) -> tuple[int, str, list[str]]:
     machine = old[0].machine
-    differing = list(dict.fromkeys(line for run in [*old, *new]
-                                   for line in fingerprint.differences(machine, run.machine)))
+    runs = [*old, *new]
+    unlike = list(dict.fromkeys(line for run in runs for line in fingerprint.differences(machine, run.machine)))
     merged = [run.file for run in (*old, *new) if run.several_machines]
     if merged:
-        return 4, f"{merged[0]} was merged from files of several machines", differing
-    if not machine or differing:
-        return 4, "what they were measured on differs" if machine else "no file says what it was measured on", differing
+        return 4, f"{merged[0]} was merged from files of several machines", unlike
+    if fingerprint.differ(run.machine for run in runs):
+        return 4, "what they were measured on differs", unlike
+    if not all(run.machine for run in runs):
+        return 4, "a file does not say what it was measured on", unlike
+    if unknown := fingerprint.unknown(run.machine for run in runs):
+        return 3, f"nothing says that it was one machine: unknown is {', '.join(unknown)}", unlike
     if min(len(old), len(new)) < LEAST_FILES:
         return 3, f"{len(old)} old and {len(new)} new files; from {LEAST_FILES} a side on there is a test", []
     streak = _longest_streak(old, new)
@@ -178,12 +184,15 @@ def _status(row: dict[str, Any], alpha: float) -> dict[str, str]:
     return {"status": "INCONCLUSIVE", "reason": "these files do not tell it from the floor"}
 
 
-def _against_band(row: dict[str, Any], floors: dict[str, Any] | None, machine: dict[str, str]) -> dict[str, Any]:
+def _against_band(row: dict[str, Any], floors: dict[str, Any] | None,
+                  machines: list[dict[str, str]]) -> dict[str, Any]:
     recorded = (floors or {"benchmarks": {}})["benchmarks"].get(row["id"], {}).get("process_spread")
     if recorded is None:
         return {**row, "reason": "no spread of processes recorded (calibrate, --noise-floor)"}
-    if fingerprint.differences(floors["machine"], machine):
-        return {**row, "reason": "the spread was recorded on another machine"}
+    if fingerprint.unknown(machines):
+        return {**row, "reason": "it is not known whether this was one machine"}
+    if elsewhere := noise_floor.recorded_elsewhere(floors, machines[-1]):
+        return {**row, "reason": f"the spread was {elsewhere}"}
     band = math.exp(BAND * recorded)
     row |= {"band": band}
     if 1 / band <= row["ratio"] <= band:

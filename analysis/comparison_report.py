@@ -20,10 +20,18 @@ def grids(found: dict[str, Any]) -> list[Grid]:
     title = f"Tier {tier} ({found['tier_name']}): {found['outcome']}. {found['why']}"
     header, make = {2: (_HEADER_2, _row_2), 3: (_HEADER_3, _row_3), 4: (_HEADER_4, _row_4)}[tier]
     parts = [Grid(title, header, [make(row) for row in found["benchmarks"]], _JUDGED[tier])]
+    parts += floor_differences(found)
     if found["differences"]:
         parts.append(Grid("What differs between the files' machines and environments", ["field: old → new"],
                           [[line] for line in found["differences"]]))
     return parts + noted(found) + lists(found)
+
+
+def floor_differences(found: dict[str, Any]) -> list[Grid]:
+    """Why a noise floor does not count here, of a comparison or of a verdict."""
+    rows = [[line] for line in found.get("floor_differences", [])]
+    note = "Until `calibrate` ran here, no floor is below the default and no recorded spread counts."
+    return [Grid("The noise floor is not known to be of this machine", ["field: there → here"], rows, note)][:len(rows)]
 
 
 def noted(found: dict[str, Any]) -> list[Grid]:

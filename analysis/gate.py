@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from analysis import duet_gate, judge, noise_floor, pairs
-from analysis.comparison_report import interval, lists, noted
+from analysis.comparison_report import floor_differences, interval, lists, noted
 from analysis.grid import Grid, Row, as_markdown, as_text
 from analysis.jsonfile import read_object, refuse, write, write_text
 
@@ -60,7 +60,9 @@ def run(chosen: argparse.Namespace) -> int:
         same = {**verdict, "versions": 0} == {**stored, "versions": 0}
         print("Judged again: the same verdict, number for number." if same else
               f"Judged again: not what {files[0]} says (judge {stored.get('versions')}).")
-    return verdict["exit_code"] if chosen.base is None else duet_gate.exit_code(verdict, chosen.lenient)
+    if chosen.base is None:
+        return verdict["exit_code"]
+    return duet_gate.exit_code(verdict, chosen.lenient, chosen.stage)
 
 
 def _inputs(files: list[Path]) -> tuple[list[pairs.Duet], dict[str, Any] | None, dict[str, Any] | None]:
@@ -87,7 +89,7 @@ def tables(verdict: dict[str, Any]) -> list[Grid]:
     """The verdict as tables: benchmarks, controls, and what else a reader must know."""
     rows = [_row(entry) for entry in sorted(verdict["benchmarks"], key=lambda entry: _ORDER.index(entry["status"]))]
     title = f"Gate (tier 1, duet): {verdict['outcome']}"
-    return [Grid(title, _HEADER, rows, summary(verdict)), *_arms(verdict), *noted(verdict),
+    return [Grid(title, _HEADER, rows, summary(verdict)), *_arms(verdict), *floor_differences(verdict), *noted(verdict),
             *lists(verdict), *_lost(verdict)]
 
 

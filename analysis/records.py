@@ -1,7 +1,7 @@
 """Reading saved pytest-benchmark files, of this suite and of any other, and checking the records in them."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -13,6 +13,7 @@ from analysis.jsonfile import UnreadableFile
 __all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
 
 BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
+_OPEN = ("option_", "engagement_")  # fields that each backend names
 _LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
 
 
@@ -213,6 +214,22 @@ def problems(content: dict[str, Any]) -> list[str]:
         found += [f"{name}: {key} is no finite number" for key, value in record.items()
                   if isinstance(value, float) and not math.isfinite(value)]
         found += _missing_rounds(name, bench["stats"], record)
+    return found
+
+
+def unlisted(content: dict[str, Any], tables: Container[str]) -> list[str]:
+    """One line for each record of an experiment without a table or without its own fields in the schema, and for each
+    with fields that the schema does not name: what nobody reads or checks."""
+    schema = jsonfile.schema("record.schema.json")
+    experiments = {branch["if"]["properties"]["experiment"]["const"] for branch in schema["allOf"]}
+    found = []
+    for record in own(content):
+        name, experiment = record.get("bench_id"), record.get("experiment", BEFORE["experiment"])
+        strange = [field for field in record if field not in schema["properties"] and not field.startswith(_OPEN)]
+        found += [f"{name}: experiment {experiment!r} has no table (analysis/experiments.py)"] * (
+            experiment not in tables)
+        found += [f"{name}: experiment {experiment!r} is not in record.schema.json"] * (experiment not in experiments)
+        found += [f"{name}: not in record.schema.json: {', '.join(map(str, strange))}"] * bool(strange)
     return found
 
 

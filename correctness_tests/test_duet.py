@@ -263,7 +263,8 @@ def test_sides_say_what_they_ran_on(duet, tmp_path):
         request.config.stash[PARTNER].describe({{"weights_sha256": "a", "code_sha256": "{code}", "other": 1}})
         timed(work)
     '''
-    ended, content = duet(suite(tmp_path / "one", said.format(code="c")), suite(tmp_path / "two", said.format(code="d")))
+    one, two = (suite(tmp_path / code, said.format(code=code)) for code in "cd")
+    ended, content = duet(one, two)
     assert content["base"]["models"] == {"good": {"weights_sha256": "a", "code_sha256": "c"}}
     assert content["head"]["models"] == {"good": {"weights_sha256": "a", "code_sha256": "d"}}
     assert "model code changed in 1 benchmarks" in ended.out

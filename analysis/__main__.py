@@ -1,8 +1,8 @@
 """What can be done with saved benchmark files.
 
 Exit codes: 0 done, or nothing to object to; 1 a regression confirmed; 2 usage, or a file that cannot be read; 3 not
-comparable, contaminated or, with --strict, inconclusive; 4 a correctness failure, a vanished benchmark, or a record
-that does not fit the schema.
+comparable, contaminated, a suspect left unconfirmed or, with --strict, inconclusive; 4 a correctness failure, a
+vanished benchmark, or a record that does not fit the schema.
 """
 
 import argparse

@@ -12,8 +12,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
+    from analysis.experiments import TABLES
+
     content = records.read(chosen.file)
-    found = records.problems(content)
+    found = records.problems(content) + records.unlisted(content, TABLES)
     ours = content.get("inference_bench")
     cells = ours.get("cells") if isinstance(ours, dict) else None
     found += [f"{cell.get('bench_id')}: {cell.get('reason')}" for cell in cells or [] if isinstance(cell, dict)

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis import fingerprint, jsonfile, noise_floor, records
-from analysis.records import MEANING, Bench, Run
+from analysis import fingerprint, jsonfile, noise_floor, records, sameness
+from analysis.records import Bench, Run
 
 LEAST_FILES = 7  # a side: 24 benchmarks at once can be told from chance
 LONGEST_STREAK = 3  # of files of one side in a row that still counts as started in turns
@@ -66,20 +66,24 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     if not common and not failed and not unusable:
         jsonfile.refuse(new[0].file, [f"no benchmark in common with {old[0].file}: files of two suites?"])
     tier, why, differing = _tier(old, new)
-    changed = {bench: reason for bench in common if (reason := _changed(bench, [*old, *new]))}
+    meanings = {bench: _changed(bench, [*old, *new]) for bench in common}
+    changed = {bench: reason for bench, (reason, _) in meanings.items() if reason}
     same = [bench for bench in common if bench not in changed]
     rows = [_row(bench, old, new) for bench in same]
     if tier == 2:
         rows = _tested(rows, same, old, new, floors)
     elif tier == 3:
-        rows = [_against_band(row, floors, new[0].machine) for row in rows]
+        machines = [run.machine for run in (*old, *new)]
+        rows = [_against_band(row, floors, machines) for row in rows]
     rows += [{**_row(bench, old, new), "floor": None, "reason": reason} for bench, reason in changed.items()]
     known = {**names[1], **failed, **unusable}
     skipped = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "skipped"}
     found = {
         "tier": tier, "tier_name": TIERS[tier], "why": why, "differences": differing,
+        "floor_differences": fingerprint.why_not_the_same(floors["machine"], new[0].machine) if floors else [],
         "files": {"old": [str(run.file) for run in old], "new": [str(run.file) for run in new]},
         "benchmarks": rows, "failed": failed, "changed": changed,
+        "noted": {bench: said for bench, (reason, said) in meanings.items() if said and not reason},
         "vanished": {bench: skipped.get(bench, "") for bench in names[0] if bench not in known},
         "new": [bench for bench in names[1] if bench not in {**names[0], **unusable}], "unusable": unusable,
     }
@@ -91,22 +95,23 @@ def _usable(run: Run) -> Run:
     return replace(run, benchmarks={bench: one for bench, one in run.benchmarks.items() if not one.unusable})
 
 
-def _changed(bench: str, runs: list[Run]) -> str:
-    """Why this is not the same benchmark in all of the files, empty when it is."""
-    meanings = zip(*(run.benchmarks[bench].meaning for run in runs if bench in run.benchmarks), strict=True)
-    names = [name for name, found in zip(MEANING.values(), meanings, strict=True) if len({*found} - {None}) > 1]
-    return f"another benchmark of this name: {' and '.join(names)} changed" if names else ""
+def _changed(bench: str, runs: list[Run]) -> tuple[str, str]:
+    return sameness.changed(run.benchmarks[bench].meaning for run in runs if bench in run.benchmarks)
 
 
 def _tier(old: list[Run], new: list[Run]) -> tuple[int, str, list[str]]:
     machine = old[0].machine
-    differing = list(dict.fromkeys(line for run in [*old, *new]
-                                   for line in fingerprint.differences(machine, run.machine)))
+    runs = [*old, *new]
+    unlike = list(dict.fromkeys(line for run in runs for line in fingerprint.differences(machine, run.machine)))
     merged = [run.file for run in (*old, *new) if run.several_machines]
     if merged:
-        return 4, f"{merged[0]} was merged from files of several machines", differing
-    if not machine or differing:
-        return 4, "what they were measured on differs" if machine else "no file says what it was measured on", differing
+        return 4, f"{merged[0]} was merged from files of several machines", unlike
+    if fingerprint.differ(run.machine for run in runs):
+        return 4, "what they were measured on differs", unlike
+    if not all(run.machine for run in runs):
+        return 4, "a file does not say what it was measured on", unlike
+    if unknown := fingerprint.unknown(run.machine for run in runs):
+        return 3, f"nothing says that it was one machine: unknown is {', '.join(unknown)}", unlike
     if min(len(old), len(new)) < LEAST_FILES:
         return 3, f"{len(old)} old and {len(new)} new files; from {LEAST_FILES} a side on there is a test", []
     streak = _longest_streak(old, new)
@@ -187,12 +192,15 @@ def _status(row: dict[str, Any], alpha: float) -> dict[str, str]:
     return {"status": "INCONCLUSIVE", "reason": "these files do not tell it from the floor"}
 
 
-def _against_band(row: dict[str, Any], floors: dict[str, Any] | None, machine: dict[str, str]) -> dict[str, Any]:
+def _against_band(row: dict[str, Any], floors: dict[str, Any] | None,
+                  machines: list[dict[str, str]]) -> dict[str, Any]:
     recorded = (floors or {"benchmarks": {}})["benchmarks"].get(row["id"], {}).get("process_spread")
     if recorded is None:
         return {**row, "reason": "no spread of processes recorded (calibrate, --noise-floor)"}
-    if fingerprint.differences(floors["machine"], machine):
-        return {**row, "reason": "the spread was recorded on another machine"}
+    if fingerprint.unknown(machines):
+        return {**row, "reason": "it is not known whether this was one machine"}
+    if elsewhere := noise_floor.recorded_elsewhere(floors, machines[-1]):
+        return {**row, "reason": f"the spread was {elsewhere}"}
     band = math.exp(BAND * recorded)
     row |= {"band": band}
     if 1 / band <= row["ratio"] <= band:

@@ -20,10 +20,29 @@ def grids(found: dict[str, Any]) -> list[Grid]:
     title = f"Tier {tier} ({found['tier_name']}): {found['outcome']}. {found['why']}"
     header, make = {2: (_HEADER_2, _row_2), 3: (_HEADER_3, _row_3), 4: (_HEADER_4, _row_4)}[tier]
     parts = [Grid(title, header, [make(row) for row in found["benchmarks"]], _JUDGED[tier])]
+    parts += floor_differences(found)
     if found["differences"]:
         parts.append(Grid("What differs between the files' machines and environments", ["field: old → new"],
                           [[line] for line in found["differences"]]))
-    return parts + lists(found)
+    return parts + noted(found) + lists(found)
+
+
+def floor_differences(found: dict[str, Any]) -> list[Grid]:
+    """Why a noise floor does not count here, of a comparison or of a verdict."""
+    rows = [[line] for line in found.get("floor_differences", [])]
+    note = "Until `calibrate` ran here, no floor is below the default and no recorded spread counts."
+    return [Grid("The noise floor is not known to be of this machine", ["field: there → here"], rows, note)][:len(rows)]
+
+
+def noted(found: dict[str, Any]) -> list[Grid]:
+    """What changed in the models and is judged all the same: a line for each kind of change."""
+    by_kind: dict[str, list[str]] = {}
+    for bench, said in found.get("noted", {}).items():
+        by_kind.setdefault(said, []).append(bench)
+    rows = [[said, f"{len(benches)}", ", ".join(dict.fromkeys(bench.partition("/")[0] for bench in benches))]
+            for said, benches in by_kind.items()]
+    return [Grid("Changed in the models, with the same weights", ["what", "benchmarks", "models"], rows,
+                 "Judged like any other change of code.")] if rows else []
 
 
 def lists(found: dict[str, Any]) -> list[Grid]:

@@ -12,13 +12,14 @@ import random
 import shutil
 import sys
 import time
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, stdev
 
 from analysis import duet_checkout, duet_environment, duet_side, duet_signals, jsonfile
 from analysis.duet_pair import MOST_TURNS, Plan, run_pair
-from analysis.pairs import FORMAT, GIVE_UP_AFTER, finished
+from analysis.pairs import FORMAT, GIVE_UP_AFTER, finished, meanings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +105,8 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
             places = {name: duet_side.Place(name, directory, pythons[name]) for name, directory in directories.items()}
             content = {
                 "format": FORMAT,
-                **{name: {"revision": source.revision, "directory": str(directories[name]), "python": pythons[name]}
+                **{name: {"revision": source.revision, "directory": str(directories[name]), "python": pythons[name],
+                          "models": {}}
                    for name, source in (("base", base), ("head", head))},
                 "seed": seed, "design": chosen.design, "stage": stage, "machine_info": {},
                 "started": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "pairs": []}
@@ -121,9 +123,11 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
 def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Place], content: dict, output: Path) -> None:
     for index, arm in enumerate(arms):
         began = time.monotonic()
-        pair, machine_info = run_pair(plan, index, arm, places["base"], places[arm])
+        pair, found = run_pair(plan, index, arm, places["base"], places[arm])
         content["pairs"].append(pair)
-        content["machine_info"] = content["machine_info"] or machine_info
+        content["machine_info"] = content["machine_info"] or found.machine_info
+        for side in ("base", "head"):
+            content[side]["models"] = {**found.models.get(side, {}), **content[side]["models"]}
         _write(output, content)
         print(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}",
               file=sys.stderr, flush=True)
@@ -148,6 +152,8 @@ def as_text(content: dict) -> str:
         lines.append(f"{name:<{width}}  " + "  ".join(arms))
     lines.append("head against base, median of pairs ± standard deviation of a pair (number of pairs); above 0 head is "
                  "slower")
+    changes = Counter(change for pair in meanings([content]).values() for change in pair if change)
+    lines += [f"{change} in {count} benchmarks" for change, count in changes.items()]
     if content["design"] == "abba":
         lines.append("design abba: the sides ran one after the other, so the machine's drift is in the ratios; "
                      "it detects less than turns")

@@ -70,8 +70,14 @@ def measure(chosen: argparse.Namespace) -> list[Path]:
     return [screen, confirm]
 
 
-def exit_code(verdict: dict[str, Any], lenient: bool) -> int:
-    """The verdict's; lenient, 0 where it is contaminated, and nothing else: a head that cannot start is no pass."""
+def exit_code(verdict: dict[str, Any], lenient: bool, stage: str | None = None) -> int:
+    """The verdict's; lenient, 0 where it is contaminated, and nothing else: a head that cannot start is no pass.
+
+    Of the screening stage alone 0 where there are suspects: finding them is its task, the next stage confirms them.
+    """
+    if stage == "screen" and verdict["outcome"] == "SUSPECT":
+        print("to be confirmed: run --stage confirm with the same --directory")
+        return 0
     if lenient and verdict["outcome"] == "CONTAMINATED":
         print(f"{'::warning::' if 'GITHUB_ACTIONS' in os.environ else ''}not judged: {verdict['outcome']}")
         return 0

@@ -33,12 +33,14 @@ class Sessions:
         failed: reason by benchmark.
         overrun: a sentence by benchmark, where turns took five times the planned seconds.
         machine_info: as pytest-benchmark describes the machine.
+        models: what a benchmark was run on (`sameness.FIELDS` that are known), by side and benchmark.
     """
 
     turns: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     overrun: dict[str, str] = field(default_factory=dict)
     machine_info: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,14 @@ class Plan:
     logs: Path
 
 
-def run_pair(plan: Plan, index: int, arm: str, base: Place, other: Place) -> tuple[dict[str, Any], dict[str, Any]]:
+def run_pair(plan: Plan, index: int, arm: str, base: Place, other: Place) -> tuple[dict[str, Any], Sessions]:
     """Run one pair.
 
     Args:
         arm: head, or null when `other` is base again.
 
     Returns:
-        the entry of `pairs` in a duet's file, and the machine's facts (empty when no session got that far).
+        the entry of `pairs` in a duet's file, and what the sessions found.
     """
     found = Sessions()
     reason = ""
@@ -93,7 +95,7 @@ def run_pair(plan: Plan, index: int, arm: str, base: Place, other: Place) -> tup
     if not ratios and not reason:
         reason = "no benchmark ran on both sides" + "".join(f"; {name}: {why}" for name, why in found.failed.items())
     return {"index": index, "arm": arm, "valid": not reason, "reason": reason, "benchmarks": ratios,
-            "failed": found.failed}, found.machine_info
+            "failed": found.failed}, found
 
 
 def _ratio(base: list[float], other: list[float], overrun: str | None = None) -> dict[str, Any]:
@@ -187,6 +189,8 @@ def _benchmark(sides: list[Side], bench_id: str, order: random.Random, most_turn
         found.turns.pop(bench_id, None)
     else:
         found.turns.setdefault(bench_id, {}).update(turns)
+        for side in sides:
+            found.models.setdefault(side.name, {})[bench_id] = side.models.get(bench_id, {})
 
 
 def _take_turns(sides: list[Side], bench_id: str, order: random.Random, most_turns: int,

@@ -64,6 +64,7 @@ class Side:
         self._time_out_s = time_out_s
         self._buffer = bytearray()
         self._ended: dict[str, str | None] = {}
+        self.models: dict[str, dict[str, str]] = {}  # by bench_id, what it says that the benchmark was run on
 
     def send(self, kind: str, **content: Any) -> None:
         with contextlib.suppress(ConnectionError):  # who has gone is found out by the next `hear`
@@ -101,6 +102,7 @@ class Side:
             message = self._message(bench_id)
             if message.get("kind") == "ended" and message.get("id") == bench_id:
                 self._ended[bench_id] = None if message.get("failed") is None else str(message["failed"])
+                self.models[bench_id] = _texts(message.get("model"))
             elif skip is None or message.get("kind") not in ("ready", "warm", "turn", "timed"):
                 raise SideFailed(f"{self.name} sent {str(message)[:80]!r} where its test should end{_at(bench_id)}")
         raise SideFailed(f"{self.name} does not end its test{_at(bench_id)}")
@@ -187,6 +189,11 @@ class Side:
         lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
         errors = [line for line in lines if "rror" in line]
         return f" ({(errors or lines)[-1][:200]})" if lines else ""
+
+
+def _texts(said: Any) -> dict[str, str]:
+    """Of a side older than this message, nothing."""
+    return {str(name): str(value)[:200] for name, value in said.items()} if isinstance(said, dict) else {}
 
 
 def start(places: list[Place], arguments: list[str], logs: Path, time_out_s: float) -> list[Side]:

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from analysis import duet_gate, judge, noise_floor, pairs
-from analysis.comparison_report import interval, lists
+from analysis.comparison_report import floor_differences, interval, lists, noted
 from analysis.grid import Grid, Row, as_markdown, as_text
 from analysis.jsonfile import read_object, refuse, write, write_text
 
@@ -60,7 +60,9 @@ def run(chosen: argparse.Namespace) -> int:
         same = {**verdict, "versions": 0} == {**stored, "versions": 0}
         print("Judged again: the same verdict, number for number." if same else
               f"Judged again: not what {files[0]} says (judge {stored.get('versions')}).")
-    return verdict["exit_code"] if chosen.base is None else duet_gate.exit_code(verdict, chosen.lenient)
+    if chosen.base is None:
+        return verdict["exit_code"]
+    return duet_gate.exit_code(verdict, chosen.lenient, chosen.stage)
 
 
 def _inputs(files: list[Path]) -> tuple[list[pairs.Duet], dict[str, Any] | None, dict[str, Any] | None]:
@@ -87,7 +89,8 @@ def tables(verdict: dict[str, Any]) -> list[Grid]:
     """The verdict as tables: benchmarks, controls, and what else a reader must know."""
     rows = [_row(entry) for entry in sorted(verdict["benchmarks"], key=lambda entry: _ORDER.index(entry["status"]))]
     title = f"Gate (tier 1, duet): {verdict['outcome']}"
-    return [Grid(title, _HEADER, rows, summary(verdict)), *_arms(verdict), *lists(verdict), *_lost(verdict)]
+    return [Grid(title, _HEADER, rows, summary(verdict)), *_arms(verdict), *floor_differences(verdict), *noted(verdict),
+            *lists(verdict), *_lost(verdict)]
 
 
 _ORDER = ["REGRESSED", "SUSPECT", "CONTAMINATED", "INCONCLUSIVE", "IMPROVED", "OK", "UNKNOWN"]
@@ -140,7 +143,8 @@ def _found(verdict: dict[str, Any]) -> str:
     if reasons:
         return f"This measurement cannot be trusted: {'; '.join(reasons)}."
     if not verdict["benchmarks"]:
-        return "Nothing could be compared: there is no valid pair."
+        why = "every benchmark is another one" if verdict["changed"] else "there is no valid pair"
+        return f"Nothing could be compared: {why}."
     counts = ", ".join(f"{len(entries)} {status.lower()}" for status, entries in by_status.items() if entries)
     return f"No slowdown was confirmed: {counts}."
 

@@ -43,6 +43,7 @@ def line(verdict: dict[str, Any]) -> dict[str, Any]:
         "base": first["base"]["revision"],
         "head": first["head"]["revision"],
         "outcome": verdict["outcome"],
+        **{key: verdict[key] for key in ("changed", "noted") if verdict.get(key)},
         "benchmarks": {entry["id"]: {key: entry.get(key) for key in ("status", "ratio", "low", "high", "pairs")}
                        for entry in verdict["benchmarks"]},
     }

@@ -49,12 +49,17 @@ def refuse(file: Path | str, problems: list[str]) -> None:
         raise UnreadableFile("\n".join(f"{file}: {_one_line(line)}" for line in [*problems[:_MOST_PROBLEMS], *more]))
 
 
-def schema_problems(content: Any, schema: str) -> Iterator[str]:
-    """One line for each place of `content` that does not fit `analysis/<schema>`."""
-    for error in _validator(schema).iter_errors(content):
+def schema_problems(content: Any, name: str) -> Iterator[str]:
+    """One line for each place of `content` that does not fit `analysis/<name>`."""
+    for error in _validator(name).iter_errors(content):
         place = ".".join(map(str, error.path))[:120] or "the file"
         shown = error.message if len(error.message) < 200 else f"{error.message[:100]} … {error.message[-90:]}"
         yield f"{place}: {shown}"
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The content of `analysis/<name>`."""
+    return json.loads(files("analysis").joinpath(name).read_text(encoding="utf-8"))
 
 
 def write(file: Path, content: dict[str, Any]) -> None:
@@ -79,10 +84,10 @@ def write_text(file: Path, text: str) -> None:
 
 
 @cache
-def _validator(schema: str):
+def _validator(name: str):
     import jsonschema
 
-    return jsonschema.Draft202012Validator(json.loads(files("analysis").joinpath(schema).read_text(encoding="utf-8")))
+    return jsonschema.Draft202012Validator(schema(name))
 
 
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -48,13 +48,17 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
         floors: content of a `noise-floor.json`; without it every benchmark has the default floor.
         strict: an inconclusive verdict has exit code 3.
     """
-    stages = {name: stage_of([duet for duet in duets if duet["stage"] == name]) for name in ("screen", "confirm")}
+    meanings = pairs.meanings(duets)
+    changed = {bench: reason for bench, (reason, _) in meanings.items() if reason}
+    kept = pairs.without(duets, changed)
+    stages = {name: stage_of([duet for duet in kept if duet["stage"] == name]) for name in ("screen", "confirm")}
     screen, confirm = stages["screen"], stages["confirm"]
     whole = set(measured(screen)) <= confirm.head.keys()  # the mean of some of them is not the suite's
     for stage, complete in ((screen, True), (confirm, whole)):
         note_contamination(stage, complete)
     machines = [fingerprint.of(duet["machine_info"]) for duet in duets]  # confirmed elsewhere: as if all were
     machine = next((one for one in machines if floors and one != floors["machine"]), machines[0])
+    elsewhere = fingerprint.why_not_the_same(floors["machine"], machine) if floors else []
     limits = {bench: noise_floor.floor_of(bench, floors, machine) for bench in measured(screen, confirm)}
     limits |= _suite_floor(screen, limits, floors, machine) or _suite_floor(confirm, limits, floors, machine)
     entries = {bench: _screened(bench, floor, screen) for bench, floor in limits.items() if bench in screen.head}
@@ -75,10 +79,13 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
                           "controls": controls(stage.head), "null_ratio": null_ratio(stage)}
                    for name, stage in stages.items() if stage.head or stage.null},
         **_lists(duets),
+        "changed": changed,
+        "floor_differences": elsewhere,
+        "noted": {bench: said for bench, (reason, said) in meanings.items() if said and not reason},
     }
     return {**verdict, **_outcome(verdict, strict, all(map(pairs.finished, duets))), "next": _next(verdict, stages),
             "thresholds": asdict(THRESHOLDS), "strict": strict, "seeds": [duet["seed"] for duet in duets],
-            "versions": {"judge": 1, "python": platform.python_version(), "numpy": np.__version__},
+            "versions": {"judge": 2, "python": platform.python_version(), "numpy": np.__version__},
             "noise_floor": floors, "duets": duets}
 
 
@@ -226,8 +233,10 @@ def _outcome(verdict: dict[str, Any], strict: bool, finished: bool) -> dict[str,
         return {"outcome": "GIVEN UP", "exit_code": 3}
     if statuses == {"UNKNOWN"}:  # a pass would be a verdict on nothing
         return {"outcome": "UNKNOWN", "exit_code": 3}
-    if statuses & {"SUSPECT", "INCONCLUSIVE"}:
-        return {"outcome": "SUSPECT" if "SUSPECT" in statuses else "INCONCLUSIVE", "exit_code": 3 if strict else 0}
+    if "SUSPECT" in statuses:  # slower, as far as is known: neither red nor a pass
+        return {"outcome": "SUSPECT", "exit_code": 3}
+    if "INCONCLUSIVE" in statuses:
+        return {"outcome": "INCONCLUSIVE", "exit_code": 3 if strict else 0}
     return {"outcome": "OK", "exit_code": 0}
 
 

@@ -44,15 +44,28 @@ def floor_of(bench: str, floors: dict[str, Any] | None, machine: dict[str, str])
     if floors is None:
         return Floor(*DEFAULT, "default")
     recorded = floors["benchmarks"].get(bench)
-    if fingerprint.differences(floors["machine"], machine):
+    if whose := _owner(floors["machine"], machine):
         floor, margin = (recorded or {}).get("floor") or 0.0, (recorded or {}).get("margin") or 0.0
-        return Floor(max(floor, DEFAULT[0]), max(margin, DEFAULT[1]),
-                     "calibrated on another machine: not below the default")
+        return Floor(max(floor, DEFAULT[0]), max(margin, DEFAULT[1]), f"calibrated on {whose}: not below the default")
     if recorded is None:
         return Floor(None, None, "no entry in the noise floor: run `python -m analysis calibrate`")
     if recorded["floor"] is None:
         return Floor(None, None, f"too noisy to gate: pairs of the same code scatter by {recorded['spread']:.1%}")
     return Floor(recorded["floor"], recorded["margin"], "calibrated")
+
+
+def _owner(recorded: dict[str, str], machine: dict[str, str]) -> str:
+    """Empty where it is this machine."""
+    if fingerprint.differ([recorded, machine]):
+        return "another machine"
+    return "a machine of which too little is known" if fingerprint.unknown([recorded, machine]) else ""
+
+
+def recorded_elsewhere(floors: dict[str, Any], machine: dict[str, str]) -> str:
+    """That a noise floor is not known to be of this machine, and what is not the same; empty when it is."""
+    lines = fingerprint.why_not_the_same(floors["machine"], machine)
+    more = f" and {len(lines) - 2} more" if len(lines) > 2 else ""
+    return f"recorded on {_owner(floors['machine'], machine)} ({'; '.join(lines[:2])}{more})" if lines else ""
 
 
 def read(file: Path) -> dict[str, Any]:
@@ -119,11 +132,12 @@ def calibrate(files: list[Path], duets: list[pairs.Duet], digests: list[str]) ->
 
 def _same_code(duet: pairs.Duet, suite: str) -> dict[str, list[float]]:
     alike = all(duet["base"][key] == duet["head"][key] for key in ("revision", "python")) and duet["base"]["revision"]
+    other = {bench for bench, changes in pairs.meanings([duet]).items() if any(changes)}
     found: dict[str, list[float]] = {}
     for pair in duet["pairs"]:
         if pair["valid"] and (alike or pair["arm"] == "null"):
             ratios = {bench: float(ratio["log_ratio"]) for bench, ratio in pair["benchmarks"].items()
-                      if not bench.startswith(pairs.CONTROL)}
+                      if not bench.startswith(pairs.CONTROL) and (pair["arm"] == "null" or bench not in other)}
             if len(ratios) > 1:
                 ratios[suite] = float(np.mean(list(ratios.values())))
             for bench, value in ratios.items():

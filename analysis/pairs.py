@@ -1,12 +1,12 @@
 """Reading the files that `duet` writes (`duet.schema.json`)."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis import jsonfile
+from analysis import jsonfile, sameness
 
 FORMAT = "inference-bench-duet/1"
 GIVE_UP_AFTER = 2  # invalid pairs in succession
@@ -50,6 +50,23 @@ def together(files: list[Path], duets: list[Duet]) -> None:
                 jsonfile.refuse(file, [f"its {side} is {ours!r}, not {first!r} as in {files[0]}: judge them apart"])
         if duet in duets[:index]:
             jsonfile.refuse(file, [f"the same pairs as {files[duets.index(duet)]}: give each file once"])
+
+
+def meanings(duets: list[Duet]) -> dict[str, tuple[str, str]]:
+    """By benchmark, why base's and head's are not one, and what changed in the model that is judged all the same."""
+    found: dict[str, list[sameness.Meaning]] = {}
+    for duet in duets:
+        for side in ("base", "head"):
+            for bench, model in duet[side].get("models", {}).items():
+                found.setdefault(bench, []).append(sameness.meaning(model))
+    return {bench: sameness.changed(one) for bench, one in found.items()}
+
+
+def without(duets: list[Duet], benches: Container[str]) -> list[Duet]:
+    """The duets as if these benchmarks had not been measured."""
+    return [{**duet, "pairs": [{**pair, "benchmarks": {bench: ratio for bench, ratio in pair["benchmarks"].items()
+                                                       if bench not in benches}}
+                               for pair in duet["pairs"]]} for duet in duets]
 
 
 def _problems(duet: Duet) -> Iterator[str]:

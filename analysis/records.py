@@ -1,22 +1,19 @@
 """Reading saved pytest-benchmark files, of this suite and of any other, and checking the records in them."""
 
 import math
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from analysis import fingerprint, jsonfile
+from analysis import fingerprint, jsonfile, sameness
 from analysis.jsonfile import UnreadableFile
 
 __all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
 
 BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
-# Fields of a record that say what was run, beyond its name.
-MEANING = {"model_fingerprint": "weights", "dtype": "dtype", "inputs": "inputs", "seed": "seed",
-           "corpus_sha256": "corpus"}
+_OPEN = ("option_", "engagement_")  # fields that each backend names
 _LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
 
 
@@ -27,7 +24,7 @@ class Bench:
     Attributes:
         median_s: median round in seconds, from the raw rounds where the file has them.
         speedup, speedup_low, speedup_high: times faster than eager in the same process, where it was recorded.
-        meaning: what was run, a text for each of MEANING; None for what the file does not say.
+        meaning: what was run, a text for each of `sameness.FIELDS`; None for what the file does not say.
         unusable: why its times say nothing; empty where they can be used.
     """
 
@@ -35,7 +32,7 @@ class Bench:
     speedup: float | None = None
     speedup_low: float | None = None
     speedup_high: float | None = None
-    meaning: tuple[str | None, ...] = (None,) * len(MEANING)
+    meaning: tuple[str | None, ...] = (None,) * len(sameness.FIELDS)
     unusable: str = ""
 
 
@@ -177,10 +174,9 @@ def _shown(value: Any) -> str:
 def _bench(bench: dict[str, Any]) -> Bench:
     stats, record = bench["stats"], bench.get("extra_info") or {}
     ratios = [record.get(name) for name in ("speedup_vs_eager", "speedup_low", "speedup_high")]
-    meaning = (record.get(name) for name in MEANING)
     return Bench(float(median(stats["data"]) if stats.get("data") else stats["median"]),
                  *(float(value) if type(value) in (int, float) and 0 < value < 1e9 else None for value in ratios),
-                 tuple(None if value is None else sys.intern(str(value)) for value in meaning), unusable(record))
+                 sameness.meaning(record), unusable(record))
 
 
 def _cells(content: dict[str, Any], lines: list[str]) -> dict[str, tuple[str, str]]:
@@ -225,6 +221,22 @@ def problems(content: dict[str, Any]) -> list[str]:
         found += [f"{name}: {key} is no finite number" for key, value in record.items()
                   if isinstance(value, float) and not math.isfinite(value)]
         found += _missing_rounds(name, bench["stats"], record)
+    return found
+
+
+def unlisted(content: dict[str, Any], tables: Container[str]) -> list[str]:
+    """One line for each record of an experiment without a table or without its own fields in the schema, and for each
+    with fields that the schema does not name: what nobody reads or checks."""
+    schema = jsonfile.schema("record.schema.json")
+    experiments = {branch["if"]["properties"]["experiment"]["const"] for branch in schema["allOf"]}
+    found = []
+    for record in own(content):
+        name, experiment = record.get("bench_id"), record.get("experiment", BEFORE["experiment"])
+        strange = [field for field in record if field not in schema["properties"] and not field.startswith(_OPEN)]
+        found += [f"{name}: experiment {experiment!r} has no table (analysis/experiments.py)"] * (
+            experiment not in tables)
+        found += [f"{name}: experiment {experiment!r} is not in record.schema.json"] * (experiment not in experiments)
+        found += [f"{name}: not in record.schema.json: {', '.join(map(str, strange))}"] * bool(strange)
     return found
 
 

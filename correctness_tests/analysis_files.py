@@ -9,7 +9,8 @@ import numpy as np
 
 from analysis.__main__ import main
 
-MACHINE = {"system": "Linux", "cpu": {"brand_raw": "Some CPU", "count": 2}, "threads": 2}
+MACHINE = {"system": "Linux", "release": "6.1", "machine": "x86_64", "python_version": "3.12.1",
+           "python_implementation": "CPython", "cpu": {"brand_raw": "Some CPU", "count": 2}, "threads": 2}
 CONTROLS = ("control/matmul", "control/copy")
 
 

@@ -107,9 +107,8 @@ def test_output_that_nobody_reads_is_no_mistake(files):
         assert (process.wait(60), process.stderr.read()) == (141, "")
 
 
-def test_strict_fails_on_what_is_not_settled(capsys, files):
-    assert analysis(capsys, "gate", files[0])[0] == 0
-    code, out, _ = analysis(capsys, "gate", files[0], "--strict")
+def test_a_suspect_left_unconfirmed_is_no_pass(capsys, files):
+    code, out, _ = analysis(capsys, "gate", files[0])
     assert code == 3
     assert "Next: 10 fresh pairs (--stage confirm) of b1." in " ".join(out.split())
 
@@ -214,3 +213,32 @@ def test_help_of_every_command_and_no_heavy_import(files):
     assert ended.code == 0, ended.err
     assert "HEAVY []" in ended.out
     assert ended.out.count("a regression confirmed") == len(re.findall("usage:", ended.out))
+
+
+def with_models(content: dict, base: dict, head: dict) -> dict:
+    """A duet whose sides say what `b0` was run on."""
+    return {**content, "base": {**content["base"], "models": {"b0": base}},
+            "head": {**content["head"], "models": {"b0": head}}}
+
+
+def test_other_weights_of_a_side_are_another_benchmark(tmp_path, capsys):
+    base = {"weights_sha256": "a", "code_sha256": "c", "model_fingerprint": "ac"}
+    slow = drawn(1, {"b0": 0.2}), drawn(2, {"b0": 0.2}, "confirm", 12, 6)
+    changed = [with_models(one, base, {**base, "weights_sha256": "b", "model_fingerprint": "bc"}) for one in slow]
+    verdict = judge.judge(changed)
+    assert [entry["id"] for entry in verdict["benchmarks"] if entry["id"] == "b0"] == []
+    assert (verdict["outcome"], verdict["changed"]) == ("OK", {"b0": "another benchmark of this name: weights changed"})
+    code = [with_models(one, base, {**base, "code_sha256": "d", "model_fingerprint": "ad"}) for one in slow]
+    verdict = judge.judge(code)
+    assert (verdict["outcome"], verdict["noted"]) == ("REGRESSED", {"b0": "model code changed"})
+    files = [saved(tmp_path, f"{index}.json", one) for index, one in enumerate(code)]
+    exit_code, out, _ = analysis(capsys, "gate", *files, "--verdict", tmp_path / "v.json")
+    assert (exit_code, "model code changed" in " ".join(out.split())) == (1, True)
+    analysis(capsys, "history", tmp_path / "v.json", "--file", tmp_path / "h.jsonl")
+    assert '"noted": {"b0": "model code changed"}' in (tmp_path / "h.jsonl").read_text()
+
+
+def test_nothing_but_other_benchmarks_is_not_comparable():
+    one = with_models(drawn(1, {}, benches=1), {"weights_sha256": "a"}, {"weights_sha256": "b"})
+    verdict = judge.judge([one])
+    assert (verdict["outcome"], verdict["exit_code"]) == ("NOT COMPARABLE", 3)

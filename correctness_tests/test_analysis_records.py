@@ -271,3 +271,16 @@ def test_any_bytes_are_read_or_refused(tmp_path, content):
     for read in (records.load, pairs.read, floors.read):
         with pytest.raises(UnreadableFile, match=r"any\.json"):
             read(file)
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    ({"experiment": "half", "bench_id": "m/eager/half/cpu"}, "experiment 'half' has no table"),
+    ({"experiment": "half", "bench_id": "m/eager/half/cpu"}, "experiment 'half' is not in record.schema.json"),
+    ({"new_number": 3.0}, "not in record.schema.json: new_number"),
+    ({"option_mode": "max", "engagement_kernels": 3}, "")])
+def test_check_refuses_what_the_schema_does_not_name(tmp_path, capsys, change, says):
+    record = {**complete_record(), **change}
+    file = saved(tmp_path, "run.json", benchmark_file({"a": ROUNDS}, records={"a": record}))
+    code, out, err = analysis(capsys, "check", file)
+    assert code == (4 if says else 0)
+    assert says in err if says else "1 records, all complete" in out

@@ -252,3 +252,20 @@ def test_paths_hold_in_other_directories(tmp_path):
     assert _arguments(["--artifacts=/x"], tmp_path)[-1] == "--artifacts=/x"
     assert _arguments(["perf_tests/test_control.py::test_control", "--artifacts=/x"], tmp_path) == [
         "--benchmark-only", "perf_tests/test_control.py::test_control", "--artifacts=/x"]
+
+
+def test_sides_say_what_they_ran_on(duet, tmp_path):
+    said = '''
+    from fixtures.measurement.partner import PARTNER
+
+    @pytest.mark.bench_id("good")
+    def test_good(timed, request):
+        request.config.stash[PARTNER].describe({{"weights_sha256": "a", "code_sha256": "{code}", "other": 1}})
+        timed(work)
+    '''
+    one, two = (suite(tmp_path / code, said.format(code=code)) for code in "cd")
+    ended, content = duet(one, two)
+    assert content["base"]["models"] == {"good": {"weights_sha256": "a", "code_sha256": "c"}}
+    assert content["head"]["models"] == {"good": {"weights_sha256": "a", "code_sha256": "d"}}
+    assert "model code changed in 1 benchmarks" in ended.out
+    assert pairs.meanings([content]) == {"good": ("", "model code changed")}

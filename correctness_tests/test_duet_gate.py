@@ -56,6 +56,22 @@ def test_suspects_that_could_not_be_confirmed_are_not_cleared(capsys, monkeypatc
     assert duet_gate.exit_code({**verdict, "exit_code": 1}, lenient=True) == 1
 
 
+def test_an_unconfirmed_suspect_is_no_pass_and_no_failure_of_its_screen(tmp_path, directory, capsys, monkeypatch):
+    screen = drawn(1, {"b1": 0.08})
+    verdict = judge.judge([screen])
+    assert verdict["outcome"] == "SUSPECT"
+    codes = {stage: duet_gate.exit_code(verdict, lenient=True, stage=stage) for stage in ("screen", "confirm", None)}
+    assert codes == {"screen": 0, "confirm": 3, None: 3}
+    file = saved(tmp_path, "screen.json", screen)
+    assert analysis(capsys, "gate", file)[0] == 3
+    monkeypatch.setattr(duet_gate.duet, "measure", lambda chosen, output, *_: saved(directory, output.name, screen))
+    told = tmp_path / "output"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(told))
+    code, out, _ = analysis(capsys, "gate", "--base", "HEAD", "--stage", "screen", "--directory", directory)
+    assert (code, told.read_text()) == (0, "suspects=1\n")  # the second job of CI starts
+    assert "to be confirmed: run --stage confirm" in out
+
+
 def test_lost_head_is_no_pass(tmp_path, directory):
     """A crash in one benchmark breaks the gate; both of the first pairs are lost, and the run is given up."""
     dying = GOOD.replace("timed(work)", "os._exit(9)")

@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+from dataclasses import replace
 from importlib.resources import files
 from statistics import median
 
@@ -12,7 +13,8 @@ from running import ROOT, run_pytest
 from analysis import records
 from analysis.experiments import TABLES
 from analysis.length import cost_per_token
-from fixtures.experiments import EXPERIMENTS
+from fixtures.errors import BadInput
+from fixtures.experiments import EXPERIMENTS, refuse_incomplete
 from fixtures.plan import SHORT_LIST
 
 
@@ -37,6 +39,16 @@ def test_every_experiment_is_complete(name):
     assert (ROOT / "fixtures" / "measurement" / f"{EXPERIMENTS[name].method}.py").exists()
     schema = json.loads(files("analysis").joinpath("record.schema.json").read_text())
     assert any(name in json.dumps(branch["if"]) for branch in schema["allOf"])
+
+
+@pytest.mark.parametrize(("change", "says"), [
+    ({}, "a table (TABLES in analysis/experiments.py) and its fields"),
+    ({"method": "nowhere"}, "its method fixtures/measurement/nowhere.py")])
+def test_half_an_experiment_is_refused(change, says):
+    half = {**EXPERIMENTS, "half": replace(EXPERIMENTS["latency"], **change)}
+    with pytest.raises(BadInput, match=re.escape(says)):
+        refuse_incomplete(half)
+    refuse_incomplete()
 
 
 def test_nothing_is_tabled_or_timed_without_an_experiment():

@@ -215,7 +215,7 @@ def test_embeddings_of_batches_are_the_pipelines(directory):
     """Through the reference: each sentence alone by hand, against all of them in padded batches."""
     from fixtures.measurement.reference import Reference
     from fixtures.measurement.rows import expected_of
-    from fixtures.tolerance import SENTENCE_EMBEDDING
+    from fixtures.predictions import SENTENCE_EMBEDDING
 
     root = directory(flags("cls", "max"), ("Normalize", "2_Normalize"))
     model = load(specs.resolve(str(root), 0))

@@ -9,7 +9,7 @@ from analysis_files import benchmark_file, complete_record, saved
 from running import run_python
 
 from analysis.experiments import TABLES
-from analysis.statements import DOES_NOT, HOLDS, NOT_MEASURED, judge, matches, published, records_of, tables
+from analysis.statements import DOES_NOT, HOLDS, NOT_MEASURED, fit, judge, matches, published, records_of, tables
 from fixtures import backends
 
 SOURCES, STATEMENTS = published()
@@ -149,10 +149,33 @@ def test_tables_name_the_records():
     assert len(sources.rows) == len(SOURCES)
 
 
+@pytest.mark.parametrize(("fields", "counts"), [
+    ({"parameter_bytes": 90_000_000}, True), ({"parameter_bytes": 500_000}, False), ({}, False),
+    ({"parameter_bytes": 90_000_000, "layers": 2}, False)])
+def test_toys_and_pruned_models_prove_nothing(fields, counts):
+    assert fit(record("onnx", **fields)) is counts
+
+
+@pytest.mark.parametrize(("name", "number", "expected"), [
+    ("onnx-batch-1", 4.11, DOES_NOT), ("onnx-batch-1", 2.5, HOLDS), ("onnx-batch-1", 1.9, DOES_NOT),
+    ("longer-texts-worse", 0.3, DOES_NOT), ("longer-texts-worse", 0.95, HOLDS)])
+def test_ranges_have_two_ends(name, number, expected):
+    (statement,) = (one for one in STATEMENTS if one["id"] == name)
+    measured = record("onnxruntime", experiment="latency", batch_size=1, sequence_length=128, device="cpu",
+                      speedup_vs_eager=number)
+    assert judge(statement, [measured]).verdict == expected
+
+
+def test_every_range_and_about_in_words_has_two_ends_in_its_rule():
+    for statement in STATEMENTS:
+        if re.search(r"\d to \d[^%]* times|about|quarter|slightly", statement["says"]):
+            assert len(statement["rule"]["holds"]) == 2, statement["id"]
+
+
 def test_command(tmp_path):
     """Without torch; a bad file is one line."""
     name = "m/onnxruntime/b1/s16/cpu"
-    latency = {**complete_record(name), "speedup_vs_eager": 2.5}
+    latency = {**complete_record(name), "speedup_vs_eager": 2.5, "parameter_bytes": 90_000_000}
     file = saved(tmp_path, "run.json", benchmark_file({name: [0.1, 0.2]}, records={name: latency}))
     other = saved(tmp_path, "other.json", benchmark_file({name: [0.1, 0.2]}, records={name: latency}))
     code = f"""

@@ -1,0 +1,34 @@
+"""Whether records of one name are of one benchmark: what of their models and inputs changed.
+
+Other weights, inputs, dtype, seed or corpus make another benchmark, which is not judged. Other code or configuration of
+the model, with the same weights, is what a comparison is for: it is judged, and said.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_BENCHMARK = {"weights_sha256": "weights", "dtype": "dtype", "inputs": "inputs", "seed": "seed",
+              "corpus_sha256": "corpus"}
+_MODEL = {"code_sha256": "model code", "config_sha256": "model configuration"}
+_ALL_IN_ONE = "model_fingerprint"  # weights, code and configuration; older records have nothing else
+FIELDS = (*_BENCHMARK, *_MODEL, _ALL_IN_ONE)
+
+Meaning = tuple[str | None, ...]
+
+
+def meaning(record: Mapping[str, Any]) -> Meaning:
+    """What was run, a text for each of FIELDS; None for what the record does not say."""
+    return tuple(None if record.get(name) is None else sys.intern(str(record[name])) for name in FIELDS)
+
+
+def changed(meanings: Iterable[Meaning]) -> tuple[str, str]:
+    """Why these are not one benchmark, and what changed that is judged all the same; each empty when nothing did."""
+    columns = dict(zip(FIELDS, zip(*meanings, strict=True), strict=True))
+    differing = {name for name, values in columns.items() if len({*values} - {None}) > 1}
+    other = [text for name, text in _BENCHMARK.items() if name in differing]
+    if _ALL_IN_ONE in differing and None in columns["weights_sha256"] and "weights" not in other:
+        other.insert(0, "weights or model code (files saved before these were kept apart do not say which)")
+    said = [text for name, text in _MODEL.items() if name in differing]
+    return (f"another benchmark of this name: {' and '.join(other)} changed" if other else "",
+            f"{' and '.join(said)} changed" if said else "")

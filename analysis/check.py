@@ -1,10 +1,10 @@
 """`python -m analysis check`: whether every record of a file is complete."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from analysis import records
+from analysis import records, show
+from analysis.shown import one_line, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -14,15 +14,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     content = records.read(chosen.file)
     found = records.problems(content)
-    ours = content.get("inference_bench")
-    cells = ours.get("cells") if isinstance(ours, dict) else None
-    found += [f"{cell.get('bench_id')}: {cell.get('reason')}" for cell in cells or [] if isinstance(cell, dict)
-              and cell.get("status") == "failed"] if isinstance(cells, list) else []
+    planned, _, bad = show.planned(content)
+    found += bad
+    found += [f"{cell['bench_id']}: {cell['reason']}" for cell in planned if cell["status"] == "failed"]
     complete = len(records.own(content))
     if not complete:
         found.append("no record of inference-bench in it")
     for line in found:
-        print(f"{chosen.file}: {line}", file=sys.stderr)
+        say(one_line(f"{chosen.file}: {line}"), error=True)
     if not found:
-        print(f"{chosen.file}: {complete} records, all complete")
+        say(f"{chosen.file}: {complete} records, all complete")
     return 4 if found else 0

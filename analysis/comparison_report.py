@@ -27,14 +27,15 @@ def grids(found: dict[str, Any]) -> list[Grid]:
 
 
 def lists(found: dict[str, Any]) -> list[Grid]:
-    """Failed, vanished, new and changed benchmarks, of a comparison or of a verdict; one line when there are none."""
+    """Failed, vanished, new, changed and unreadable benchmarks of a comparison or a verdict; one line for none."""
     vanished = found["vanished"]
     reasons = vanished if isinstance(vanished, dict) else dict.fromkeys(vanished, "")
     rows = [["failed", bench, reason] for bench, reason in found["failed"].items()]
     rows += [["vanished", bench, reason] for bench, reason in reasons.items()]
     rows += [["new", bench, ""] for bench in found["new"]]
     rows += [["changed", bench, reason] for bench, reason in found.get("changed", {}).items()]
-    return [Grid("Failed, vanished, new and changed benchmarks", ["", "benchmark", "reason"], rows,
+    rows += [["unreadable", bench, reason] for bench, reason in found.get("unreadable", {}).items()]
+    return [Grid("Failed, vanished, new, changed and unreadable benchmarks", ["", "benchmark", "reason"], rows,
                  "" if rows else "None: both sides have the same benchmarks, and all passed their test.")]
 
 

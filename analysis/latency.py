@@ -37,7 +37,8 @@ def _ratio(record: dict, fastest: dict) -> str:
 
 def _method_check(records: list[dict]) -> str:
     """Eager against itself must come out as 1: the check of the method in every run."""
-    eager = [record for record in records if record["variant"] == "eager" and record["speedup_low"] is not None]
+    eager = [record for record in records if record["variant"] == "eager"
+             and None not in (record["speedup_low"], record["speedup_high"])]
     off = [record["workload"] for record in eager if not record["speedup_low"] <= 1 <= record["speedup_high"]]
     if not eager:
         return ""

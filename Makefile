@@ -8,11 +8,16 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 
-.PHONY: bench test slow gate calibrate release merge noise architectures environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
+.PHONY: bench test slow fuzz gate calibrate release merge noise architectures environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 # What takes too long for every change: full-size models, the promises of the gate in 10,000 simulated suites, whole gates.
 slow: $(INSTALLED)
 	$(RUN) -m pytest correctness_tests --benchmark-disable -m slow $(ARGS)
+
+# Mutated files through every command that reads files. A failure names FUZZ_SEED and FUZZ_ONLY, which repeat it in `make test`.
+FUZZ_SECONDS ?= 600
+fuzz: $(INSTALLED)
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) -m pytest correctness_tests/test_fuzz.py --benchmark-disable -m slow $(ARGS)
 
 bench: $(INSTALLED)
 	$(RUN) -m pytest perf_tests --benchmark-only --benchmark-autosave --benchmark-save-data $(ARGS)

@@ -1,8 +1,8 @@
 """What can be done with saved benchmark files.
 
 Exit codes: 0 done, or nothing to object to; 1 a regression confirmed; 2 usage, or a file that cannot be read; 3 not
-comparable, contaminated, a suspect left unconfirmed or, with --strict, inconclusive; 4 a correctness failure, a
-vanished benchmark, or a record that does not fit the schema.
+comparable (as a whole, or a benchmark that cannot be read), contaminated, a suspect left unconfirmed or, with --strict,
+inconclusive; 4 a correctness failure, a vanished benchmark, or a record that does not fit the schema.
 """
 
 import argparse
@@ -12,8 +12,10 @@ import signal
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from analysis.jsonfile import UnreadableFile
+from analysis.shown import one_line, printable, say
 
 # Each module has `add_arguments(parser)` and `run(chosen) -> exit code`, and is imported when its command is called.
 COMMANDS = {
@@ -31,10 +33,15 @@ COMMANDS = {
 }
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))  # it quotes what was typed
+
+
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     purpose, exit_codes = __doc__.split("\n\n")
-    parser = argparse.ArgumentParser(prog="python -m analysis", description=purpose, epilog=exit_codes)
+    parser = Parser(prog="python -m analysis", description=purpose, epilog=exit_codes)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, purpose) in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=f"{purpose}.".capitalize(), epilog=exit_codes)
@@ -42,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
             try:
                 importlib.import_module(module).add_arguments(command)
             except ImportError as error:
-                print(f"{name} needs {error.name}: pip install it", file=sys.stderr)
+                say(f"{name} needs {error.name}: pip install it", error=True)
                 return 2
     chosen = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):  # an id may hold what the terminal's encoding does not
@@ -54,14 +61,13 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 128 + signal.SIGPIPE
     except UnreadableFile as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
     except RecursionError:
-        print("a file is nested too deeply to be a benchmark file", file=sys.stderr)
+        say("a file is nested too deeply to be a benchmark file", error=True)
     except Exception as error:  # Python's own exit code, 1, would read as a confirmed regression
         last = traceback.extract_tb(error.__traceback__)[-1]
-        said = " ".join(str(error).split())[:200]
-        print(f"{chosen.command}: {type(error).__name__}: {said} ({Path(last.filename).name} line {last.lineno}): a "
-              "mistake of ours; please report it with the file", file=sys.stderr)
+        say(f"{chosen.command}: {type(error).__name__}: {one_line(error)[:200]} ({Path(last.filename).name} line "
+            f"{last.lineno}): a mistake of ours; please report it with the file", error=True)
     return 2
 
 

@@ -1,10 +1,10 @@
 """`python -m analysis check`: whether every record of a file is complete."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from analysis import records
+from analysis import records, show
+from analysis.shown import one_line, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -16,10 +16,9 @@ def run(chosen: argparse.Namespace) -> int:
 
     content = records.read(chosen.file)
     found = records.problems(content) + records.unlisted(content, TABLES)
-    ours = content.get("inference_bench")
-    cells = ours.get("cells") if isinstance(ours, dict) else None
-    found += [f"{cell.get('bench_id')}: {cell.get('reason')}" for cell in cells or [] if isinstance(cell, dict)
-              and cell.get("status") == "failed"] if isinstance(cells, list) else []
+    planned, _, bad = show.planned(content)
+    found += bad
+    found += [f"{cell['bench_id']}: {cell['reason']}" for cell in planned if cell["status"] == "failed"]
     complete = records.own(content)
     unusable = [record for record in complete if records.unusable(record)]
     if not complete:
@@ -27,8 +26,8 @@ def run(chosen: argparse.Namespace) -> int:
     elif len(unusable) == len(complete):
         found.append(f"every time in it is unusable: {records.unusable(unusable[0])}")
     for line in found:
-        print(f"{chosen.file}: {line}", file=sys.stderr)
+        say(one_line(f"{chosen.file}: {line}"), error=True)
     if not found:
         said = f", {len(unusable)} of them unusable" if unusable else ""
-        print(f"{chosen.file}: {len(complete)} records, all complete{said}")
+        say(f"{chosen.file}: {len(complete)} records, all complete{said}")
     return 4 if found else 0

@@ -7,7 +7,6 @@ not judged. (Tier 1, the duet, is judged by `gate`.)
 
 import argparse
 import math
-import sys
 from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import pairwise
@@ -17,6 +16,7 @@ from typing import Any
 
 from analysis import fingerprint, jsonfile, noise_floor, records, sameness
 from analysis.records import Bench, Run
+from analysis.shown import say
 
 LEAST_FILES = 7  # a side: 24 benchmarks at once can be told from chance
 LONGEST_STREAK = 3  # of files of one side in a row that still counts as started in turns
@@ -39,7 +39,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     old, new = (chosen.files, chosen.new) if chosen.new else (chosen.files[:1], chosen.files[1:])
     if not new or (not chosen.new and len(new) > 1):
-        print("name two files, or the old ones, --with and the new ones", file=sys.stderr)
+        say("name two files, or the old ones, --with and the new ones", error=True)
         return 2
     floors = noise_floor.read(chosen.noise_floor) if chosen.noise_floor else None
     found = compare(records.load_all(old), records.load_all(new), floors, chosen.strict)
@@ -78,14 +78,17 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     rows += [{**_row(bench, old, new), "floor": None, "reason": reason} for bench, reason in changed.items()]
     known = {**names[1], **failed, **unusable}
     skipped = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "skipped"}
+    unreadable = {bench: f"{run.file}: {reason}" for run in [*old, *new] for bench, reason in run.unreadable.items()}
+    lost = {bench: unreadable.get(bench, "") for bench in names[0] if bench not in known}
     found = {
         "tier": tier, "tier_name": TIERS[tier], "why": why, "differences": differing,
         "floor_differences": fingerprint.why_not_the_same(floors["machine"], new[0].machine) if floors else [],
         "files": {"old": [str(run.file) for run in old], "new": [str(run.file) for run in new]},
         "benchmarks": rows, "failed": failed, "changed": changed,
         "noted": {bench: said for bench, (reason, said) in meanings.items() if said and not reason},
-        "vanished": {bench: skipped.get(bench, "") for bench in names[0] if bench not in known},
+        "vanished": {bench: skipped.get(bench) or reason for bench, reason in lost.items()},
         "new": [bench for bench in names[1] if bench not in {**names[0], **unusable}], "unusable": unusable,
+        "unreadable": unreadable,
     }
     return {**found, **_outcome(found, strict)}
 
@@ -218,6 +221,8 @@ def _outcome(found: dict[str, Any], strict: bool) -> dict[str, Any]:
         return {"outcome": "BROKEN", "exit_code": 4}
     if found["tier"] == 4 or len(found["changed"]) == len(found["benchmarks"]):
         return {"outcome": "NOT COMPARABLE", "exit_code": 3}
+    if found["unreadable"]:  # the others are judged, and what was left out is no pass
+        return {"outcome": "INCOMPLETE", "exit_code": 3}
     if found["tier"] == 3:
         return {"outcome": "NOT JUDGED", "exit_code": 0}
     if "INCONCLUSIVE" in statuses:

@@ -46,7 +46,7 @@ def noted(found: dict[str, Any]) -> list[Grid]:
 
 
 def lists(found: dict[str, Any]) -> list[Grid]:
-    """Failed, vanished, new, changed and unusable benchmarks, of a comparison or of a verdict; one line without any."""
+    """Benchmarks of a comparison or a verdict that are on one side only or not judged; one line for none."""
     vanished = found["vanished"]
     reasons = vanished if isinstance(vanished, dict) else dict.fromkeys(vanished, "")
     rows = [["failed", bench, reason] for bench, reason in found["failed"].items()]
@@ -55,7 +55,9 @@ def lists(found: dict[str, Any]) -> list[Grid]:
     rows += [["changed", bench, reason] for bench, reason in found.get("changed", {}).items()]
     rows += [["unusable", bench, f"not judged by this file: {reason}"]
              for bench, reason in found.get("unusable", {}).items()]
-    return [Grid("Failed, vanished, new, changed and unusable benchmarks", ["", "benchmark", "reason"], rows,
+    rows += [["unreadable", bench, reason] for bench, reason in found.get("unreadable", {}).items()]
+    title = "Failed, vanished, new, changed, unusable and unreadable benchmarks"
+    return [Grid(title, ["", "benchmark", "reason"], rows,
                  "" if rows else "None: both sides have the same benchmarks, and all passed their test.")]
 
 

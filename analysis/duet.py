@@ -20,6 +20,7 @@ from statistics import median, stdev
 from analysis import duet_checkout, duet_environment, duet_side, duet_signals, jsonfile
 from analysis.duet_pair import MOST_TURNS, Plan, run_pair
 from analysis.pairs import FORMAT, GIVE_UP_AFTER, finished, meanings
+from analysis.shown import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,13 +64,13 @@ def run(chosen: argparse.Namespace) -> int:
         output.parent.mkdir(parents=True, exist_ok=True)
         content = measure(chosen, output, chosen.pairs, chosen.null_pairs, chosen.only, chosen.stage)
     except (duet_checkout.CannotCheckOut, OSError) as error:
-        print(error, file=sys.stderr)
+        say(error, error=True)
         return 2
     except duet_signals.Ended as ended:
-        print(f"ended by {ended}; finished pairs are in {output}", file=sys.stderr)
+        say(f"ended by {ended}; finished pairs are in {output}", error=True)
         return ended.exit_code
-    print(as_text(content))
-    print(f"saved in {output}")
+    say(as_text(content))
+    say(f"saved in {output}")
     return 0 if finished(content) else 3
 
 
@@ -129,10 +130,9 @@ def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Place], 
         for side in ("base", "head"):
             content[side]["models"] = {**found.models.get(side, {}), **content[side]["models"]}
         _write(output, content)
-        print(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}",
-              file=sys.stderr, flush=True)
+        say(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}", error=True)
         if index + 1 >= GIVE_UP_AFTER and not any(pair["valid"] for pair in content["pairs"][-GIVE_UP_AFTER:]):
-            print(f"given up: {GIVE_UP_AFTER} pairs in succession are not valid", file=sys.stderr)
+            say(f"given up: {GIVE_UP_AFTER} pairs in succession are not valid", error=True)
             return
 
 

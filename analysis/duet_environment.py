@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 
 from analysis.duet_checkout import CannotCheckOut
+from analysis.shown import say
 
 CONSTRAINTS = Path("environments") / "main.txt"
 _TABLES = ("dependencies", "optional-dependencies")
@@ -30,8 +31,8 @@ def interpreter(side: str, directory: Path, repository: Path) -> str:
     place = repository / ".benchmarks" / "environments" / wanted
     python = place / "bin" / "python"
     if not (place / _COMPLETE).exists():
-        print(f"{side}: its packages are not those of this checkout ({CONSTRAINTS}, pyproject.toml); installing them "
-              f"into {place}", file=sys.stderr, flush=True)
+        say(f"{side}: its packages are not those of this checkout ({CONSTRAINTS}, pyproject.toml); installing them "
+            f"into {place}", error=True)
         _run(side, [sys.executable, "-m", "venv", "--clear", str(place)], directory)
         pip = [str(python), "-m", "pip"]
         _run(side, [*pip, "install", "--quiet", "-c", str(CONSTRAINTS), ".[all-cpu,test]"], directory)

@@ -8,11 +8,11 @@ screen`, then `--stage confirm` where the directory with `screen.json` was broug
 import argparse
 import math
 import os
-import sys
 from pathlib import Path
 from typing import Any
 
 from analysis import duet, duet_checkout, duet_signals, judge, noise_floor, pairs
+from analysis.shown import say
 
 
 class NotMeasured(Exception):
@@ -61,7 +61,7 @@ def measure(chosen: argparse.Namespace) -> list[Path]:
         _tell_github("suspects", len(due["benchmarks"]) if due else 0)
         if chosen.stage == "screen" or due is None:
             return [screen]
-        print(f"to be confirmed by {due['pairs']} fresh pairs: {', '.join(due['benchmarks'])}", file=sys.stderr)
+        say(f"to be confirmed by {due['pairs']} fresh pairs: {', '.join(due['benchmarks'])}", error=True)
         duet.measure(chosen, confirm, due["pairs"], math.ceil(due["pairs"] / 2), due["benchmarks"], "confirm")
     except (duet_checkout.CannotCheckOut, OSError) as error:
         raise NotMeasured(str(error), 2) from None
@@ -79,7 +79,7 @@ def exit_code(verdict: dict[str, Any], lenient: bool, stage: str | None = None) 
         print("to be confirmed: run --stage confirm with the same --directory")
         return 0
     if lenient and verdict["outcome"] == "CONTAMINATED":
-        print(f"{'::warning::' if 'GITHUB_ACTIONS' in os.environ else ''}not judged: {verdict['outcome']}")
+        say(f"{'::warning::' if 'GITHUB_ACTIONS' in os.environ else ''}not judged: {verdict['outcome']}")
         return 0
     return verdict["exit_code"]
 

@@ -1,16 +1,15 @@
 """`python -m analysis gate`: judge the pairs of a duet, or judge a saved verdict again."""
 
 import argparse
-import shutil
-import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from analysis import duet_gate, judge, noise_floor, pairs
 from analysis.comparison_report import floor_differences, interval, lists, noted
-from analysis.grid import Grid, Row, as_markdown, as_text
+from analysis.grid import Grid, Row, as_markdown, show
 from analysis.jsonfile import read_object, refuse, write, write_text
+from analysis.shown import say
 
 _HEADER = ["benchmark", "verdict", "head / base", "95 % interval", "pairs", "floor", "p", "could show", "base / base",
            "reason"]
@@ -39,7 +38,7 @@ def run(chosen: argparse.Namespace) -> int:
         try:
             files = duet_gate.measure(chosen)
         except duet_gate.NotMeasured as reason:
-            print(reason, file=sys.stderr)
+            say(reason, error=True)
             return reason.exit_code
     duets, floors, stored = _inputs(files)
     if chosen.noise_floor:
@@ -51,15 +50,15 @@ def run(chosen: argparse.Namespace) -> int:
     grids = tables(verdict)
     if chosen.summary_md:
         write_text(chosen.summary_md, as_markdown(grids))
-    print(as_text(grids, shutil.get_terminal_size().columns, sys.stdout.isatty()))
+    show(grids, markdown=False)
     if chosen.html:
         from analysis import gate_html
 
         write_text(chosen.html, gate_html.page(verdict, grids, _ORDER))
     if stored is not None:
         same = {**verdict, "versions": 0} == {**stored, "versions": 0}
-        print("Judged again: the same verdict, number for number." if same else
-              f"Judged again: not what {files[0]} says (judge {stored.get('versions')}).")
+        say("Judged again: the same verdict, number for number." if same else
+            f"Judged again: not what {files[0]} says (judge {stored.get('versions')}).")
     if chosen.base is None:
         return verdict["exit_code"]
     return duet_gate.exit_code(verdict, chosen.lenient, chosen.stage)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import fingerprint, jsonfile, judge
+from analysis.shown import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,10 +28,10 @@ def run(chosen: argparse.Namespace) -> int:
         reason = getattr(error, "strerror", None) or error
         raise jsonfile.UnreadableFile(f"{chosen.file}: no history to append to ({reason}); name another") from None
     if text in before.splitlines():
-        print(f"{chosen.file}: has it already")
+        say(f"{chosen.file}: has it already")
         return 0
     jsonfile.write_text(chosen.file, f"{before}{text}\n")
-    print(f"{chosen.file}: {len(added['benchmarks'])} ratios added")
+    say(f"{chosen.file}: {len(added['benchmarks'])} ratios added")
     return 0
 
 

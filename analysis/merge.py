@@ -1,10 +1,12 @@
 """`python -m analysis merge`: files of several environments or shards as one pytest-benchmark file."""
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
 from analysis import fingerprint, jsonfile, records
+from analysis.shown import one_line, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,10 +20,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     files = [file for file in records.expand(chosen.files) if file.resolve() != chosen.output.resolve()]
     jsonfile.refuse(chosen.output, [] if len(files) > 1 else ["two files or more are needed to merge"])
-    content = merge(files, [records.read(file) for file in files], chosen.keep_first)
+    contents, left_out = [], []
+    for file in files:
+        content, lines = _usable(file, records.read(file))
+        contents.append(content)
+        left_out += [f"{file}: {line}" for line in lines]
+    content = merge(files, contents, chosen.keep_first)
     jsonfile.write(chosen.output, content)
-    print(f"{chosen.output}: {len(content['benchmarks'])} benchmarks of {len(files)} files")
-    return 0
+    for line in left_out:
+        say(one_line(f"left out: {line}"), error=True)
+    say(f"{chosen.output}: {len(content['benchmarks'])} benchmarks of {len(files)} files")
+    return 4 if left_out else 0
+
+
+def _usable(file: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """The content without the benchmarks and cells that cannot be used, and a line for each of them.
+
+    Raises:
+        UnreadableFile: no benchmark can be used.
+    """
+    run = records.reduced(file, content)
+    left_out = dict(run.unreadable)
+    benchmarks = []
+    for bench in content["benchmarks"]:
+        name = records.identity(bench)
+        if name not in run.benchmarks:
+            continue
+        try:
+            json.dumps(bench, allow_nan=False)
+            benchmarks.append(bench)
+        except ValueError:
+            left_out[name] = "a NaN or an infinity is in it, which JSON has not"
+    lines = [f"{name}: {reason}" for name, reason in left_out.items()]
+    jsonfile.refuse(file, lines if left_out and not benchmarks else [])
+    found = {**content, "benchmarks": benchmarks}
+    if isinstance(content.get("inference_bench"), dict):
+        found["inference_bench"] = {**content["inference_bench"], "cells": records.cells(content)[0]}
+    return found, lines
 
 
 def merge(files: list[Path], contents: list[dict[str, Any]], keep_first: bool = False) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from analysis import fingerprint, jsonfile, pairs
+from analysis.shown import say
 
 FORMAT = "inference-bench-noise-floor/1"
 LEAST_PAIRS = 6  # that a spread is computed from
@@ -86,9 +87,6 @@ def check(file: Path | str, content: Any) -> None:
 
 
 def _problems(entry: dict[str, Any]) -> Iterator[str]:
-    """NaN is a number to JSON's schema, fits every bound, and would make nothing red."""
-    yield from (f"{name} is {value}" for name, value in entry.items()
-                if isinstance(value, float) and not math.isfinite(value))
     floor, margin = entry["floor"], entry["margin"]
     if (floor is None) != (margin is None):
         yield "a floor without a margin"
@@ -201,6 +199,6 @@ def run(chosen: argparse.Namespace) -> int:
         gated = "not gated: too noisy" if entry["floor"] is None else f"floor {entry['floor']:.0%}"
         between = entry["spread_between_duets"]
         spreads = f"spread {entry['spread']:.2%}" + ("" if between is None else f", {between:.2%} between duets")
-        print(f"{bench}: {entry['pairs']} pairs of {entry['duets']} duets, {spreads}: {gated}")
-    print(f"{chosen.output}: {len(content['benchmarks'])} benchmarks")
+        say(f"{bench}: {entry['pairs']} pairs of {entry['duets']} duets, {spreads}: {gated}")
+    say(f"{chosen.output}: {len(content['benchmarks'])} benchmarks")
     return 0

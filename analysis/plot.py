@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 
 from analysis import jsonfile, records, statements
 from analysis.corpus import series
+from analysis.shown import label, one_line, say
 
 Record = dict[str, Any]
 Lines = dict[tuple[str, str], dict[int, float]]
@@ -35,11 +36,13 @@ def length_lines(records: list[Record]) -> Lines:
     return lines
 
 
-# Experiment → its lines, and the names of both axes.
+# Experiment → its lines, and the names of both axes; the fields that the lines are made of.
 PLOTS: dict[str, tuple[Callable[[list[Record]], Lines], str, str]] = {
     "corpus": (corpus_lines, "batch size", "sentences/s"),
     "length": (length_lines, "sequence length, tokens", "latency, ms"),
 }
+_NEEDED = {"corpus": ("model", "variant", "policy", "batch_size", "sentences_per_s"),
+           "length": ("model", "variant", "batch_size", "sequence_length", "call_s")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,18 +53,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    found = statements.records_of(records.read(chosen.file))
+    found, left_out = _drawable(chosen.experiment, records.read(chosen.file))
     try:
         write(chosen.experiment, found, chosen.output)
-    except (KeyError, TypeError) as error:
-        raise jsonfile.UnreadableFile(f"{chosen.file}: a record of {chosen.experiment} is not complete ({error}): "
-                                      "`python -m analysis check` says more") from None
     except ValueError as error:
         raise jsonfile.UnreadableFile(f"{chosen.file}: {error}") from None
     except OSError as error:
         raise jsonfile.UnreadableFile(f"{chosen.output}: {error.strerror or error}") from None
-    print(chosen.output)
-    return 0
+    for line in left_out:
+        say(one_line(f"{chosen.file}: left out: {line}"), error=True)
+    say(chosen.output)
+    return 4 if left_out else 0
+
+
+def _drawable(experiment: str, content: dict[str, Any]) -> tuple[list[Record], list[str]]:
+    """Records with what the lines are made of, and a line for each other one of the experiment."""
+    benchmarks, left_out = records.sound(content, absent=False)
+    found = []
+    for record in statements.records_of({**content, "benchmarks": benchmarks}):
+        absent = [name for name in _NEEDED[experiment] if name not in record]
+        if record["experiment"] == experiment and absent:
+            left_out.append(f"{record.get('bench_id')}: no {', '.join(absent)} in it")
+        else:
+            found.append(record)
+    return found, left_out
 
 
 def write(experiment: str, records: list[Record], file: Path) -> None:
@@ -80,14 +95,14 @@ def write(experiment: str, records: list[Record], file: Path) -> None:
     variants = list(dict.fromkeys(variant for lines in panels.values() for variant, _ in lines))
     kinds = list(dict.fromkeys(kind for lines in panels.values() for _, kind in lines))
     figure = make_subplots(rows=len(models), cols=len(kinds), shared_yaxes=True, horizontal_spacing=0.03,
-                           subplot_titles=[f"{model}, {kind}" for model in models for kind in kinds])
+                           subplot_titles=[label(f"{model}, {kind}") for model in models for kind in kinds])
     told = set()
     for row, lines in enumerate(panels.values(), 1):
         for (variant, kind), points in lines.items():
-            index = variants.index(variant)
+            index, shown = variants.index(variant), label(variant)
             style = {"color": qualitative.Dark24[index % 24], "dash": _DASHES[index // 24 % len(_DASHES)]}
-            figure.add_trace(go.Scatter(x=list(points), y=list(points.values()), name=variant, mode="lines+markers",
-                                        line=style, legendgroup=variant, showlegend=variant not in told),
+            figure.add_trace(go.Scatter(x=list(points), y=list(points.values()), name=shown, mode="lines+markers",
+                                        line=style, legendgroup=shown, showlegend=variant not in told),
                              row=row, col=kinds.index(kind) + 1)
             told.add(variant)
     figure.update_xaxes(type="log", title=across, dtick=_DOUBLING)
@@ -97,7 +112,7 @@ def write(experiment: str, records: list[Record], file: Path) -> None:
     if file.suffix.lower() in _IMAGES:
         _write_image(figure, file)
     else:
-        file.write_text(figure.to_html(include_plotlyjs=True), encoding="utf-8")
+        file.write_text(figure.to_html(include_plotlyjs=True), encoding="utf-8", errors="backslashreplace")
 
 
 def _write_image(figure: go.Figure, file: Path) -> None:

@@ -14,7 +14,8 @@ def tables(model: str, records: list[Record]) -> list[Grid]:
 
 
 def _table(model: str, records: list[Record]) -> Grid:
-    scored = "spearman" in records[0]
+    pairs_scored = next((record["pairs_scored"] for record in records if "spearman" in record), None)
+    scored = pairs_scored is not None
     header = ["variant", "neighbours changed", "neighbours kept", "cosine, mean", "cosine, least", "largest error",
               *(["Spearman", "against eager's"] if scored else [])]
     rows = [_row(record, scored) for record in sorted(records, key=lambda record: record["neighbours_changed"])]
@@ -24,11 +25,17 @@ def _table(model: str, records: list[Record]) -> Grid:
         note += f"; neighbours among the {records[0]['distinct_sentences']} different ones"
     note += "."
     if scored:
-        note += f" Spearman: rank correlation of a pair's cosine with its score, {records[0]['pairs_scored']} pairs."
+        note += f" Spearman: rank correlation of a pair's cosine with its score, {pairs_scored} pairs."
     return Grid(f"{model}: quality of embeddings, {records[0]['workload']}", header, rows, note)
 
 
 def _row(record: Record, scored: bool) -> list[str]:
     return [record["variant"], f"{record['neighbours_changed']:.1%}", f"{1 - record['neighbours_changed']:.1%}",
             f"{record['cosine_mean']:.5f}", f"{record['cosine_min']:.5f}", f"{record['max_abs_error']:.1e}",
-            *([f"{record['spearman']:.4f}", f"{record['spearman'] - record['spearman_eager']:+.4f}"] if scored else [])]
+            *(_spearman(record) if scored else [])]
+
+
+def _spearman(record: Record) -> list[str]:
+    if "spearman" not in record:
+        return ["–", "–"]
+    return [f"{record['spearman']:.4f}", f"{record['spearman'] - record['spearman_eager']:+.4f}"]

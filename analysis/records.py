@@ -1,8 +1,9 @@
 """Reading saved pytest-benchmark files, of this suite and of any other, and checking the records in them."""
 
-import math
+import re
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -14,6 +15,12 @@ __all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_a
 
 BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
 _OPEN = ("option_", "engagement_")  # fields that each backend names
+_ONLY_OURS = ("_sha256", "_fingerprint")  # ends of names of ours; other suites have a `seed` of their own
+# Fields that tell a record of ours: other suites have `model`, `seed` or a `bench_id`, none has two of these.
+_MARKS = ("bench_id", "model_fingerprint", "tolerance_class", "rmse_ratio", "engagement")
+_BENCH_ID = re.compile(r"[^/ ]+(/[^/ ]+)+/(cpu|cuda:[0-9]+)|control/[a-z]+")
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")  # in a name made of a repr: another one in every process
+_CELL = ("bench_id", "status", "model", "variant", "workload", "reason", "experiment")
 _LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
 
 
@@ -45,6 +52,7 @@ class Run:
         machine: its fingerprint.
         benchmarks: by `bench_id`, or by pytest-benchmark's `fullname` in other suites.
         cells: status and reason of every planned case, by `bench_id`; empty in other suites.
+        unreadable: why a benchmark or a cell of the file is in neither, by its name.
         several_machines: whether `merge` made it of files from machines that differ.
     """
 
@@ -53,6 +61,7 @@ class Run:
     machine: dict[str, str]
     benchmarks: dict[str, Bench]
     cells: dict[str, tuple[str, str]]
+    unreadable: dict[str, str] = field(default_factory=dict)
     several_machines: bool = False
 
 
@@ -72,7 +81,7 @@ def load(file: Path) -> Run:
     """Read and check one file.
 
     Raises:
-        UnreadableFile: with a line for each problem.
+        UnreadableFile: nothing in it can be used; with a line for each problem.
     """
     return reduced(file, read(file))
 
@@ -85,7 +94,8 @@ def load_all(paths: list[Path]) -> list[Run]:
     """
     runs = [load(file) for file in expand(paths)]
     for run in runs[1:]:
-        known, names = ({**one.benchmarks, **one.cells} for one in (runs[0], run))  # all of a file may have failed
+        # All of a file may have failed.
+        known, names = ({**one.benchmarks, **one.cells, **one.unreadable} for one in (runs[0], run))
         if not known.keys() & names.keys():
             jsonfile.refuse(run.file, [f"no benchmark in common with {runs[0].file}: files of two suites?"])
     return runs
@@ -113,35 +123,46 @@ def expand(paths: list[Path]) -> list[Path]:
 
 
 def reduced(file: Path, content: dict[str, Any]) -> Run:
-    """The Run in the content of a file (`read`)."""
+    """The Run in the content of a file (`read`). A benchmark that cannot be used costs itself.
+
+    Raises:
+        UnreadableFile: none of them can, or none of the cells.
+    """
     found: dict[str, Bench] = {}
-    lines = []
+    unreadable = {}
     for index, bench in enumerate(content["benchmarks"]):
         name = identity(bench)
         if name is None:
-            lines.append(f"benchmark {index}: neither bench_id nor fullname")
-            continue
-        lines += [f"{name}: {problem}" for problem in _problems(bench)]
-        if name in found:
-            lines.append(f"{name}: stands twice")
-        found[name] = _bench(bench) if not lines else Bench(0.0)
-    cells = _cells(content, lines)
+            unreadable[f"benchmark {index}"] = "neither bench_id nor fullname"
+        elif name in found or name in unreadable:
+            found.pop(name, None)
+            unreadable[name] = "stands twice" + (", apart from an address: give its parameters ids"
+                                                 if _ADDRESS.search(str(bench.get("fullname"))) else "")
+        elif problems := list(_problems(bench)):
+            unreadable[name] = "; ".join(problems)
+        else:
+            found[name] = _bench(bench)
+    planned, bad_cells = cells(content)
+    if (bad_cells and not planned) or (not found and (unreadable or not planned)):
+        jsonfile.refuse(file, [f"{name}: {reason}" for name, reason in {**unreadable, **bad_cells}.items()]
+                        or ["no benchmark in it"])
     when = content.get("datetime")
-    jsonfile.refuse(file, lines if found or cells or lines else ["no benchmark in it"])
-    several = any(isinstance(bench.get("extra_info"), dict) and bench["extra_info"].get("machine_differences")
-                  for bench in content["benchmarks"])
-    return Run(file, when if isinstance(when, str) else "", fingerprint.of(content.get("machine_info")), found, cells,
-               several)
+    several = any(isinstance(bench, dict) and isinstance(bench.get("extra_info"), dict)
+                  and bench["extra_info"].get("machine_differences") for bench in content["benchmarks"])
+    return Run(file, when if isinstance(when, str) else "", fingerprint.of(content.get("machine_info")), found,
+               {cell["bench_id"]: (cell["status"], cell.get("reason", "")) for cell in planned},
+               {**unreadable, **bad_cells}, several)
 
 
 def identity(bench: Any) -> str | None:
-    """What a benchmark is known by, or None."""
+    """What a benchmark is known by: our `bench_id`, or its `fullname` without addresses in memory; None without."""
     if not isinstance(bench, dict):
         return None
-    record = bench.get("extra_info")
+    record, name = bench.get("extra_info"), bench.get("fullname")
     own = record.get("bench_id") if isinstance(record, dict) else None
-    name = own if own is not None else bench.get("fullname")
-    return name if isinstance(name, str) and name else None
+    if isinstance(own, str) and _BENCH_ID.fullmatch(own):
+        return own
+    return _ADDRESS.sub("", name) if isinstance(name, str) and name else None
 
 
 def _problems(bench: dict[str, Any]) -> Iterator[str]:
@@ -174,23 +195,36 @@ def _shown(value: Any) -> str:
 def _bench(bench: dict[str, Any]) -> Bench:
     stats, record = bench["stats"], bench.get("extra_info") or {}
     ratios = [record.get(name) for name in ("speedup_vs_eager", "speedup_low", "speedup_high")]
+    known = record if is_ours(bench) else {name: value for name, value in record.items() if name.endswith(_ONLY_OURS)}
     return Bench(float(median(stats["data"]) if stats.get("data") else stats["median"]),
                  *(float(value) if type(value) in (int, float) and 0 < value < 1e9 else None for value in ratios),
-                 sameness.meaning(record), unusable(record))
+                 sameness.meaning(known), unusable(known))
 
 
-def _cells(content: dict[str, Any], lines: list[str]) -> dict[str, tuple[str, str]]:
+def cells(content: Mapping[str, Any]) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """The cells of a file, `bench_id` and `status` and other texts in each; and why any other is none, by its name."""
     ours = content.get("inference_bench")
-    cells = ours.get("cells") if isinstance(ours, dict) else []
-    found = {}
-    for index, cell in enumerate(cells if isinstance(cells, list) else [None]):
-        if not isinstance(cell, dict) or not all(isinstance(cell.get(name), str) for name in ("bench_id", "status")):
-            lines.append(f"cell {index}: neither bench_id nor status")
-        elif cell["bench_id"] in found:
-            lines.append(f"cell {cell['bench_id']}: stands twice")
+    given = ours.get("cells", []) if isinstance(ours, dict) else []
+    found: dict[str, dict[str, str]] = {}
+    bad = {}
+    for index, cell in enumerate(given if isinstance(given, list) else [None]):
+        known = {name: cell[name] for name in _CELL if name in cell} if isinstance(cell, dict) else {}
+        if not all(isinstance(known.get(name), str) for name in ("bench_id", "status")):
+            bad[f"cell {index}"] = "neither bench_id nor status"
+        elif not all(isinstance(text, str) for text in known.values()):
+            bad[f"cell {index}"] = "; ".join(f"{name} is no text" for name, text in known.items()
+                                             if not isinstance(text, str))
+        elif known["bench_id"] in found:
+            bad[f"cell {known['bench_id']}"] = "stands twice"
         else:
-            found[cell["bench_id"]] = (cell["status"], str(cell.get("reason") or ""))
-    return found
+            found[known["bench_id"]] = cell
+    return list(found.values()), bad
+
+
+def is_ours(bench: Any) -> bool:
+    """Whether a benchmark has a record of inference-bench: not that of another suite, nor our controls."""
+    record = bench.get("extra_info") if isinstance(bench, dict) else None
+    return isinstance(record, dict) and sum(mark in record for mark in _MARKS) > 1
 
 
 def unusable(record: Mapping[str, Any]) -> str:
@@ -199,29 +233,33 @@ def unusable(record: Mapping[str, Any]) -> str:
 
 
 def own(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The records of inference-bench in a file, as they are: not the benchmarks of another suite, nor our controls."""
-    found = [bench.get("extra_info") for bench in content["benchmarks"] if isinstance(bench, dict)]
-    return [record for record in found if isinstance(record, dict) and "model" in record]
+    """The records of inference-bench in a file, as they are."""
+    return [bench["extra_info"] for bench in content["benchmarks"] if is_ours(bench)]
+
+
+def sound(content: Mapping[str, Any], absent: bool = True) -> tuple[list[dict[str, Any]], list[str]]:
+    """Benchmarks with a record of ours that fits the schema, and a line for each problem of any other.
+
+    Args:
+        absent: whether a missing field is a problem; those that are there have the right types even so.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    lines = []
+    counts = Counter(map(identity, content["benchmarks"]))
+    for index, bench in enumerate(content["benchmarks"]):
+        name = identity(bench) or f"benchmark {index}"
+        said = ["stands twice"] if counts[identity(bench)] > 1 and identity(bench) else []
+        said += _problems(bench) if isinstance(bench, dict) else ["no stats in it"]
+        said += _record_problems(bench, absent) if is_ours(bench) and not said else []
+        lines += [f"{name}: {line}" for line in said]
+        if is_ours(bench) and not said:
+            found[name] = bench
+    return list(found.values()), lines
 
 
 def problems(content: dict[str, Any]) -> list[str]:
     """One line for each record that does not fit `record.schema.json`, or that was saved without its rounds."""
-    found = []
-    for index, bench in enumerate(content["benchmarks"]):
-        if not isinstance(bench, dict) or not isinstance(bench.get("stats"), dict):
-            found.append(f"benchmark {index}: no stats in it")
-            continue
-        record = bench.get("extra_info") or {}
-        if not isinstance(record, dict):
-            found.append(f"benchmark {index}: extra_info is no object")
-        if not isinstance(record, dict) or "model" not in record:
-            continue
-        name = record.get("bench_id", f"benchmark {index}")
-        found += [f"{name}: {line}" for line in jsonfile.schema_problems({**BEFORE, **record}, "record.schema.json")]
-        found += [f"{name}: {key} is no finite number" for key, value in record.items()
-                  if isinstance(value, float) and not math.isfinite(value)]
-        found += _missing_rounds(name, bench["stats"], record)
-    return found
+    return sound(content)[1]
 
 
 def unlisted(content: dict[str, Any], tables: Container[str]) -> list[str]:
@@ -233,17 +271,21 @@ def unlisted(content: dict[str, Any], tables: Container[str]) -> list[str]:
     for record in own(content):
         name, experiment = record.get("bench_id"), record.get("experiment", BEFORE["experiment"])
         strange = [field for field in record if field not in schema["properties"] and not field.startswith(_OPEN)]
-        found += [f"{name}: experiment {experiment!r} has no table (analysis/experiments.py)"] * (
-            experiment not in tables)
-        found += [f"{name}: experiment {experiment!r} is not in record.schema.json"] * (experiment not in experiments)
-        found += [f"{name}: not in record.schema.json: {', '.join(map(str, strange))}"] * bool(strange)
+        if not isinstance(experiment, str) or experiment not in tables:
+            found.append(f"{name}: experiment {experiment!r} has no table (analysis/experiments.py)")
+        if experiment not in experiments:
+            found.append(f"{name}: experiment {experiment!r} is not in record.schema.json")
+        if strange:
+            found.append(f"{name}: not in record.schema.json: {', '.join(map(str, strange))}")
     return found
 
 
-def _missing_rounds(name: str, stats: dict[str, Any], record: dict[str, Any]) -> list[str]:
-    turns, rounds = record.get("variant_turns"), stats.get("data") or []
-    if not isinstance(turns, list) or not all(isinstance(turn, int) for turn in turns):
-        return []
-    if isinstance(rounds, list) and len(rounds) == sum(turns):
-        return []
-    return [f"{name}: its raw rounds are missing (save with --benchmark-save-data)"]
+def _record_problems(bench: dict[str, Any], absent: bool) -> Iterator[str]:
+    record = bench["extra_info"]
+    yield from jsonfile.schema_problems({**BEFORE, **record}, "record.schema.json", absent)
+    turns, rounds, several = record.get("variant_turns"), bench["stats"].get("data") or [], record.get("instances")
+    if isinstance(turns, list) and all(type(turn) is int for turn in turns) and len(rounds) != sum(turns):
+        yield "its raw rounds are missing (save with --benchmark-save-data)"
+    for name in ("instance_calls", "instance_s", "instance_cores"):
+        if isinstance(record.get(name), list) and len(record[name]) != several:
+            yield f"{name} is not one number for each of {several} instances"

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from analysis import jsonfile, records
+from analysis.shown import one_line
 
-_CELL = ("bench_id", "model", "variant", "workload", "status", "reason")
+_CELL = ("model", "variant", "workload", "reason")
 _NO_SESSION = {"wall_s": 0.0, "measured_s": 0.0}
 
 
@@ -19,28 +20,30 @@ def run(chosen: argparse.Namespace) -> int:
     from analysis import grid, summary
 
     content = records.read(chosen.file)
-    jsonfile.refuse(chosen.file, records.problems(content) or _problems(content))
-    ours = content.get("inference_bench") or {}
-    tables = summary.tables(content["benchmarks"], ours.get("cells", []), ours.get("session", _NO_SESSION))
+    benchmarks, problems = records.sound(content)
+    cells, session, bad = planned(content)
+    jsonfile.refuse(chosen.file, problems if not benchmarks else [])
+    left_out = [*problems, *bad]
+    tables = summary.tables(benchmarks, cells, session)
+    if left_out:
+        tables.append(grid.Grid("Left out, as it is not complete", ["record and reason"],
+                                [[one_line(line)] for line in left_out]))
     grid.show(tables, chosen.markdown)
-    return 0
+    return 4 if left_out else 0
 
 
-def _problems(content: dict[str, Any]) -> list[str]:
-    """What the tables need besides complete records."""
-    found = []
-    for index, bench in enumerate(content["benchmarks"]):
-        record = bench.get("extra_info")
-        if not isinstance(record, dict):
-            found.append(f"benchmark {index}: no extra_info in it")
-    ours = content.get("inference_bench")
-    if ours is not None and not isinstance(ours, dict):
-        return [*found, "inference_bench is no object"]
-    cells, session = (ours or {}).get("cells", []), (ours or {}).get("session", _NO_SESSION)
-    if not isinstance(cells, list) or not all(isinstance(cell, dict) and all(isinstance(cell.get(name), str)
-                                                                            for name in _CELL) for cell in cells):
-        found.append(f"inference_bench.cells: a cell without {', '.join(_CELL)}")
+def planned(content: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, float], list[str]]:
+    """The cells that a matrix can be made of, the seconds of the session, and a line for whatever is neither."""
+    ours = content.get("inference_bench") or {}
+    if not isinstance(ours, dict):
+        return [], _NO_SESSION, ["inference_bench is no object"]
+    cells, bad = records.cells(content)
+    lines = [f"inference_bench.cells: {name}: {reason}" for name, reason in bad.items()]
+    lines += [f"inference_bench.cells: {cell['bench_id']}: without {', '.join(_CELL)}" for cell in cells
+              if not all(name in cell for name in _CELL)]
+    session = ours.get("session", _NO_SESSION)
     if not isinstance(session, dict) or not all(type(session.get(name)) in (int, float) and 0 <= session[name] < 1e9
                                                 for name in _NO_SESSION):
-        found.append("inference_bench.session: no wall_s and measured_s in seconds")
-    return found
+        session = _NO_SESSION
+        lines.append("inference_bench.session: no wall_s and measured_s in seconds")
+    return [cell for cell in cells if all(name in cell for name in _CELL)], session, lines

@@ -2,8 +2,6 @@
 
 import argparse
 import math
-import shutil
-import sys
 import time
 from collections import defaultdict
 from dataclasses import replace
@@ -11,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.grid import Grid, as_markdown, as_text
+from analysis.grid import Grid, as_markdown, show
 from analysis.noise_floor import TIERS
 from analysis.noise_models import BENCHES, MODELS, NULL, PROCESSES, ROUNDS, Draws, Noise, draw
 from analysis.rules import Gate, usual_rules
+from analysis.shown import say
 
 SPREADS = (0.006, 0.01, 0.0125, 0.015, 0.02, 0.03)
 EFFECTS = (0.03, 0.05, 0.08, 0.10)
@@ -45,11 +44,11 @@ def run(chosen: argparse.Namespace) -> int:
     for model in chosen.model or MODELS:
         start = time.perf_counter()
         found[model] = simulate(model, chosen.suites, chosen.seed, noise)
-        print(f"{model}: {chosen.suites} suites in {time.perf_counter() - start:.0f} s", file=sys.stderr)
+        say(f"{model}: {chosen.suites} suites in {time.perf_counter() - start:.0f} s", error=True)
     grids = [*tables(found, chosen.suites, chosen.seed, noise), _by_spread(chosen.suites, chosen.seed)]
     if chosen.summary_md:
         write_text(chosen.summary_md, as_markdown(grids))
-    print(as_text(grids, shutil.get_terminal_size().columns, sys.stdout.isatty()))
+    show(grids, markdown=False)
     return 0
 
 

@@ -27,6 +27,7 @@ from typing import Any
 from analysis import grid, jsonfile
 from analysis import records as saved
 from analysis.grid import Grid
+from analysis.shown import one_line, say
 
 HOLDS, DOES_NOT, NOT_MEASURED = "holds", "does not hold", "not measured here"
 LEAST_BYTES = 4 * 10_000_000  # of a model's float32 parameters: MiniLM has 90 MB, a twin for tests a few hundred kB
@@ -75,17 +76,22 @@ def fit(record: Record) -> bool:
 
 def run(chosen: argparse.Namespace) -> int:
     seen: list[Record] = []
+    unsound = []
     for file in saved.expand(chosen.files):
         content = saved.read(file)
-        jsonfile.refuse(file, saved.problems(content))
-        seen += records_of(content)
+        benchmarks, problems = saved.sound(content)
+        jsonfile.refuse(file, problems if not benchmarks else [])
+        unsound += [f"{file}: {line}" for line in problems]
+        seen += records_of({**content, "benchmarks": benchmarks})
     found = [record for record in seen if fit(record)]
     sources, statements = published()
     grids = tables([judge(statement, found) for statement in statements], sources)
     left_out = _left_out([record for record in seen if not fit(record)])
     grids[0] = replace(grids[0], note=grids[0].note + left_out)
     grid.show(grids, chosen.markdown)
-    return 0
+    for line in unsound:
+        say(one_line(f"left out: {line}"), error=True)
+    return 4 if unsound else 0
 
 
 def _left_out(records: Sequence[Record]) -> str:

@@ -132,7 +132,8 @@ def test_published_rule_speaks_of_what_exists(statement):
 def test_records_of_two_machines_stay_apart():
     def content(cpu):
         return {"machine_info": {"cpu": {"brand_raw": cpu}, "usable_cores": 2},
-                "benchmarks": [{"extra_info": {"model": "m"}}, {"extra_info": {}}, None]}
+                "benchmarks": [{"extra_info": {"model": "m", "bench_id": "m/a/b1/s8/cpu", "engagement": "none"}},
+                               {"extra_info": {"model": "of another suite"}}, {"extra_info": {}}, None]}
 
     found = records_of(content("A")) + records_of(content("B"))
     assert [(record["machine"], record["experiment"]) for record in found] == [("A, 2 cores", "latency"),
@@ -191,7 +192,8 @@ sys.exit(status)
     missing = run_python("-m", "analysis", "statements", str(file), str(tmp_path / "none.json"))
     assert (missing.code, missing.err.count("\n")) == (2, 1)
     assert "No such file" in missing.err
-    wrong = saved(tmp_path, "wrong.json", benchmark_file({name: [0.1, 0.2]}, records={name: {"model": ["m"]}}))
+    bad = {name: {**latency, "model": ["m"]}}
+    wrong = saved(tmp_path, "wrong.json", benchmark_file({name: [0.1, 0.2]}, records=bad))
     ended = run_python("-m", "analysis", "statements", str(wrong))
     assert ended.code == 2
     assert ended.err

@@ -20,8 +20,10 @@ def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], sessio
     grids = []
     for experiment, tables_of in TABLES.items():
         found = [record for record in records if record["experiment"] == experiment]
-        for model in dict.fromkeys(record["model"] for record in found):
-            grids += tables_of(model, [record for record in found if record["model"] == model])
+        several = len({record["device"] for record in found}) > 1
+        for model, device in dict.fromkeys((record["model"], record["device"]) for record in found):
+            title = f"{model} on {device}" if several else model
+            grids += tables_of(title, [r for r in found if (r["model"], r["device"]) == (model, device)])
     return [*grids, _matrix(cells, session)]
 
 

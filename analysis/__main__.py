@@ -21,6 +21,7 @@ from analysis.shown import one_line, printable, say
 COMMANDS = {
     "summary": ("analysis.show", "print the summary tables of a file again"),
     "check": ("analysis.check", "check every record of a file against the schema"),
+    "gpu": ("analysis.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
     "plot": ("analysis.plot", "plot an experiment as one HTML file"),
     "statements": ("analysis.statements", "whether published statements hold in the records of files"),
     "compare": ("analysis.compare", "compare saved files, old with new"),

@@ -4,7 +4,8 @@
 
 * `value`: a field of each record that `select` matches; with `by`, once where those fields and the number are equal;
   with `each`, only when records of every value that `select` lists for this field are there;
-* `ratio`: of records that match `among` and agree in the fields of `by`, machine, threads and weights, the largest
+* `ratio`: of records that match `among` and agree in the fields of `by`, machine, threads and weights, and in the
+  device unless `over` and `under` name devices, the largest
   field in `over` by the largest in `under` (the smallest with `"aggregate": "smallest"`); with `growth`, that ratio
   where this field is largest by that where it is smallest.
 
@@ -108,9 +109,18 @@ def published() -> tuple[dict[str, dict[str, str]], list[dict[str, Any]]]:
 def records_of(content: Mapping[str, Any]) -> list[Record]:
     """The records of a benchmark file whose times can be used, each with the machine that it is from."""
     info = _object(content.get("machine_info"))
-    machine = f"{_object(info.get('cpu')).get('brand_raw', 'unknown')}, {info.get('usable_cores', '?')} cores"
+    gpus = info.get("gpus")
+    names = [f"{_object(info.get('cpu')).get('brand_raw', 'unknown')}", f"{info.get('usable_cores', '?')} cores",
+             *(map(str, gpus) if isinstance(gpus, list) else [])]
+    machine = ", ".join(names)
     return [{**saved.BEFORE, **record, _MACHINE: machine} for record in saved.own(content)
             if not saved.unusable(record)]
+
+
+def _alike(rule: Mapping[str, Any]) -> tuple[str, ...]:
+    """What records of one ratio have in common: the device too, unless the rule compares devices."""
+    compares = "device" in rule["over"] or "device" in rule["under"]
+    return (*rule["by"], *_ALIKE) if compares else (*rule["by"], *_ALIKE, "device")
 
 
 def _object(value: Any) -> Mapping[str, Any]:
@@ -154,7 +164,7 @@ def _ratios(rule: Mapping[str, Any], records: Sequence[Record]) -> Iterator[tupl
     groups: dict[tuple, list[Record]] = {}
     for record in records:
         if record.get(field) and matches(record, rule["among"]):
-            groups.setdefault(tuple(record.get(name) for name in (*rule["by"], *_ALIKE)), []).append(record)
+            groups.setdefault(tuple(record.get(name) for name in _alike(rule)), []).append(record)
     for group in groups.values():
         over = [record for record in group if matches(record, rule["over"])]
         under = [record for record in group if matches(record, rule["under"])]
@@ -170,7 +180,7 @@ def _growth(rule: Mapping[str, Any], records: Sequence[Record]) -> Iterator[tupl
     groups: dict[tuple, list[Record]] = {}
     for record in records:
         if isinstance(record.get(rule["growth"]), int | float):
-            groups.setdefault(tuple(record.get(name) for name in (*rule["by"], *_ALIKE)), []).append(record)
+            groups.setdefault(tuple(record.get(name) for name in _alike(rule)), []).append(record)
     for group in groups.values():
         by_place: dict[float, list[Record]] = {}
         for record in group:

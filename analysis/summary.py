@@ -23,9 +23,10 @@ def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], sessio
     grids = []
     for experiment, tables_of in TABLES.items():
         found = [record for record in records if record["experiment"] == experiment]
-        for model in dict.fromkeys(record["model"] for record in found):
-            of_model = [record for record in found if record["model"] == model]
-            *others, last = tables_of(model, of_model)
+        several = len({record["device"] for record in found}) > 1
+        for model, device in dict.fromkeys((record["model"], record["device"]) for record in found):
+            of_model = [record for record in found if (record["model"], record["device"]) == (model, device)]
+            *others, last = tables_of(f"{model} on {device}" if several else model, of_model)
             grids += [*others, replace(last, note=" ".join(filter(None, [last.note, *_judging(of_model)])))]
     return [*grids, _matrix(cells, session), *doubtful]
 

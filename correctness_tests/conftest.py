@@ -48,7 +48,7 @@ class Workshop:
     def model(self):
         from fixtures.models.loading import load
 
-        return load(self._spec)
+        return load(self._spec, self.placement.device)
 
     @cached_property
     def reference(self):
@@ -134,6 +134,9 @@ def skip_unavailable(variant_name: str, placement: Placement | None = None) -> N
 def placement(selection) -> Placement:
     import torch
 
+    from fixtures.backends.torch_runner import exact_float32
+
+    exact_float32()
     torch.set_num_threads(selection.threads)
     return Placement("cpu", selection.threads)
 

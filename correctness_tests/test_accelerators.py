@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from fixtures import backends
-from fixtures.backends.cuda_runners import ChosenKernelRunner
+from fixtures.backends.cuda_runners import SettingsRunner
 from fixtures.backends.fixed_shape import FixedShapeRunner
 from fixtures.backends.torch_runner import profiled_operators
 from fixtures.tolerance import compare
@@ -47,9 +47,9 @@ def test_attention_kernel_can_be_chosen(workshops):
     """sdpa_kernel holds for the CPU too, which has a flash kernel and no memory-efficient one."""
     workshop = workshops("tiny-bert")
     inputs = workshop.inputs(2, 8)
-    flash = profiled_operators(ChosenKernelRunner(workshop.model.copy("sdpa"), "cpu", "flash"), inputs)
+    flash = profiled_operators(SettingsRunner(workshop.model.copy("sdpa"), "cpu", "flash"), inputs)
     assert sum(count for name, count in flash.items() if "dot_product_flash" in name) == 2
-    runner = ChosenKernelRunner(workshop.model.copy("sdpa"), "cpu", "efficient")
+    runner = SettingsRunner(workshop.model.copy("sdpa"), "cpu", "efficient")
     with pytest.raises(RuntimeError, match=r"No (viable backend|available kernel)"):
         runner(runner.prepare(inputs))
 
@@ -57,7 +57,7 @@ def test_attention_kernel_can_be_chosen(workshops):
 def test_tf32_is_on_for_its_own_calls_only(workshops):
     workshop = workshops("tiny-bert")
     seen = []
-    runner = ChosenKernelRunner(workshop.model.copy(), "cpu", tf32=True)
+    runner = SettingsRunner(workshop.model.copy(), "cpu", tf32=True)
     runner.module.register_forward_pre_hook(lambda *_: seen.append(torch.get_float32_matmul_precision()))
     before = torch.get_float32_matmul_precision()
     runner(runner.prepare(workshop.inputs(1, 4)))

@@ -11,7 +11,7 @@ from fixtures.errors import BadInput
 
 DEFAULTS = {"model": None, "variant": None, "device": "cpu", "batch_sizes": None, "sequence_lengths": None,
             "threads": None, "grid": "default", "time_budget": None, "artifacts": ".artifacts", "rebuild": False,
-            "seed": "0", "allocator": "pinned", "list_cases": True, "summary_md": None,
+            "seed": "0", "allocator": "pinned", "peaks": "fresh", "list_cases": True, "summary_md": None,
             "device_map": None, "max_memory": None, "corpus": None, "sentences": None, "eval": None}
 
 
@@ -37,6 +37,7 @@ def read(**given) -> options.Selection:
     ({"time_budget": "nan"}, "--time-budget nan: expected"),
     ({"time_budget": "inf"}, "--time-budget inf: expected"),
     ({"seed": "x"}, "--seed x: expected a whole number of at least 0"),
+    ({"peaks": "hree"}, "unknown --peaks value 'hree': did you mean 'here'? valid: fresh, here"),
     ({"allocator": "pined"}, "unknown allocator 'pined': did you mean 'pinned'"),
     ({"summary_md": "/no/such/place/s.md"}, "--summary-md /no/such/place/s.md: expected a file in an existing"),
     ({"artifacts": "/proc/nowhere", "list_cases": False}, "name a directory that can be written"),

@@ -112,8 +112,8 @@ def attempts(monkeypatch, *disturbed_ones: bool):
             super().__init__(lambda: Reading(clock.now))
             self._waited = 0.5 if next(started) else 0.0
 
-        def after_turn(self, pair, rounds):
-            super().after_turn(pair, rounds)
+        def after_turn(self, side, pair, rounds):
+            super().after_turn(side, pair, rounds)
             self.turns[-1] = replace(self.turns[-1], waited_s=self._waited * self.turns[-1].seconds)
 
     monkeypatch.setattr(timing, "Watch", Told)

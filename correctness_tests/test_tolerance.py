@@ -14,7 +14,7 @@ def perturb_one_weight(module: torch.nn.Module, class_name: str) -> None:
         weight[3, 5] += weight.std()
     else:
         noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
-        size = {"reduced-precision": 0.5, "quantised": 2.0, "quantised-coarse": 2.0}[class_name]
+        size = {"half-precision": 0.2, "reduced-precision": 0.5, "quantised": 2.0, "quantised-coarse": 2.0}[class_name]
         weight += size * weight.std() * noise
 
 

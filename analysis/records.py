@@ -262,15 +262,20 @@ def problems(content: dict[str, Any]) -> list[str]:
     return sound(content)[1]
 
 
+def experiments_in_schema() -> set[str]:
+    """Experiments whose own fields `record.schema.json` demands."""
+    branches = [branch["if"]["properties"] for branch in jsonfile.schema("record.schema.json")["allOf"]]
+    return {branch["experiment"]["const"] for branch in branches if "experiment" in branch}
+
+
 def unlisted(content: dict[str, Any], tables: Container[str]) -> list[str]:
     """One line for each record of an experiment without a table or without its own fields in the schema, and for each
     with fields that the schema does not name: what nobody reads or checks."""
-    schema = jsonfile.schema("record.schema.json")
-    experiments = {branch["if"]["properties"]["experiment"]["const"] for branch in schema["allOf"]}
+    known, experiments = jsonfile.schema("record.schema.json")["properties"], experiments_in_schema()
     found = []
     for record in own(content):
         name, experiment = record.get("bench_id"), record.get("experiment", BEFORE["experiment"])
-        strange = [field for field in record if field not in schema["properties"] and not field.startswith(_OPEN)]
+        strange = [field for field in record if field not in known and not field.startswith(_OPEN)]
         if not isinstance(experiment, str) or experiment not in tables:
             found.append(f"{name}: experiment {experiment!r} has no table (analysis/experiments.py)")
         if experiment not in experiments:

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis import owned
 from analysis.duet_signals import uninterrupted
 
 _PREFIX = "inference-bench-duet-"
+_LOCK = "owner.lock"
 _PARTNER = Path("fixtures") / "measurement" / "partner.py"
 
 
@@ -76,9 +78,11 @@ def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
         CannotCheckOut: git fails, or the revision is older than the duet.
     """
     _remove_stale()
-    parent = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    parent = Path(tempfile.mkdtemp(prefix=_PREFIX))
     places = {name: parent / name for name in sources}
+    lock = None
     try:
+        lock = _lock(parent)
         for name, source in sources.items():
             with uninterrupted():
                 _bring(source, places[name])
@@ -88,13 +92,12 @@ def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
         yield places
     finally:
         with uninterrupted():
-            repositories = {source.directory for source in sources.values() if source.commit is not None}
             for name, source in sources.items():
                 if source.commit is not None:
                     _git(source.directory, "worktree", "remove", "--force", "--force", str(places[name]))
             shutil.rmtree(parent, ignore_errors=True)
-            for repository in repositories:
-                _git(repository, "worktree", "prune")  # those of a controller that was killed, too
+            if lock is not None:
+                lock.release()
 
 
 def _bring(source: Source, place: Path) -> None:
@@ -113,13 +116,27 @@ def _bring(source: Source, place: Path) -> None:
             shutil.copy2(source.directory / name, place / name)
 
 
-def _remove_stale() -> None:
-    """Directories of a controller that was killed by SIGKILL."""
-    import psutil
+def _lock(parent: Path) -> owned.Lock | None:
+    """None where the temporary directory knows no locks: it is then left alone if this process is killed."""
+    try:
+        return owned.Lock(parent / _LOCK)
+    except OSError:
+        return None
 
+
+def _remove_stale() -> None:
+    """Directories of a controller that was killed by SIGKILL, and what git knows of their worktrees.
+
+    `git worktree prune` would not do: it forgets those that this process cannot see, of another container, say.
+    """
     for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        owner = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)) and left.stat().st_uid == os.getuid():
+        with contextlib.suppress(OSError, ValueError, IndexError), owned.look(left / _LOCK) as state:
+            if state != owned.FREE or left.lstat().st_uid != os.getuid():
+                continue
+            for link in left.glob("*/.git"):  # of a worktree a file: `gitdir: …/.git/worktrees/base`
+                if link.is_file():
+                    repository = Path(link.read_text().partition(" ")[2].strip()).parents[1]
+                    _git(repository, "worktree", "remove", "--force", "--force", str(link.parent))
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -4,15 +4,16 @@ import contextlib
 import hashlib
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from analysis import git, owned
 from analysis.duet_signals import uninterrupted
 
 _PREFIX = "inference-bench-duet-"
+_LOCK = "owner.lock"
 _PARTNER = Path("fixtures") / "measurement" / "partner.py"
 
 
@@ -38,25 +39,29 @@ def resolve(option: str, text: str, repository: Path) -> Source:
     """A revision of the repository at `repository`, otherwise a directory.
 
     Raises:
-        CannotCheckOut: neither.
+        CannotCheckOut: neither, or git refuses to work there; with git's own words.
     """
-    commit = _git(repository, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}") if text else None
-    if commit:
-        return Source(commit.strip(), repository, commit.strip())
+    asked = git.run(repository, "rev-parse", "--verify", f"{text}^{{commit}}")
+    if text and not text.startswith("-") and asked.returncode == 0:
+        return Source(asked.stdout.strip(), repository, asked.stdout.strip())
     directory = Path(text).expanduser().absolute()
     if not text or not directory.is_dir():
-        raise CannotCheckOut(f"{option} {text}: neither a revision in {repository} nor a directory")
+        raise CannotCheckOut(f"{option} {text}: neither a revision in {repository} nor a directory "
+                             f"({git.cause(asked, repository)})")
     return Source(_described(directory), directory, None)
 
 
 def _described(directory: Path) -> str:
     """The commit of a directory and, where it differs from that, a hash over what differs: two states of one
     uncommitted change are two heads. Untracked files count where they are Python."""
-    commit = _git(directory, "rev-parse", "HEAD")
-    if commit is None:
+    asked = git.run(directory, "rev-parse", "--verify", "HEAD")
+    if asked.returncode and not git.no_repository(asked) and not git.no_commit(asked) and _has_git(directory):
+        raise CannotCheckOut(f"{directory}: {git.cause(asked, directory)}")
+    if asked.returncode:
         return str(directory)
-    changed = _git(directory, "diff", "--name-only", "-z", "--relative", "HEAD") or ""
-    added = _git(directory, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py") or ""
+    commit = asked.stdout
+    changed = git.output(directory, "diff", "--name-only", "-z", "--relative", "HEAD") or ""
+    added = git.output(directory, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py") or ""
     names = sorted(filter(None, {*changed.split("\0"), *added.split("\0")}))
     digest = hashlib.sha256()
     for name in names:
@@ -64,6 +69,11 @@ def _described(directory: Path) -> str:
         content = file.read_bytes() if file.is_file() else b""
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return f"{commit.strip()}-dirty-{digest.hexdigest()[:12]}" if names else commit.strip()
+
+
+def _has_git(directory: Path) -> bool:
+    """Whether it is in a repository, also where git itself cannot say."""
+    return any((parent / ".git").exists() for parent in (directory, *directory.parents))
 
 
 @contextlib.contextmanager
@@ -76,9 +86,11 @@ def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
         CannotCheckOut: git fails, or the revision is older than the duet.
     """
     _remove_stale()
-    parent = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    parent = Path(tempfile.mkdtemp(prefix=_PREFIX))
     places = {name: parent / name for name in sources}
+    lock = None
     try:
+        lock = _lock(parent)
         for name, source in sources.items():
             with uninterrupted():
                 _bring(source, places[name])
@@ -88,22 +100,21 @@ def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
         yield places
     finally:
         with uninterrupted():
-            repositories = {source.directory for source in sources.values() if source.commit is not None}
             for name, source in sources.items():
                 if source.commit is not None:
-                    _git(source.directory, "worktree", "remove", "--force", "--force", str(places[name]))
+                    git.output(source.directory, "worktree", "remove", "--force", "--force", str(places[name]))
             shutil.rmtree(parent, ignore_errors=True)
-            for repository in repositories:
-                _git(repository, "worktree", "prune")  # those of a controller that was killed, too
+            if lock is not None:
+                lock.release()
 
 
 def _bring(source: Source, place: Path) -> None:
     if source.commit is not None:
-        done = _run_git(source.directory, "worktree", "add", "--quiet", "--detach", str(place), source.commit)
+        done = git.run(source.directory, "worktree", "add", "--quiet", "--detach", str(place), source.commit)
         if done.returncode:
-            raise CannotCheckOut(f"git worktree add {source.revision}: {done.stderr.strip().splitlines()[-1]}")
+            raise CannotCheckOut(f"git worktree add {source.revision}: {git.cause(done, source.directory)}")
         return
-    tracked = _git(source.directory, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    tracked = git.output(source.directory, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if tracked is None:
         shutil.copytree(source.directory, place, symlinks=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
         return
@@ -113,25 +124,25 @@ def _bring(source: Source, place: Path) -> None:
             shutil.copy2(source.directory / name, place / name)
 
 
-def _remove_stale() -> None:
-    """Directories of a controller that was killed by SIGKILL."""
-    import psutil
-
-    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        owner = left.name.removeprefix(_PREFIX).partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)) and left.stat().st_uid == os.getuid():
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _git(directory: Path, *arguments: str) -> str | None:
-    done = _run_git(directory, *arguments)
-    return done.stdout if done.returncode == 0 else None
-
-
-def _run_git(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """In a process group of its own: a Ctrl-C is ours to handle, and must not end git in the middle of its clean-up."""
+def _lock(parent: Path) -> owned.Lock | None:
+    """None where the temporary directory knows no locks: it is then left alone if this process is killed."""
     try:
-        return subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False,
-                              process_group=0)
-    except FileNotFoundError:
-        return subprocess.CompletedProcess(arguments, 127, "", "git is not installed")
+        return owned.Lock(parent / _LOCK)
+    except OSError:
+        return None
+
+
+def _remove_stale() -> None:
+    """Directories of a controller that was killed by SIGKILL, and what git knows of their worktrees.
+
+    `git worktree prune` would not do: it forgets those that this process cannot see, of another container, say.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError, IndexError), owned.look(left / _LOCK) as state:
+            if state != owned.FREE or left.lstat().st_uid != os.getuid():
+                continue
+            for link in left.glob("*/.git"):  # of a worktree a file: `gitdir: …/.git/worktrees/base`
+                if link.is_file():
+                    repository = Path(link.read_text().partition(" ")[2].strip()).parents[1]
+                    git.output(repository, "worktree", "remove", "--force", "--force", str(link.parent))
+            shutil.rmtree(left, ignore_errors=True)

@@ -243,3 +243,9 @@ def test_nothing_but_other_benchmarks_is_not_comparable():
     one = with_models(drawn(1, {}, benches=1), {"weights_sha256": "a"}, {"weights_sha256": "b"})
     verdict = judge.judge([one])
     assert (verdict["outcome"], verdict["exit_code"]) == ("NOT COMPARABLE", 3)
+
+
+def test_strict_fails_on_what_is_not_settled(tmp_path, capsys):
+    file = saved(tmp_path, "screen.json", drawn(3, {"b1": 0.02}, spread=0.03, benches=1))
+    assert "INCONCLUSIVE" in analysis(capsys, "gate", file)[1]
+    assert [analysis(capsys, "gate", file, *strict)[0] for strict in ((), ("--strict",))] == [0, 3]

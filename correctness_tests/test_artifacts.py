@@ -1,14 +1,17 @@
 """Artifacts: complete or absent, verified, and the same bits in a process that only loads them."""
 
+import errno
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
 
-from fixtures import backends
+from fixtures import backends, room
 from fixtures.backends.artifacts import ArtifactStore
 from fixtures.backends.base import ExportingBackend
 from fixtures.backends.building import build
@@ -108,6 +111,39 @@ def test_no_space_says_so_and_leaves_nothing(workshops, tmp_path):
             assert list(tmp_path.iterdir()) == []
     finally:
         subprocess.run(["umount", tmp_path], check=True)
+
+
+@pytest.mark.parametrize(("number", "name", "says"), [
+    (errno.ENOSPC, "{tmp}/x", "no space left for temporary files in {tmp}; .*TMPDIR"),
+    (errno.EROFS, "{tmp}/x", "cannot write temporary files in {tmp} .Read-only file system.; .*TMPDIR"),
+    (errno.EACCES, "{tmp}/store/x", "cannot write artifacts in {tmp}/store .Permission denied.; .*--artifacts"),
+    (errno.ENOSPC, "{tmp}/store/x", "no space left for artifacts in {tmp}/store; .*--artifacts"),
+    (errno.EACCES, "/elsewhere/x", None), (errno.ENOENT, "{tmp}/x", None)])
+def test_the_place_that_is_full_is_named(tmp_path, monkeypatch, number, name, says):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    error = OSError(number, os.strerror(number), name.format(tmp=tmp_path))
+    wrapped = RuntimeError("export failed")
+    wrapped.__cause__ = error
+    for one in (error, wrapped):
+        found = room.reason(one, tmp_path / "store")
+        assert re.match(says.format(tmp=tmp_path), found) if says else found is None
+
+
+def test_a_full_temporary_directory_is_not_blamed_on_the_artifacts(tmp_path, monkeypatch):
+    """An error without a file's name, as a write to a real full file system gives it."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    if os.geteuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", scratch], check=False,
+                                      capture_output=True).returncode:
+        pytest.skip("mounting a small tmpfs needs root on Linux")
+    try:
+        monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+        with tempfile.TemporaryFile(buffering=0) as file, pytest.raises(OSError, match="No space") as error:
+            os.posix_fallocate(file.fileno(), 0, 2**20)
+        said = room.reason(error.value, tmp_path)
+        assert said.startswith(f"no space left for temporary files in {scratch};")
+    finally:
+        subprocess.run(["umount", scratch], check=True)
 
 
 def test_other_weights_have_another_artifact(workshops, tmp_path):

@@ -1,12 +1,9 @@
 """Which line of an exception becomes a cell's reason: errors as compilers and exporters really raise them."""
 
 import errno
-import tempfile
-from pathlib import Path
 
 import pytest
 
-from fixtures.backends import building
 from fixtures.causes import cause
 
 _COMPILER = """CppCompileError: C++ compile error
@@ -78,13 +75,3 @@ def test_any_other_error_keeps_its_first_line():
     looped.__context__ = KeyError("b")
     looped.__context__.__context__ = looped
     assert cause(looped) == "ValueError: a"
-
-
-@pytest.mark.parametrize(("named", "says", "says_not"), [
-    ("artifacts", "--artifacts", "TMPDIR"), ("temporary", "TMPDIR", "--artifacts"), (None, "--artifacts or TMPDIR", "\n")])
-def test_a_full_disk_is_named_by_what_was_written(monkeypatch, tmp_path, named, says, says_not):
-    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
-    file = named and str(tmp_path / named / "model.onnx")
-    text = building._no_space(OSError(errno.ENOSPC, "No space left on device", file), Path(tmp_path / "artifacts"))
-    assert says in text
-    assert says_not not in text

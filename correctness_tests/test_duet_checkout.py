@@ -68,3 +68,47 @@ def test_what_cannot_be_compared_is_one_line(duet, repository, base, line):
     assert content == {}
     listed = subprocess.run(["git", "worktree", "list"], cwd=repository, capture_output=True, text=True, check=True)
     assert len(listed.stdout.splitlines()) == 1
+
+
+def resolved(repository, text: str) -> str:
+    with pytest.raises(duet_checkout.CannotCheckOut) as error:
+        duet_checkout.resolve("--base", text, repository)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("text", ["HEAD~1", "{repository}"])
+def test_a_repository_of_another_owner_says_what_to_type(repository, monkeypatch, text):
+    """As a revision and as a directory: as no repository, its ignored files would be copied too."""
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    said = resolved(repository, text.format(repository=repository))
+    assert "dubious ownership" in said
+    assert "type: git config --global --add safe.directory" in said
+
+
+def test_a_shallow_clone_says_so(repository, tmp_path):
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{repository}", str(clone)], check=True)
+    assert "type: git fetch --unshallow" in resolved(clone, "HEAD~1")
+
+
+def test_without_git(repository, monkeypatch):
+    monkeypatch.setenv("PATH", str(repository / "nowhere"))
+    assert "git is not installed" in resolved(repository, "HEAD~1")
+    assert "git is not installed" in resolved(repository, str(repository))
+    plain = repository.parent / "plain"
+    plain.mkdir()
+    assert duet_checkout.resolve("--base", str(plain), repository).revision == str(plain)
+
+
+def test_a_damaged_repository_shows_gits_own_words(repository):
+    commit = subprocess.run(["git", "rev-parse", "HEAD~1"], cwd=repository, capture_output=True, text=True, check=True
+                            ).stdout.strip()
+    (repository / ".git" / "objects" / commit[:2] / commit[2:]).unlink()
+    assert re.search(r"nor a directory \(.*\w+.*\)$", resolved(repository, commit))
+    (repository / ".git" / "HEAD").write_text("nonsense")
+    assert "not a git repository" in resolved(repository, "HEAD~1")
+
+
+def test_an_option_is_no_revision(repository):
+    assert "neither a revision" in resolved(repository, "--all")

@@ -1,0 +1,77 @@
+"""Who still works in a file or directory, told by a lock that dies with its holder.
+
+A process number proves nothing: containers that share a directory have numbers of their own, and numbers are used
+again. `flock` is the kernel's, whatever namespace its holder is in, and a SIGKILL releases it.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+FREE, HELD, UNKNOWN = "free", "held", "unknown"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_LONGEST = 4096  # bytes of a lock file
+
+
+class Lock:
+    """Held from its making until `release`, or until this process ends in whatever way.
+
+    Raises:
+        OSError: the file system is read-only or full, or knows no locks.
+    """
+
+    def __init__(self, file: Path):
+        self.file = file
+        self._descriptor, partial = tempfile.mkstemp(prefix=".lock-", dir=file.parent)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(self._descriptor, json.dumps({**_here(), "pid": os.getpid()}).encode())
+            os.replace(partial, file)  # nobody sees it before it is locked
+        except OSError:
+            os.close(self._descriptor)
+            os.unlink(partial)
+            raise
+
+    def release(self) -> None:
+        """Remove the file, then the lock."""
+        self.file.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+@contextlib.contextmanager
+def look(file: Path) -> Iterator[str]:
+    """FREE where it is sure that nobody holds this lock (inside, nobody can take it), HELD, or UNKNOWN.
+
+    Unknown: the file is missing or cannot be read, the file system knows no locks, or the lock was made on another
+    host, where a network file system may keep locks to itself.
+    """
+    descriptor = None
+    try:
+        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        made = json.loads(os.read(descriptor, _LONGEST))
+        here = isinstance(made, dict) and any(made.get(name) == value for name, value in _here().items() if value)
+        state = FREE if here else UNKNOWN
+    except BlockingIOError:
+        state = HELD
+    except (OSError, ValueError):
+        state = UNKNOWN
+    try:
+        yield state
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _here() -> dict[str, str]:
+    """This host, and its boot."""
+    try:
+        boot = _BOOT.read_text().strip()
+    except OSError:
+        boot = ""
+    return {"host": socket.gethostname(), "boot": boot}

@@ -15,8 +15,24 @@ from hypothesis import strategies as st
 from running import ROOT, run_pytest
 
 from fixtures.measurement import disturbance, readings, timing, turns
-from fixtures.measurement.disturbance import MOST_LOST, MOST_REPEATS, Conditions, Turn, Watch, between, busy, disturbed
+from fixtures.measurement.disturbance import (
+    ACCEPT,
+    MOST_LOST,
+    MOST_REPEATS,
+    Conditions,
+    Turn,
+    Watch,
+    between,
+    busy,
+    disturbed,
+)
 from fixtures.measurement.readings import Counters, Reading
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_accepted(monkeypatch):
+    monkeypatch.delenv(ACCEPT, raising=False)
+
 
 QUIET = Turn(0, 10, 0.1, waited_s=0.001, own_s=0.19)
 TAKEN = replace(QUIET, waited_s=0.06, others_s=0.09)
@@ -169,6 +185,15 @@ def test_rounds_alone_are_watched_too(monkeypatch):
     assert unasked.conditions.repeats == 0
 
 
+def test_tests_of_the_suite_itself_accept_what_disturbs_them(monkeypatch):
+    monkeypatch.setenv(ACCEPT, "accept")
+    fields = Conditions(case(*[TAKEN] * 4)).fields()
+    assert (fields["usable"], fields["disturbance_accepted"]) == (True, True)
+    assert "unusable_reason" not in fields
+    found, _ = attempts(monkeypatch, True)
+    assert found.conditions.repeats == 0
+
+
 def test_fields_fit_the_schema():
     properties = json.loads((ROOT / "analysis/record.schema.json").read_text())["properties"]
     for conditions in (Conditions(case(*[QUIET] * 4)), Conditions(case(*[TAKEN] * 4), 2, "ended after 1 of 3"),
@@ -179,13 +204,14 @@ def test_fields_fit_the_schema():
 def test_thresholds_stand_in_one_place():
     """The header, the verdict and the planning take theirs from here."""
     assert {name for name in vars(disturbance) if name.isupper()} == {
-        "TICK_S", "MOST_LOST", "MOST_PAUSED", "MOST_PAIRS", "BUSY_CORES", "MOST_REPEATS", "OVERRUN"}
+        "TICK_S", "ACCEPT", "MOST_LOST", "MOST_PAUSED", "MOST_PAIRS", "BUSY_CORES", "MOST_REPEATS", "OVERRUN"}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the counters are Linux's")
-def test_beside_a_busy_core_nothing_wrong_is_said(tmp_path):
+def test_beside_a_busy_core_nothing_wrong_is_said(tmp_path, monkeypatch):
     """A whole session with every core taken: each case is unusable or as it is without."""
+    monkeypatch.setenv(ACCEPT, "no")
     from fixtures.measurement.busy import verdict
 
     cores = sorted(os.sched_getaffinity(0))

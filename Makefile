@@ -1,5 +1,5 @@
 # Everything runs in $(VENV), made once by venv and pip with the versions of environments/main.txt.
-# ARGS adds pytest options (in `make noise` its own): make bench ARGS="--model ./my-model --variant 'onnx*'"
+# ARGS adds pytest options (in `make noise`, `make busy` and `make wait-policy` their own): make bench ARGS="--model ./my-model --variant 'onnx*'"
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -8,7 +8,8 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 
-.PHONY: bench test slow fuzz gate calibrate release merge noise architectures environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
+.PHONY: bench test slow fuzz gate calibrate release merge noise busy wait-policy architectures environment clean \
+	$(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 # What takes too long for every change: full-size models, the promises of the gate in 10,000 simulated suites, whole gates.
 slow: $(INSTALLED)
@@ -64,6 +65,14 @@ noise: $(INSTALLED)
 # What runs on what: small models of many architectures through every variant (an hour cold; goes on where it stopped).
 architectures: $(INSTALLED)
 	$(RUN) scripts/architecture_grid.py --markdown docs/architectures.md $(ARGS)
+
+# What busy processes beside a session do to its ratios, and whether each is noticed (about an hour; docs/busy-machine.md).
+busy: $(INSTALLED)
+	$(RUN) -m fixtures.measurement.busy $(ARGS)
+
+# What each wait policy costs on this machine, quiet and with one core busy (about 3 minutes).
+wait-policy: $(INSTALLED)
+	$(RUN) -m fixtures.measurement.wait_costs $(ARGS)
 
 environment: $(INSTALLED)
 

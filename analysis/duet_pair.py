@@ -224,11 +224,16 @@ def _take_turns(sides: list[Side], bench_id: str, order: random.Random, most_tur
         side.resume()
         if taken < turns:
             side.send("enough")
-    return {side.name: _medians(side, bench_id, taken, rounds_per_turn) for side in sides}
+    reports = {side.name: _medians(side, bench_id, taken, rounds_per_turn) for side in sides}
+    shortest = min(shortest for _, shortest in reports.values())
+    if shortest < rounds_per_turn:
+        said = f"calls became slower than in the warm-up: turns of {shortest} rounds, {rounds_per_turn} planned"
+        found.overrun[bench_id] = "; ".join(filter(None, [found.overrun.get(bench_id), said]))
+    return {name: medians for name, (medians, _) in reports.items()}
 
 
-def _medians(side: Side, bench_id: str, turns: int, rounds_per_turn: int) -> list[float]:
-    """Of the rounds that a side reports, `turns` as long as planned, or of the lengths that it reports too."""
+def _medians(side: Side, bench_id: str, turns: int, rounds_per_turn: int) -> tuple[list[float], int]:
+    """The median of each turn that a side reports, as long as planned or as it says; and the shortest length."""
     said = side.hear("timed", bench_id)
     rounds, lengths = said.get("rounds"), said.get("lengths") or [rounds_per_turn] * turns
     if not (isinstance(rounds, list) and isinstance(lengths, list) and len(lengths) == turns
@@ -236,7 +241,7 @@ def _medians(side: Side, bench_id: str, turns: int, rounds_per_turn: int) -> lis
         raise SideFailed(f"{side.name} sent garbage at {bench_id}: not {turns} turns of {rounds_per_turn} rounds")
     ends = list(accumulate(lengths, initial=0))
     rounds = [_seconds(side, value) for value in rounds]
-    return [median(rounds[first:last]) for first, last in pairwise(ends)]
+    return [median(rounds[first:last]) for first, last in pairwise(ends)], min(lengths)
 
 
 def _seconds(side: Side, value: Any) -> float:

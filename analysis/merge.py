@@ -91,12 +91,12 @@ def _marked(bench: dict[str, Any], differences: list[str]) -> dict[str, Any]:
 
 
 def _cells(ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each cell once, in the order of the files: failed before timed before skipped."""
-    rank = {"failed": 0, "timed": 1}
+    """Each cell once, in the order of the files: failed before timed before unusable before skipped."""
+    rank = {"failed": 0, "timed": 1, "unusable": 2}
     found: dict[str, dict[str, Any]] = {}
     for cell in (cell for part in ours for cell in part.get("cells") or []):
         known = found.get(cell["bench_id"])
-        if known is None or rank.get(cell["status"], 2) < rank.get(known["status"], 2):
+        if known is None or rank.get(cell["status"], 3) < rank.get(known["status"], 3):
             found[cell["bench_id"]] = cell
     return list(found.values())
 

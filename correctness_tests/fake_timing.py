@@ -18,9 +18,6 @@ class Clock:
     def perf_counter(self) -> float:
         return self.now
 
-    def process_time(self) -> float:
-        return 0.0
-
     def sleep(self, seconds: float) -> None:
         self.now += seconds
 

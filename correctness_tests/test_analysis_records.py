@@ -5,7 +5,7 @@ import math
 import tracemalloc
 
 import pytest
-from analysis_files import analysis, benchmark_file, saved
+from analysis_files import analysis, benchmark_file, complete_record, saved
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import run_python

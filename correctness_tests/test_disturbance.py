@@ -1,9 +1,11 @@
 """Disturbed turns: what is read, what follows from it, and that a case is taken again. No test asks for a time."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 
 import fake_timing
@@ -12,9 +14,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import ROOT, run_pytest
 
-from fixtures.measurement import disturbance, readings, timing
-from fixtures.measurement.disturbance import MOST_LOST, MOST_REPEATS, Conditions, Turn, Watch, between, busy, disturbed
+from fixtures.measurement import disturbance, readings, timing, turns
+from fixtures.measurement.disturbance import (
+    ACCEPT,
+    MOST_LOST,
+    MOST_REPEATS,
+    Conditions,
+    Turn,
+    Watch,
+    between,
+    busy,
+    disturbed,
+)
 from fixtures.measurement.readings import Counters, Reading
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_accepted(monkeypatch):
+    monkeypatch.delenv(ACCEPT, raising=False)
+
 
 QUIET = Turn(0, 10, 0.1, waited_s=0.001, own_s=0.19)
 TAKEN = replace(QUIET, waited_s=0.06, others_s=0.09)
@@ -51,7 +69,7 @@ def test_more_waiting_never_makes_a_case_usable(found):
 
 @pytest.mark.parametrize(("turn", "words"), [
     (replace(QUIET, stolen_s=0.03), "a hypervisor took 30% of a core"),
-    (replace(QUIET, rounds=4, pauses=1, waited_s=0.05, paused_s=0.05), "the CPU quota of this control group stopped it"),
+    (replace(QUIET, rounds=4, pauses=1, waited_s=0.05, paused_s=0.05), "the CPU quota of this control group"),
     (replace(TAKEN, others_s=0.0), "its own threads or short-lived processes")])
 def test_the_reason_names_the_cause(turn, words):
     assert words in Conditions(case(*[turn] * 4)).reason
@@ -79,8 +97,8 @@ def test_counters_are_read_from_the_kernel_s_files(tmp_path):
         (tmp_path / f"self/task/{thread}/schedstat").write_text(f"1 {waited} 3\n")
     (tmp_path / "self/task/3").mkdir()  # a thread that has just ended
     tick = os.sysconf("SC_CLK_TCK")
-    (tmp_path / "stat").write_text(f"cpu 1 1 1 1 1 1 1 1 0 0\ncpu0 {tick} {tick} {tick} 9 9 {tick} {tick} {3 * tick} 0 0\n"
-                                   f"cpu1 {9 * tick} 0 0 0 0 0 0 0 0 0\nintr 1 2\n")
+    ours = " ".join(map(str, (tick, tick, tick, 9, 9, tick, tick, 3 * tick, 0, 0)))
+    (tmp_path / "stat").write_text(f"cpu 1 1 1 1 1 1 1 1 0 0\ncpu0 {ours}\ncpu1 {9 * tick} 0 0 0 0 0 0 0 0 0\nintr 1\n")
     (tmp_path / "cpu.stat").write_text("nr_periods 9\nnr_throttled 4\nthrottled_usec 2500000\n")
     (tmp_path / "v1.stat").write_text("nr_periods 9\nnr_throttled 2\nthrottled_time 500000000\n")
     found = Counters(tmp_path, [0], [tmp_path / "cpu.stat", tmp_path / "v1.stat"]).read()
@@ -91,6 +109,27 @@ def test_counters_are_read_from_the_kernel_s_files(tmp_path):
 def test_a_system_without_these_files_disturbs_nothing(tmp_path):
     found = Counters(tmp_path, [0], []).read()
     assert (found.waited_s, found.busy_s, found.stolen_s, found.pauses) == (0.0, 0.0, 0.0, 0)
+
+
+def test_a_thread_that_spins_is_waited_for(monkeypatch):
+    """A real one: its processor time would not show before the kernel's next tick."""
+    over = threading.Event()
+    spinner = threading.Thread(target=lambda: [hashlib.sha256(bytes(2**20)) for _ in iter(over.is_set, True)])
+    spinner.start()
+    try:
+        assert any(readings.other_threads_running() for _ in range(1000))
+    finally:
+        over.set()
+        spinner.join()
+    states = iter([2, 1, 0, 9])
+    clock = fake_timing.install(monkeypatch)
+    monkeypatch.setattr(turns, "other_threads_running", lambda: next(states))
+    turns.settle()
+    assert next(states) == 9
+    monkeypatch.setattr(turns, "other_threads_running", lambda: 1)
+    before = clock.now
+    turns.settle()
+    assert clock.now - before == pytest.approx(turns.MOST_SETTLE_S, abs=0.002)
 
 
 def test_load_before_the_start_is_said_where_it_is_in_the_way():
@@ -146,6 +185,15 @@ def test_rounds_alone_are_watched_too(monkeypatch):
     assert unasked.conditions.repeats == 0
 
 
+def test_tests_of_the_suite_itself_accept_what_disturbs_them(monkeypatch):
+    monkeypatch.setenv(ACCEPT, "accept")
+    fields = Conditions(case(*[TAKEN] * 4)).fields()
+    assert (fields["usable"], fields["disturbance_accepted"]) == (True, True)
+    assert "unusable_reason" not in fields
+    found, _ = attempts(monkeypatch, True)
+    assert found.conditions.repeats == 0
+
+
 def test_fields_fit_the_schema():
     properties = json.loads((ROOT / "analysis/record.schema.json").read_text())["properties"]
     for conditions in (Conditions(case(*[QUIET] * 4)), Conditions(case(*[TAKEN] * 4), 2, "ended after 1 of 3"),
@@ -156,21 +204,22 @@ def test_fields_fit_the_schema():
 def test_thresholds_stand_in_one_place():
     """The header, the verdict and the planning take theirs from here."""
     assert {name for name in vars(disturbance) if name.isupper()} == {
-        "MOST_LOST", "MOST_PAUSED", "MOST_PAIRS", "BUSY_CORES", "MOST_REPEATS", "OVERRUN"}
+        "TICK_S", "ACCEPT", "MOST_LOST", "MOST_PAUSED", "MOST_PAIRS", "BUSY_CORES", "MOST_REPEATS", "OVERRUN"}
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the counters are Linux's")
-def test_beside_a_busy_core_nothing_wrong_is_said(tmp_path):
+def test_beside_a_busy_core_nothing_wrong_is_said(tmp_path, monkeypatch):
     """A whole session with every core taken: each case is unusable or as it is without."""
+    monkeypatch.setenv(ACCEPT, "no")
     from fixtures.measurement.busy import verdict
 
     cores = sorted(os.sched_getaffinity(0))
     busy_ones = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in cores]
     file = tmp_path / "run.json"
     try:
-        ended = run_pytest("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
-                           "--batch-sizes", "4", "--sequence-lengths", "64", "--benchmark-json", str(file))
+        ended = run_pytest("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant",
+                           "eager", "--batch-sizes", "4", "--sequence-lengths", "64", "--benchmark-json", str(file))
     finally:
         for process in busy_ones:
             process.kill()

@@ -37,9 +37,11 @@ def test_calls_that_become_slow_end_the_case(clock, factor, slow):
     assert len(found.rounds) == sum(found.turns.variant_turns)
     assert len(found.turns.variant_turns) == len(found.turns.reference_turns) >= 1
     assert not made.has_error
-    if slow != "reference" or factor > 20:
+    kept = len(found.turns.variant_turns) == found.turns.schedule.pairs and not found.turns.replanned
+    assert kept == (found.conditions.overrun == "")
+    assert kept == ("overrun" not in found.conditions.fields())
+    if slow != "reference":
         assert "planned" in found.conditions.overrun
-        assert found.conditions.fields()["overrun"] == found.conditions.overrun
 
 
 def test_a_plan_that_is_kept_says_nothing(clock):
@@ -49,7 +51,8 @@ def test_a_plan_that_is_kept_says_nothing(clock):
 
 
 def test_turns_are_planned_anew_by_what_calls_take_now(clock):
-    found = timing.time_against(fake_timing.benchmark(clock), clock.taking(*[1e-3] * 400, 8e-3), clock.taking(1e-3), 2.0)
+    slower = clock.taking(*[1e-3] * 400, 8e-3)
+    found = timing.time_against(fake_timing.benchmark(clock), slower, clock.taking(1e-3), 2.0)
     assert found.turns.replanned == 1
     assert found.turns.variant_turns[-1] in range(10, 20)
     assert "1 turns planned anew" in found.conditions.overrun
@@ -92,7 +95,7 @@ def test_a_side_of_a_duet_ends_a_turn_that_overruns(clock, monkeypatch, flexible
     monkeypatch.setattr(partner_module, "time", clock)
     go = [{"kind": "go"}] * 3
     side, ours = channel([{"kind": "plan", "turns": 3, "rounds_per_turn": 60, "may_end_early": flexible}, *go])
-    call, taken = clock.taking(0.3), 0
+    call = clock.taking(0.3)
     monkeypatch.setattr(side, "wait_until_both_are_built", lambda bench_id: None)
     monkeypatch.setattr(timing, "warm_up", lambda call, budget_s: timing.WarmUp(9, 0.1, True, 0.002))
     found = timing.time_in_duet(fake_timing.benchmark(clock), call, side, "b", 0.5)
@@ -132,7 +135,7 @@ class FakeSide:
                 "timed": {"rounds": rounds, "lengths": [12] * self.turns}}[kind]
 
 
-@pytest.mark.parametrize(("flexible", "turns"), [((True, True), 2), ((True, False), 8)])
+@pytest.mark.parametrize(("flexible", "turns"), [((True, True), 1), ((True, False), 8)])
 def test_the_controller_has_enough_where_both_sides_can_end_early(clock, monkeypatch, flexible, turns):
     import random
 
@@ -147,7 +150,7 @@ def test_the_controller_has_enough_where_both_sides_can_end_early(clock, monkeyp
 
 
 def test_a_duet_of_calls_that_become_slow_ends_and_says_so(duet, tmp_path):
-    """As real processes: two turns of 1,000 calls of 0.1 ms were planned, which would take minutes at 60 ms."""
+    """As real processes: turns of 700 calls were planned, which would take 40 s each at 60 ms."""
     slow = '''
     @pytest.mark.bench_id("slow")
     def test_slow(timed):
@@ -160,6 +163,5 @@ def test_a_duet_of_calls_that_become_slow_ends_and_says_so(duet, tmp_path):
     ended, content = duet(suite(tmp_path / "one", slow), suite(tmp_path / "two", slow), "--turns", 6)
     assert ended.code == 0, ended.err
     found = content["pairs"][0]["benchmarks"]["slow"]
-    assert found["turns"] == len(found["base_turns"]) < 6
-    assert "planned" in found["overrun"]
+    assert "calls became slower than in the warm-up" in found["overrun"]
     assert found["overrun"] in ended.out + ended.err

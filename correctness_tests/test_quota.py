@@ -47,7 +47,8 @@ CASES = {
     "version 1, a group above": (
         "4:cpu,cpuacct:/a/b\n", V1.format(root="/"),
         {"cpu,cpuacct/a/b/cpu.cfs_quota_us": "-1", "cpu,cpuacct/a/b/cpu.cfs_period_us": "100000",
-         "cpu,cpuacct/a/cpu.cfs_quota_us": "300000", "cpu,cpuacct/a/cpu.cfs_period_us": "100000"}, 3.0, "300000 100000"),
+         "cpu,cpuacct/a/cpu.cfs_quota_us": "300000", "cpu,cpuacct/a/cpu.cfs_period_us": "100000"},
+        3.0, "300000 100000"),
     "version 1, no limit": ("4:cpu,cpuacct:/\n", V1.format(root="/"),
                             {"cpu,cpuacct/cpu.cfs_quota_us": "-1", "cpu,cpuacct/cpu.cfs_period_us": "100000"}, None,
                             "-1 100000"),

@@ -24,13 +24,14 @@ def file_of(found: dict[str, dict]) -> dict:
     cells = [{"bench_id": name, "model": "m", "variant": record["variant"], "experiment": "latency",
               "workload": record["workload"], "status": "timed" if record.get("usable", True) else "unusable",
               "reason": record.get("unusable_reason", "")} for name, record in found.items()]
-    return benchmark_file(dict.fromkeys(found, [0.1, 0.2]), records=found,
+    return benchmark_file({key: [0.1, 0.2] for key in found}, records=found,
                           inference_bench={"cells": cells, "session": {"wall_s": 1.0, "measured_s": 0.5}})
 
 
 def shown(found: dict[str, dict]) -> list:
     content = file_of(found)
-    return summary.tables(content["benchmarks"], content["inference_bench"]["cells"], {"wall_s": 1.0, "measured_s": 1.0})
+    ours = content["inference_bench"]
+    return summary.tables(content["benchmarks"], ours["cells"], ours["session"])
 
 
 def test_an_unusable_case_has_no_star_and_stands_on_the_last_screen():

@@ -113,15 +113,15 @@ def _read(step: Step, file: Path, log: Path, code: int | None) -> tuple[str, str
             return SKIPPED, "; ".join(reasons)
         return FAILED, f"{_ended(code)}: {_last_line(log)}"
     if status == DONE and code not in (0, None):
-        return FAILED, f"{_ended(code)}; {said}"
+        return FAILED, f"{_ended(code)}; {said}; {_last_line(log)}"
     return status, said
 
 
 def _session(file: Path) -> tuple[str, str]:
     cells = json.loads(file.read_text())["inference_bench"]["cells"]
     timed = sum(cell["status"] == "timed" for cell in cells)
-    others = [(cell["status"], cell["reason"]) for cell in cells if cell["status"] != "timed"]
-    said = "; ".join([f"{timed} of {len(cells)} timed", *(f"{status}: {reason}" for status, reason in
+    others = [(cell["status"], cell["reason"]) for cell in cells if cell["status"] in ("skipped", "failed")]
+    said = "; ".join([f"{timed} timed", *(f"{status}: {reason}" for status, reason in
                                                           dict.fromkeys(others))])
     if any(status == "failed" for status, _ in others):
         return FAILED, said

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -85,6 +86,32 @@ def test_a_rehearsal_measures_on_little_and_resumes(poor, tmp_path):
     assert record["peak_rss_missing"] == "needs a process of its own: leave out --peaks here"
     again = poor(out, "--rehearse", "--only", "latency/eager")
     assert outcomes(again.stdout)["latency/eager"][4] == "in an earlier call: 2 timed"
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_it_stops_its_step_and_lists_the_rest(tmp_path, how):
+    """Also where SIGINT is ignored from the start, as behind `&`."""
+    text = f"""
+import sys
+from scripts.gpu import __main__ as script
+from scripts.gpu.steps import Step
+script._machine = lambda environment: {NO_GPU!r}
+script.steps = lambda rehearse: [Step("slow", ("-c", "import time; time.sleep(600)"), 60, 1), Step("later", (), 1, 1)]
+script.heed_signals()
+sys.exit(script.main([{str(tmp_path / "out")!r}]))
+"""
+    process = subprocess.Popen([sys.executable, "-c", text], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+                               preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    log = tmp_path / "out" / "logs" / "slow.log"
+    for _ in range(400):
+        if log.exists():
+            break
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.send_signal(how)
+    said, _ = process.communicate(timeout=30)
+    assert process.returncode == 3, said
+    assert "not reached: slow, later; call again to go on" in said
 
 
 def test_the_steps_are_in_the_order_of_what_matters():

@@ -7,7 +7,7 @@ limit was reached or Ctrl-C pressed: call again; 4 usage, or an interpreter that
 
 import argparse
 import json
-import os
+import signal
 import subprocess
 import sys
 import time
@@ -48,6 +48,13 @@ def main(arguments: list[str] | None = None) -> int:
     if not chosen.total > 0:
         return _refuse(f"--total {chosen.total:g}: expected a number of seconds above 0")
     return _all(chosen, found)
+
+
+def heed_signals() -> None:
+    """End at SIGINT and SIGTERM with what is done. Behind `&` and nohup SIGINT is ignored from the start, and the
+    sessions, which save what is finished at it, would inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _all(chosen: argparse.Namespace, found: list[Step]) -> int:
@@ -148,5 +155,5 @@ def _refuse(text: str) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    heed_signals()
     sys.exit(main())

@@ -166,8 +166,8 @@ def test_generation(on_gpu, model_name, tried):
     assert not comparison.failures
 
 
-@pytest.mark.parametrize(("limits", "spread"), [((), False), ((("0", "300KB"), ("cpu", "8GB")), True),
-                                                ((("0", "300KB"), ("cpu", "200KB")), True)])
+@pytest.mark.parametrize(("limits", "spread"), [((), False), ((("0", "600KB"), ("cpu", "8GB")), True),
+                                                ((("0", "600KB"), ("cpu", "200KB")), True)])
 def test_accelerate_places_on_the_gpu_and_beside_it(on_gpu, limits, spread):
     """`--device-map auto` alone puts everything on the GPU; with limits the rest waits on the CPU, and on disk."""
     workshop = on_gpu("tiny-gpt2")
@@ -183,8 +183,9 @@ def test_accelerate_places_on_the_gpu_and_beside_it(on_gpu, limits, spread):
     engagement = backend.probe(variant, runner, inputs)
     assert engagement.engaged is spread, engagement.summary
     assert engagement.facts["bytes_on_cuda_0"] > 0
-    assert ("bytes_on_cpu" in engagement.facts) is spread
-    assert ("bytes_on_disk" in engagement.facts) is (len(limits) > 0 and limits[1][1] == "200KB")
+    elsewhere = {"bytes_on_cpu", "bytes_on_disk"} & set(engagement.facts)
+    assert bool(elsewhere) is spread
+    assert "bytes_on_disk" not in elsewhere or limits[1][1] == "200KB"
 
 
 def test_exported_variants_are_listed():

@@ -81,7 +81,7 @@ def steps(rehearse: bool = False) -> list[Step]:
                   expected=20 if model == "gpt2" else 40, needs=_for_bitsandbytes(variant))
           for model, variants in GENERATION for variant in variants),
         session("generation/gpt2/accelerate", "generation", "gpt2", "accelerate", "--max-memory",
-                "cpu=650KB" if rehearse else "0=200MB,cpu=8GB", limit=90, needs=(_package("accelerate"),)),
+                "cpu=650KB" if rehearse else "0=400MB,cpu=8GB", limit=90, needs=(_package("accelerate"),)),
         Step("memory", (), 10, 1, gpu, "memory"),
         *(session(f"compile/{variant}", "latency", "bert-base", variant, *shapes("8,32"), limit=150, expected=60)
           for variant in COMPILED),

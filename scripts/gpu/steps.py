@@ -32,6 +32,7 @@ class Step:
         limit_s: it is stopped after these seconds.
         expected_s: what it should take on a GPU of 2023, process start included: an estimate until measured.
         needs: reasons not to run it, the first that holds.
+        shares: whether the next one may begin beside it, as sessions can (`fixtures.measurement.quiet`).
         kind: how its outcome is read: `session`, `tests`, `facts`, or `memory` (no process).
     """
 
@@ -41,6 +42,7 @@ class Step:
     expected_s: float
     needs: tuple[Need, ...] = ()
     kind: str = "session"
+    shares: bool = False
 
     @property
     def file(self) -> str:
@@ -59,7 +61,7 @@ def steps(rehearse: bool = False) -> list[Step]:
                      "--benchmark-only", "--benchmark-save-data", "--benchmark-json", "{file}", "--artifacts",
                      "{out}/artifacts", "--model", model, "--variant", variant, "--device", on, "--peaks", "here",
                      "--time-budget", budget, *more)
-        return Step(name, arguments, limit, expected, (*gpu, *needs))
+        return Step(name, arguments, limit, expected, (*gpu, *needs), shares=name != "cpu/eager")
 
     def shapes(batches: str = BATCHES) -> tuple[str, ...]:
         return "--batch-sizes", "1,4" if rehearse else batches, "--sequence-lengths", "16" if rehearse else LENGTH

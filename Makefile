@@ -8,8 +8,8 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 
-.PHONY: bench test slow fuzz gate calibrate release merge noise busy wait-policy architectures environment clean \
-	$(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
+.PHONY: bench test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures environment \
+	clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 # What takes too long for every change: full-size models, the promises of the gate in 10,000 simulated suites, whole gates.
 slow: $(INSTALLED)
@@ -19,6 +19,23 @@ slow: $(INSTALLED)
 FUZZ_SECONDS ?= 600
 fuzz: $(INSTALLED)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) -m pytest correctness_tests/test_fuzz.py --benchmark-disable -m slow $(ARGS)
+
+# What only a GPU machine can measure, into GPU_OUT (docs/gpu.md). With an interpreter of your own, where nothing can be
+# installed: PYTHON=python3 scripts/gpu.sh OUT_DIR
+GPU_OUT ?= .gpu
+gpu: $(INSTALLED)
+	PYTHON=$(RUN) scripts/gpu.sh $(GPU_OUT) $(ARGS)
+
+# Wheels for such an interpreter, unpacked by the script where they are missing: 50 MiB at most, and only wheels.
+WHEELS := .gpu-wheels
+gpu-wheels:
+	mkdir -p $(WHEELS)
+	for version in 3.12 3.13; do $(PYTHON) -m pip download --quiet --no-deps --only-binary=:all: --implementation cp \
+		--python-version $$version --platform manylinux_2_28_x86_64 --platform manylinux_2_24_x86_64 \
+		--platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --dest $(WHEELS) \
+		-r environments/gpu-wheels.txt || exit; done
+	@size=$$(du -ck $(WHEELS)/*.whl | tail -1 | cut -f1); echo "$(WHEELS): $$((size / 1024)) MiB of wheels"; \
+	test $$size -le 51200 || { echo "more than 50 MiB: take a line out of environments/gpu-wheels.txt"; exit 1; }
 
 bench: $(INSTALLED)
 	$(RUN) -m pytest perf_tests --benchmark-only --benchmark-autosave --benchmark-save-data $(ARGS)
@@ -98,4 +115,4 @@ $(EXTRA:%=.venv-%/.installed): .venv-%/.installed: environments/%.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(EXTRA:%=.venv-%) .artifacts .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(EXTRA:%=.venv-%) .artifacts .gpu .gpu-wheels .pytest_cache .ruff_cache

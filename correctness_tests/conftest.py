@@ -195,3 +195,20 @@ def duet(tmp_path):
         return Ended(done.returncode, done.stdout, done.stderr), content
 
     return run
+
+
+@pytest.fixture
+def made(monkeypatch, tmp_path):
+    """`made(steps, *arguments)`: the script in this process, with other steps; its exit code."""
+    from gpu_steps import NO_GPU
+
+    from scripts.gpu import __main__ as script
+
+    monkeypatch.setattr(script, "_machine", lambda environment: NO_GPU)
+
+    def run(found, *arguments):
+        monkeypatch.setattr(script, "steps", lambda rehearse: found)
+        (tmp_path / "out" / "steps").mkdir(parents=True, exist_ok=True)
+        return script.main([str(tmp_path / "out"), *arguments])
+
+    return run

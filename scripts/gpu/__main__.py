@@ -8,17 +8,22 @@ limit was reached or Ctrl-C pressed: call again; 4 usage, or an interpreter that
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from fixtures.measurement import quiet
 from scripts.gpu import running, wheels
-from scripts.gpu.running import DONE, FAILED, NOT_REACHED, ROOT, SKIPPED, Outcome
+from scripts.gpu.running import DONE, FAILED, NOT_REACHED, ROOT, SKIPPED, Outcome, Running
 from scripts.gpu.steps import Found, Step, matching, steps
 
 TOTAL_S = 480
+LANES = 3 if (os.cpu_count() or 1) >= 8 else 1
 _USAGE = 4
+_POLL_S = 0.1
 _LEAST_SHARE = 0.5  # of a step's expected seconds: with less of the total left it is not begun
 
 
@@ -29,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("out", type=Path, metavar="OUT_DIR", help="for marks, logs, result.json and result.md")
     parser.add_argument("--total", type=float, default=TOTAL_S, metavar="SECONDS",
                         help=f"limit of all steps together (default: {TOTAL_S})")
+    parser.add_argument("--lanes", type=int, default=LANES, metavar="N", help="sessions side by side; while one "
+                        f"measures the others are stopped (default here: {LANES})")
     parser.add_argument("--only", action="append", default=[], metavar="GLOB", help="steps by name; repeatable")
     parser.add_argument("--retry", action="store_true", help="also repeat the steps that failed")
     parser.add_argument("--list", action="store_true", help="print the steps and the seconds that they should take")
@@ -47,12 +54,21 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     if not chosen.total > 0:
         return _refuse(f"--total {chosen.total:g}: expected a number of seconds above 0")
+    if chosen.lanes < 1:
+        return _refuse(f"--lanes {chosen.lanes}: expected a whole number of at least 1")
     return _all(chosen, found)
 
 
+def heed_signals() -> None:
+    """End at SIGINT and SIGTERM with what is done. Behind `&` and nohup SIGINT is ignored from the start, and the
+    sessions, which save what is finished at it, would inherit that."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+
+
 def _all(chosen: argparse.Namespace, found: list[Step]) -> int:
-    out, began = chosen.out.absolute(), time.monotonic()
-    environment = wheels.environment(ROOT)
+    out = chosen.out.absolute()
+    environment = {**wheels.environment(ROOT), quiet.VARIABLE: str(out / "quiet")}
     try:
         out.mkdir(parents=True, exist_ok=True)
         machine = _machine(environment)
@@ -60,35 +76,104 @@ def _all(chosen: argparse.Namespace, found: list[Step]) -> int:
     except (OSError, ValueError) as error:
         return _refuse(str(error))
     print(f"Python {machine['python']}, torch {machine['torch']}, {machine['gpu'] or 'no GPU'}", flush=True)
-    outcomes, interrupted = [], False
-    for step in found:
-        left = chosen.total - (time.monotonic() - began)
+    session = Session(chosen, machine, environment)
+    try:
+        for step in found:
+            session.add(step)
+        session.wait_for(0)
+    except KeyboardInterrupt:
+        session.stop(found)
+    return _end(out, [session.outcomes[step.name] for step in found], machine, environment)
+
+
+class Session:
+    """The steps of one call: those that share a machine side by side, in `--lanes`."""
+
+    def __init__(self, chosen: argparse.Namespace, machine: Found, environment: dict[str, str]):
+        self._chosen, self._machine, self._environment = chosen, machine, environment
+        self._out, self._began = chosen.out.absolute(), time.monotonic()
+        self._running: list[Running] = []
+        self.outcomes: dict[str, Outcome] = {}
+        quiet.note(self._out / "quiet", [])
+
+    @property
+    def left(self) -> float:
+        """Seconds of the total limit."""
+        return max(self._chosen.total - (time.monotonic() - self._began), 0)
+
+    def add(self, step: Step) -> None:
+        """Start a step as soon as there is room; one that needs no process ends at once."""
+        outcome = self._earlier(step) or running.refused(step, self._machine)
+        if outcome is None:
+            alone = not step.shares or not all(one.step.shares for one in self._running)
+            self.wait_for(0 if alone else self._chosen.lanes - 1)
+            if step.kind == "memory":
+                outcome = running.memory(step, self._out)
+            elif self.left < _LEAST_SHARE * step.expected_s:
+                said = f"{self.left:.0f} of {self._chosen.total:.0f} s were left"
+                outcome = Outcome(step.name, NOT_REACHED, 0.0, said)
+        if outcome:
+            self._report(outcome)
+            return
+        while not self._started(step):  # a session measures: it must not be disturbed
+            self._collect_over()
+            time.sleep(_POLL_S)
+
+    def _started(self, step: Step) -> bool:
+        limit = step.limit_s * (self._chosen.lanes if step.shares else 1)  # it may wait while others measure
         try:
-            outcome = _interrupted(step) if interrupted else _one(step, chosen, machine, left, environment)
-        except KeyboardInterrupt:
-            interrupted, outcome = True, _interrupted(step)
-        outcomes.append(outcome)
-        print(f"{step.name:<34} {outcome.status:<11} {outcome.seconds:>4.0f} s  {outcome.said}", flush=True)
-    return _end(out, outcomes, machine, environment)
+            with quiet.locked(self._out / "quiet", wait=False):
+                self._running.append(Running(step, sys.executable, self._out, min(limit, max(self.left, 1)),
+                                             self._environment))
+                self._note()
+        except BlockingIOError:
+            return False
+        return True
 
+    def wait_for(self, most: int) -> None:
+        """Until at most so many steps run."""
+        while len(self._running) > most:
+            if not self._collect_over():
+                time.sleep(_POLL_S)
 
-def _interrupted(step: Step) -> Outcome:
-    return Outcome(step.name, NOT_REACHED, 0.0, "interrupted")
+    def stop(self, found: list[Step]) -> None:
+        """End what runs; neither it nor what follows was reached."""
+        for one in self._running:
+            one.end()
+        for step in found:
+            if step.name not in self.outcomes:
+                self._report(Outcome(step.name, NOT_REACHED, 0.0, "interrupted"))
 
+    def _collect_over(self) -> bool:
+        """Whether a step was over, and is now reported."""
+        over = [one for one in self._running if one.over()]
+        for one in over:
+            self._collect(one)
+        return bool(over)
 
-def _one(step: Step, chosen: argparse.Namespace, machine: Found, left: float, environment: dict[str, str]) -> Outcome:
-    """Run a step unless an earlier call did, or too little time is left."""
-    out = chosen.out.absolute()
-    earlier = running.saved(step, out)
-    if earlier and not (chosen.retry and earlier.status == FAILED):
-        return Outcome(step.name, earlier.status, 0.0, f"in an earlier call: {earlier.said}")
-    if left < _LEAST_SHARE * step.expected_s and not any(need(machine) for need in step.needs):
-        return Outcome(step.name, NOT_REACHED, 0.0, f"{max(left, 0):.0f} of {chosen.total:.0f} s were left")
-    outcome = running.run(step, sys.executable, out, machine, min(step.limit_s, max(left, 1)), environment)
-    if outcome.status == FAILED and left < step.limit_s and outcome.seconds >= left - 1:
-        return Outcome(step.name, NOT_REACHED, outcome.seconds, f"cut off by the total limit; {outcome.said}")
-    running.save(outcome, out)
-    return outcome
+    def _collect(self, one: Running) -> None:
+        outcome = one.end()
+        self._running.remove(one)
+        self._note()
+        quiet.send([other.group for other in self._running], signal.SIGCONT)  # it may have ended while it measured
+        if outcome.said.startswith("stopped after") and not self.left:
+            outcome = replace(outcome, status=NOT_REACHED, said=f"cut off by the total limit; {outcome.said}")
+        self._report(outcome)
+
+    def _earlier(self, step: Step) -> Outcome | None:
+        earlier = running.saved(step, self._out)
+        if not earlier or (self._chosen.retry and earlier.status == FAILED):
+            return None
+        return replace(earlier, seconds=0.0, said=f"in an earlier call: {earlier.said}")
+
+    def _note(self) -> None:
+        quiet.note(self._out / "quiet", [one.group for one in self._running])
+
+    def _report(self, outcome: Outcome) -> None:
+        if not outcome.said.startswith("in an earlier call"):
+            running.save(outcome, self._out)
+        self.outcomes[outcome.step] = outcome
+        print(f"{outcome.step:<34} {outcome.status:<11} {outcome.seconds:>4.0f} s  {outcome.said}", flush=True)
 
 
 def _machine(environment: dict[str, str]) -> Found:
@@ -148,5 +233,5 @@ def _refuse(text: str) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    heed_signals()
     sys.exit(main())

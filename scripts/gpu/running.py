@@ -30,34 +30,54 @@ class Outcome:
     said: str
 
 
-def run(step: Step, python: str, out: Path, found: Found, limit_s: float, environment: Mapping[str, str]) -> Outcome:
-    """Run a step for at most `limit_s` seconds, its output in `out/logs`, its file in `out/steps`."""
+def refused(step: Step, found: Found) -> Outcome | None:
+    """The outcome of a step that this machine cannot run; None for any other."""
     reason = next((reason for need in step.needs if (reason := need(found))), None)
-    if reason:
-        return Outcome(step.name, SKIPPED, 0.0, reason)
-    if step.kind == "memory":
-        return _memory(step, out)
-    log, file = out / "logs" / f"{step.name.replace('/', '-')}.log", out / "steps" / step.file
-    for place in (log, file):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.unlink(missing_ok=True)
-    began = time.monotonic()
-    with log.open("wb") as output:
-        process = subprocess.Popen(command(step, python, out), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
-                                   stdin=subprocess.DEVNULL, env=dict(environment), start_new_session=True)
-        try:
-            code = process.wait(limit_s)
-        except subprocess.TimeoutExpired:
-            code = None
-        finally:
-            _end(process)
-    if step.kind == "session":
-        _take_journal(out, process.pid, file)
-    spent = time.monotonic() - began
-    status, said = _read(step, file, log, code)
-    if code is None:
-        status, said = FAILED, f"stopped after {spent:.0f} s (limit {limit_s:.0f} s); {said}"
-    return Outcome(step.name, status, spent, said)
+    return Outcome(step.name, SKIPPED, 0.0, reason) if reason else None
+
+
+class Running:
+    """A step that was started.
+
+    Args:
+        python: the interpreter.
+        out: its output goes to `logs` there, its file to `steps`.
+        limit_s: it is `over` after these seconds.
+
+    Attributes:
+        group: its process group.
+    """
+
+    def __init__(self, step: Step, python: str, out: Path, limit_s: float, environment: Mapping[str, str]):
+        self.step = step
+        self._out, self._limit_s, self._began = out, limit_s, time.monotonic()
+        self._log, self._file = out / "logs" / f"{step.name.replace('/', '-')}.log", out / "steps" / step.file
+        for place in (self._log, self._file):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.unlink(missing_ok=True)
+        with self._log.open("wb") as output:
+            self._process = subprocess.Popen(command(step, python, out), cwd=ROOT, stdout=output,
+                                             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=dict(environment),
+                                             start_new_session=True)
+        self.group = self._process.pid
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def over(self) -> bool:
+        return self._process.poll() is not None or self.seconds > self._limit_s
+
+    def end(self) -> Outcome:
+        """What became of it; stops what still runs."""
+        code = self._process.poll()
+        _end(self._process)
+        if self.step.kind == "session":
+            _take_journal(self._out, self.group, self._file)
+        status, said = _read(self.step, self._file, self._log, code)
+        if code is None:
+            status, said = FAILED, f"stopped after {self.seconds:.0f} s (limit {self._limit_s:.0f} s); {said}"
+        return Outcome(self.step.name, status, self.seconds, said)
 
 
 def save(outcome: Outcome, out: Path) -> None:
@@ -87,6 +107,7 @@ def _end(process: subprocess.Popen) -> None:
             break
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, how)
+            os.killpg(process.pid, signal.SIGCONT)  # another session may have stopped it (fixtures.measurement.quiet)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(wait)
     with contextlib.suppress(ProcessLookupError):
@@ -113,15 +134,15 @@ def _read(step: Step, file: Path, log: Path, code: int | None) -> tuple[str, str
             return SKIPPED, "; ".join(reasons)
         return FAILED, f"{_ended(code)}: {_last_line(log)}"
     if status == DONE and code not in (0, None):
-        return FAILED, f"{_ended(code)}; {said}"
+        return FAILED, f"{_ended(code)}; {said}; {_last_line(log)}"
     return status, said
 
 
 def _session(file: Path) -> tuple[str, str]:
     cells = json.loads(file.read_text())["inference_bench"]["cells"]
     timed = sum(cell["status"] == "timed" for cell in cells)
-    others = [(cell["status"], cell["reason"]) for cell in cells if cell["status"] != "timed"]
-    said = "; ".join([f"{timed} of {len(cells)} timed", *(f"{status}: {reason}" for status, reason in
+    others = [(cell["status"], cell["reason"]) for cell in cells if cell["status"] in ("skipped", "failed")]
+    said = "; ".join([f"{timed} timed", *(f"{status}: {reason}" for status, reason in
                                                           dict.fromkeys(others))])
     if any(status == "failed" for status, _ in others):
         return FAILED, said
@@ -147,7 +168,7 @@ def _facts(file: Path) -> tuple[str, str]:
     return DONE, f"{found['gpu']}, driver {found.get('driver') or 'unknown'}; TFLOP/s: {peaks}"
 
 
-def _memory(step: Step, out: Path) -> Outcome:
+def memory(step: Step, out: Path) -> Outcome:
     """Step (f) reads what the sessions of step (c) noted, each in its own process."""
     peaks: dict[str, int] = {}
     for file in sorted((out / "steps").glob("latency-*.json")):

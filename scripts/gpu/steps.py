@@ -14,6 +14,7 @@ PADDING = ("eager", "bettertransformer", "bettertransformer-nested", "sdpa-fp16"
 GENERATION = (("gpt2", ("eager", "eager-fp16", "sdpa-fp16", "bnb-int8", "bnb-nf4")),
               ("bloom-560m", ("eager-fp16", "bnb-int8", "bnb-nf4")))
 COMPILED = ("torch-compile", "torch-compile-bf16", "torch-compile-dynamic")
+SHARES = "one-batch and (p0 or p50 or p90)"  # of padding
 BATCHES, LENGTH = "1,8,32,64", "128"
 REHEARSED = {"bert-base": "tiny-bert", "gpt2": "tiny-gpt2", "bloom-560m": "tiny-bloom"}
 
@@ -31,6 +32,7 @@ class Step:
         limit_s: it is stopped after these seconds.
         expected_s: what it should take on a GPU of 2023, process start included: an estimate until measured.
         needs: reasons not to run it, the first that holds.
+        shares: whether the next one may begin beside it, as sessions can (`fixtures.measurement.quiet`).
         kind: how its outcome is read: `session`, `tests`, `facts`, or `memory` (no process).
     """
 
@@ -40,6 +42,7 @@ class Step:
     expected_s: float
     needs: tuple[Need, ...] = ()
     kind: str = "session"
+    shares: bool = False
 
     @property
     def file(self) -> str:
@@ -53,12 +56,12 @@ def steps(rehearse: bool = False) -> list[Step]:
 
     def session(name: str, test: str, model: str, variant: str, *more: str, limit: float = 60, expected: float = 20,
                 needs: tuple[Need, ...] = (), on: str = device) -> Step:
-        model, budget = (REHEARSED[model], "0.1") if rehearse else (model, "1")
+        model, budget = (REHEARSED[model], "0.1") if rehearse else (model, "0.6")
         arguments = ("-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfEs", f"perf_tests/test_{test}.py",
                      "--benchmark-only", "--benchmark-save-data", "--benchmark-json", "{file}", "--artifacts",
                      "{out}/artifacts", "--model", model, "--variant", variant, "--device", on, "--peaks", "here",
                      "--time-budget", budget, *more)
-        return Step(name, arguments, limit, expected, (*gpu, *needs))
+        return Step(name, arguments, limit, expected, (*gpu, *needs), shares=name != "cpu/eager")
 
     def shapes(batches: str = BATCHES) -> tuple[str, ...]:
         return "--batch-sizes", "1,4" if rehearse else batches, "--sequence-lengths", "16" if rehearse else LENGTH
@@ -66,6 +69,7 @@ def steps(rehearse: bool = False) -> list[Step]:
     def latency(variant: str, **more: Any) -> Step:
         return session(f"latency/{variant}", "latency", "bert-base", variant, *shapes(), **more)
 
+    padded = ("--grid", "smoke") if rehearse else ("--grid", "full", "-k", SHARES)
     tests = ("-m", "pytest", "-p", "no:cacheprovider", "-q", "-rfEs", "correctness_tests/test_gpu.py", "-m", "gpu",
              "--benchmark-disable", "--model", "tiny-bert", "--artifacts", "{out}/artifacts", "--junitxml", "{file}")
     return [
@@ -73,13 +77,13 @@ def steps(rehearse: bool = False) -> list[Step]:
         Step("correctness", tests, 150, 60, (_cuda,), "tests"),
         *map(latency, LATENCY),
         *(latency(variant, needs=(_onnx_on_gpu, _package("onnx")), limit=120, expected=40) for variant in ONNX),
-        *(session(f"padding/{variant}", "padding", "bert-base", variant, "--grid", "full") for variant in PADDING),
+        *(session(f"padding/{variant}", "padding", "bert-base", variant, *padded) for variant in PADDING),
         session("cpu/eager", "latency", "bert-base", "eager", *shapes(), limit=120, expected=60, on="cpu"),
         *(session(f"generation/{model}/{variant}", "generation", model, variant, limit=90,
                   expected=20 if model == "gpt2" else 40, needs=_for_bitsandbytes(variant))
           for model, variants in GENERATION for variant in variants),
         session("generation/gpt2/accelerate", "generation", "gpt2", "accelerate", "--max-memory",
-                "cpu=650KB" if rehearse else "0=200MB,cpu=8GB", limit=90, needs=(_package("accelerate"),)),
+                "cpu=650KB" if rehearse else "0=400MB,cpu=8GB", limit=90, needs=(_package("accelerate"),)),
         Step("memory", (), 10, 1, gpu, "memory"),
         *(session(f"compile/{variant}", "latency", "bert-base", variant, *shapes("8,32"), limit=150, expected=60)
           for variant in COMPILED),

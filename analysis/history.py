@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,9 @@ def run(chosen: argparse.Namespace) -> int:
     jsonfile.refuse(chosen.verdict, [] if verdict.get("format") == judge.FORMAT else [f"no {judge.FORMAT}"])
     try:
         added = line(verdict)
-    except (KeyError, TypeError, IndexError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise jsonfile.UnreadableFile(f"{chosen.verdict}: not a complete verdict ({error})") from None
+    jsonfile.refuse(chosen.verdict, list(_problems(added)))
     text = json.dumps(added, ensure_ascii=False)
     try:
         before = chosen.file.read_text(encoding="utf-8") if chosen.file.exists() else ""
@@ -33,6 +35,18 @@ def run(chosen: argparse.Namespace) -> int:
     jsonfile.write_text(chosen.file, f"{before}{text}\n")
     say(f"{chosen.file}: {len(added['benchmarks'])} ratios added")
     return 0
+
+
+def _problems(added: dict[str, Any]) -> Iterator[str]:
+    """What a verdict written by `gate` does not have: an entry of another type would spoil the history."""
+    yield from (f"its {name} is no text" for name in ("started", "base", "head", "outcome")
+                if not isinstance(added[name], str))
+    for bench, entry in added["benchmarks"].items():
+        if not isinstance(entry["status"], str):
+            yield f"{bench}: its status is no text"
+        yield from (f"{bench}: its {name} is no number" for name in ("ratio", "low", "high", "pairs")
+                    if entry[name] is not None and type(entry[name]) not in (int, float))
+    yield from jsonfile.number_problems(added)
 
 
 def line(verdict: dict[str, Any]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ def schema_problems(content: Any, name: str, absent: bool = True) -> Iterator[st
     Args:
         absent: whether a missing field is a problem.
     """
-    yield from _number_problems(content, ())
+    yield from number_problems(content)
     for error in _validator(name).iter_errors(content):
         if error.validator in ("required", "dependentRequired") and not absent:
             continue
@@ -101,15 +101,18 @@ def write_text(file: Path, text: str) -> None:
         raise UnreadableFile(f"{file}: cannot be written ({reason})") from None
 
 
-def _number_problems(value: Any, place: tuple[str | int, ...]) -> Iterator[str]:
-    """NaN is a number to JSON's schema and fits every bound; a whole number of 400 digits is none to floating point."""
+def number_problems(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """One line for each number that cannot be used.
+
+    NaN is a number to JSON's schema and fits every bound; a whole number of 400 digits is too large for a float.
+    """
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{'.'.join(map(str, place))} is {value}, not a finite number"
     elif isinstance(value, int) and abs(value) > _LARGEST:
         yield f"{'.'.join(map(str, place))} is too large a number"
     elif isinstance(value, dict | list):
         for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _number_problems(inner, (*place, name))
+            yield from number_problems(inner, (*place, name))
 
 
 @cache

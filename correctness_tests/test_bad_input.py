@@ -27,6 +27,8 @@ def read(**given) -> options.Selection:
     ({"grid": "ful"}, "unknown grid 'ful': did you mean 'full'"),
     ({"batch_sizes": "1,x"}, "--batch-sizes x: expected a whole number of at least 1"),
     ({"batch_sizes": "0"}, "--batch-sizes 0: expected"),
+    ({"batch_sizes": "\x1b[31m\n1"}, r"--batch-sizes \x1b[31m\n1: expected"),
+    ({"model": ["./\x1b[31m"]}, r"--model ./\x1b[31m: no such directory"),
     ({"batch_sizes": ""}, "--batch-sizes : expected"),
     ({"sequence_lengths": "-3"}, "--sequence-lengths -3: expected"),
     ({"sequence_lengths": "16,,32"}, "--sequence-lengths : expected"),

@@ -148,7 +148,9 @@ def test_history_holds_a_verdict_once(tmp_path, capsys):
     assert entry["benchmarks"]["b0"]["ratio"] == json.loads(verdict.read_text())["benchmarks"][0]["ratio"]
     code, _, err = analysis(capsys, "history", verdict, "--file", tmp_path)
     assert (code, len(err.splitlines())) == (2, 1)
-    for bad in ("{}", '{"format": "inference-bench-verdict/1"}', "[]", "nothing"):
+    good = json.loads(verdict.read_text())
+    spoilt = {**good, "benchmarks": [{**good["benchmarks"][0], "ratio": ["1"]}]}, {**good, "outcome": 3}
+    for bad in (*map(json.dumps, spoilt), "{}", '{"format": "inference-bench-verdict/1"}', "[]", "nothing"):
         verdict.write_text(bad)
         code, _, err = analysis(capsys, "history", verdict, "--file", history)
         assert (code, len(err.splitlines())) == (2, 1)

@@ -42,7 +42,8 @@ OURS = {"model_fingerprint": "0" * 64, "engagement": "none"}  # what tells a rec
 
 def corpus_record(variant, policy, batch, speed, **more):
     return {**OURS, "bench_id": f"m/{variant}/corpus/b{batch}/{policy}/n8/cpu", "experiment": "corpus", "model": "m",
-            "variant": variant, "policy": policy, "batch_size": batch, "sentences_per_s": speed, "tokens_per_s": 10 * speed, "padding_efficiency": 0.5, "max_abs_error": 0.0,
+            "variant": variant, "policy": policy, "batch_size": batch, "sentences_per_s": speed,
+            "tokens_per_s": 10 * speed, "padding_efficiency": 0.5, "max_abs_error": 0.0,
             "sentences": 8, "real_tokens": 80, "longest_sentence": 40, "blank_lines": 0, "truncated_sentences": 0,
             "token_limit": 512, "passes": 5, "corpus_sha256": "0" * 64, **more}
 

@@ -8,7 +8,7 @@ from fuzzing import Fuzzer, html_problems, markdown_problems, until
 
 from analysis import show
 
-SECONDS = 10
+SECONDS = 6
 pytest.importorskip("analysis.plot", exc_type=ImportError)  # the extra environments have no plotly
 
 

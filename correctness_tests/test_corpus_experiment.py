@@ -46,7 +46,7 @@ def test_file_is_read_line_by_line(tmp_path, workshops):
     whole = Corpus(4, 0, str(file))
     assert whole.name == "my-reviews-n4"
     found = whole.tokenised(workshops("minilm").model)
-    assert (len(found.rows), found.truncated, found.limit, max(found.lengths)) == (4, 1, 512, 512)
+    assert (len(found.rows), found.truncated, found.limit, max(found.lengths)) == (4, 1, 256, 256)
     assert found.rows[2][-1] == workshops("minilm").model.tokenizer.sep_token_id
     assert len(Corpus(2, 0, str(file)).tokenised(workshops("minilm").model).rows) == 2
 

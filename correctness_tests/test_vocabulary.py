@@ -25,7 +25,7 @@ def gpt2(kind: str = "GPT2LMHeadModel", rows: int = 60, **config) -> LoadedModel
     """With an embedding of `rows` ids, whatever its config says."""
     torch.manual_seed(0)
     made = getattr(transformers, kind)(transformers.GPT2Config(**{**SMALL, "vocab_size": rows}))
-    for name, value in {"vocab_size": 60, **config}.items():
+    for name, value in {"vocab_size": 60, "use_cache": False, **config}.items():
         made.config.__dict__[name] = value  # transformers 4 takes what 5 refuses
     return LoadedModel(SPEC, made.eval().requires_grad_(False), None, False)
 

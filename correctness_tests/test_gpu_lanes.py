@@ -89,6 +89,8 @@ def test_what_is_timed_outside_leaves_out_its_pauses(monkeypatch, tmp_path):
     (tmp_path / "pauses").write_text(f"{other} {now - 12} {now - 9}\n{other} {now - 5} {now - 3}\n"
                                      f"{os.getpgrp()} {now - 2} {now - 1}\n")
     assert abs(quiet.elapsed(now - 10) - 7) < 1e-6
+    quiet.start(tmp_path)
+    assert quiet.elapsed(now - 10) == 10
 
 
 def test_a_pause_is_noted_before_the_stopped_one_wakes(monkeypatch, tmp_path):

@@ -94,7 +94,7 @@ class Session:
         self._out, self._began = chosen.out.absolute(), time.monotonic()
         self._running: list[Running] = []
         self.outcomes: dict[str, Outcome] = {}
-        quiet.note(self._out / "quiet", [])
+        quiet.start(self._out / "quiet")
 
     @property
     def left(self) -> float:

@@ -7,7 +7,7 @@ from gpu_steps import SESSION, code
 WORKS = r"""
 import os, sys, time
 from pathlib import Path
-from fixtures.measurement import quiet
+from fixtures import quiet
 name, log = sys.argv[1], Path(sys.argv[2])
 def note(what):
     with log.open("a") as lines:
@@ -51,7 +51,7 @@ def test_sessions_run_side_by_side_and_never_while_one_measures(made, tmp_path, 
 
 
 def test_a_session_that_dies_while_it_measures_leaves_the_others_awake(made, tmp_path, capsys):
-    dies = code("dies", "import os, time\nfrom fixtures.measurement import quiet\ntime.sleep(0.5)\n"
+    dies = code("dies", "import os, time\nfrom fixtures import quiet\ntime.sleep(0.5)\n"
                 "with quiet.alone():\n    time.sleep(0.2); os._exit(3)", shares=True)
     written = SESSION % str(tmp_path / "out" / "steps" / "lives.json")
     lives = code("lives", "import time; time.sleep(1.2)" + written, shares=True)
@@ -71,3 +71,36 @@ def test_a_step_that_shares_nothing_runs_by_itself(made, tmp_path):
 
     assert made([step("a", True), step("own", False), step("b", True)], "--lanes", "3") == 0
     assert log.read_text().split() == ["a", "/a", "own", "/own", "b", "/b"]
+
+
+def test_what_is_timed_outside_leaves_out_its_pauses(monkeypatch, tmp_path):
+    """A build that another session stopped for 3 s, and one of its own measuring, which stops nothing of it."""
+    import os
+    import time
+
+    from fixtures import quiet
+
+    now = time.perf_counter()
+    monkeypatch.setattr(quiet.time, "perf_counter", lambda: now)
+    assert quiet.elapsed(now - 10) == 10
+    monkeypatch.setenv(quiet.VARIABLE, str(tmp_path))
+    assert quiet.elapsed(now - 10) == 10
+    other = os.getpgrp() + 1
+    (tmp_path / "pauses").write_text(f"{other} {now - 12} {now - 9}\n{other} {now - 5} {now - 3}\n"
+                                     f"{os.getpgrp()} {now - 2} {now - 1}\n")
+    assert abs(quiet.elapsed(now - 10) - 7) < 1e-6
+    quiet.start(tmp_path)
+    assert quiet.elapsed(now - 10) == 10
+
+
+def test_a_pause_is_noted_before_the_stopped_one_wakes(monkeypatch, tmp_path):
+    from fixtures import quiet
+
+    monkeypatch.setenv(quiet.VARIABLE, str(tmp_path))
+    quiet.note(tmp_path, [99999999])
+    sent = []
+    monkeypatch.setattr(quiet, "send", lambda groups, number: sent.append(
+        (list(groups), number, (tmp_path / "pauses").exists())))
+    with quiet.alone():
+        pass
+    assert sent == [([99999999], quiet.signal.SIGSTOP, False), ([99999999], quiet.signal.SIGCONT, True)]

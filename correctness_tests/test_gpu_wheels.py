@@ -1,10 +1,12 @@
 """Wheels for an interpreter where nothing can be installed."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 
+import pytest
 from running import ROOT
 
 from scripts.gpu import wheels
@@ -43,3 +45,13 @@ def test_the_wheels_are_pinned_as_the_environment_is():
     lines = (ROOT / "environments" / "gpu-wheels.txt").read_text().splitlines()[1:]
     assert set(lines) <= set(pinned)
     assert {"jsonschema", "rpds-py"} <= {line.partition("==")[0] for line in lines}
+
+
+def test_make_downloads_them_for_both_pythons_and_bounds_their_size():
+    if shutil.which("make") is None:
+        pytest.skip("no make on PATH")
+    plan = subprocess.run(["make", "--dry-run", "gpu-wheels"], cwd=ROOT, text=True,
+                          capture_output=True, check=True).stdout
+    assert "for version in 3.12 3.13" in plan
+    assert "-r environments/gpu-wheels.txt" in plan
+    assert f"{50 * 1024}" in plan

@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fixtures.measurement import quiet
+from fixtures import quiet
 from scripts.gpu import running, wheels
 from scripts.gpu.running import DONE, FAILED, NOT_REACHED, ROOT, SKIPPED, Outcome, Running
 from scripts.gpu.steps import Found, Step, matching, steps
@@ -94,7 +94,7 @@ class Session:
         self._out, self._began = chosen.out.absolute(), time.monotonic()
         self._running: list[Running] = []
         self.outcomes: dict[str, Outcome] = {}
-        quiet.note(self._out / "quiet", [])
+        quiet.start(self._out / "quiet")
 
     @property
     def left(self) -> float:

@@ -107,7 +107,7 @@ def _end(process: subprocess.Popen) -> None:
             break
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, how)
-            os.killpg(process.pid, signal.SIGCONT)  # another session may have stopped it (fixtures.measurement.quiet)
+            os.killpg(process.pid, signal.SIGCONT)  # another session may have stopped it (fixtures.quiet)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(wait)
     with contextlib.suppress(ProcessLookupError):

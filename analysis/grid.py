@@ -157,7 +157,7 @@ def _in_blocks(console: Console, header: Row, rows: list[list[str]]) -> None:
         for name, text in zip(header[1:], row[1:], strict=True):
             line = Text(f"{visible(name)}: {text}" if name else text)
             whole = max(map(cell_len, _words(line.plain))) > console.width - 2
-            console.print(Text("  ") + line if whole else Padding(line, (0, 0, 0, 2)), soft_wrap=whole)
+            console.print(Text("  ") + line if whole else Padding(line, (0, 0, 0, 2), expand=False), soft_wrap=whole)
 
 
 def as_markdown(grids: list[Grid]) -> str:

@@ -160,7 +160,7 @@ def test_a_duet_of_calls_that_become_slow_ends_and_says_so(duet, tmp_path):
             time.sleep(0.0001 if len(calls) < 1500 else 0.06)
         timed(call)
     '''
-    ended, content = duet(suite(tmp_path / "one", slow), suite(tmp_path / "two", slow), "--turns", 6)
+    ended, content = duet(suite(tmp_path / "one", slow), suite(tmp_path / "two", slow), "--turns", 3)
     assert ended.code == 0, ended.err
     found = content["pairs"][0]["benchmarks"]["slow"]
     assert "calls became slower than in the warm-up" in found["overrun"]

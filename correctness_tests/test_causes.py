@@ -65,7 +65,7 @@ def test_exporters_are_put_in_plain_words():
     node = RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Non-zero status code returned while running "
                         "RotaryEmbedding node. Name:'node_RotaryEmbedding_4' Status Message: Inputs 'cos_cache' differ")
     assert cause(node).startswith("ONNX Runtime cannot run the RotaryEmbedding of this export (Inputs 'cos_cache' ")
-    openvino = RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:224:\nException from src/node.cpp:7:\n"
+    openvino = RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:224:\nException from node.cpp:7:\n"
                             "[cpu]reshape: the shape of input data (2.4) conflicts with the pattern (3)\n\n\n")
     assert cause(openvino) == "OpenVINO: [cpu]reshape: the shape of input data (2.4) conflicts with the pattern (3)"
 
@@ -81,7 +81,8 @@ def test_any_other_error_keeps_its_first_line():
 
 
 @pytest.mark.parametrize(("named", "says", "says_not"), [
-    ("artifacts", "--artifacts", "TMPDIR"), ("temporary", "TMPDIR", "--artifacts"), (None, "--artifacts or TMPDIR", "\n")])
+    ("artifacts", "--artifacts", "TMPDIR"), ("temporary", "TMPDIR", "--artifacts"),
+    (None, "--artifacts or TMPDIR", "\n")])
 def test_a_full_disk_is_named_by_what_was_written(monkeypatch, tmp_path, named, says, says_not):
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
     file = named and str(tmp_path / named / "model.onnx")

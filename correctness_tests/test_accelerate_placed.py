@@ -43,14 +43,21 @@ def test_offload_to_disk_matches_eager(workshops, model_name, limits, on_cpu):
     assert not compare(outputs, expected.outputs, expected.double, expected.mask, variant.tolerance, True).failures
 
 
-def test_enough_memory_is_no_offload(workshops):
+@pytest.mark.parametrize("limits", ["cpu=20MB", "cpu=1GB", ""])
+def test_a_model_that_fits_has_nothing_to_offload(workshops, limits):
+    """It is said, and is no failure; that nothing was offloaded where it had to be is one."""
     workshop = workshops("tiny-bert")
     inputs = workshop.inputs(2, 8)
-    runner = build("accelerate", workshop.model, inputs, placed(workshop, "cpu=1GB"), workshop.store).runner
+    runner = build("accelerate", workshop.model, inputs, placed(workshop, limits), workshop.store).runner
     variant, backend = backends.variants()["accelerate"]
     engagement = backend.probe(variant, runner, inputs)
-    assert not engagement.engaged
+    assert engagement.engaged
+    assert "MiB on cpu: nothing to offload" in engagement.summary
     assert "bytes_on_disk" not in engagement.facts
+    runner.placement = placed(workshop, "cpu=100KB")
+    engagement = backend.probe(variant, runner, inputs)
+    assert not engagement.engaged
+    assert "none elsewhere" in engagement.summary
 
 
 def test_the_offload_folder_goes_with_the_runner(workshops):

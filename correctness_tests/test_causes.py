@@ -62,7 +62,7 @@ def test_exporters_are_put_in_plain_words():
     node = RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Non-zero status code returned while running "
                         "RotaryEmbedding node. Name:'node_RotaryEmbedding_4' Status Message: Inputs 'cos_cache' differ")
     assert cause(node).startswith("ONNX Runtime cannot run the RotaryEmbedding of this export (Inputs 'cos_cache' ")
-    openvino = RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:224:\nException from src/node.cpp:7:\n"
+    openvino = RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:224:\nException from node.cpp:7:\n"
                             "[cpu]reshape: the shape of input data (2.4) conflicts with the pattern (3)\n\n\n")
     assert cause(openvino) == "OpenVINO: [cpu]reshape: the shape of input data (2.4) conflicts with the pattern (3)"
 

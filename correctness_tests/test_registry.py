@@ -22,7 +22,9 @@ def test_every_variant_is_complete(name):
     reason = backend.unavailable(variant, "cpu")
     assert reason is None or len(reason) > 10
     assert backend.unavailable(variant, "tpu") is not None, "runs on a device that nobody has heard of"
-    assert DESCRIBED.count(name) == 1, f"README describes `{name}` in {DESCRIBED.count(name)} rows of its table"
+    assert DESCRIBED.count(name) <= 1, f"README describes `{name}` in {DESCRIBED.count(name)} rows of its table"
+    if name not in DESCRIBED:
+        pytest.skip(f"a backend of your own: before you share it, give `{name}` a row in README's table of variants")
 
 
 def test_no_package_no_variant():
@@ -45,4 +47,4 @@ def test_listing_imports_no_runtime():
 
 
 def test_readme_rows_are_variants():
-    assert set(DESCRIBED) == set(backends.variants())
+    assert set(DESCRIBED) <= set(backends.variants())

@@ -67,7 +67,7 @@ def of_rounds(rounds: np.ndarray) -> dict:
     heads = []
     for index, sides in enumerate(rounds):
         medians = [_medians(SimpleNamespace(name=name, hear=lambda *_, side=side: {"rounds": side.ravel().tolist()}),
-                            "b0", *side.shape) for name, side in zip(("base", "head"), sides, strict=True)]
+                            "b0", *side.shape)[0] for name, side in zip(("base", "head"), sides, strict=True)]
         heads.append({**pair(index, "head", {}), "benchmarks": {"b0": _ratio(*medians)}})
     return duet(heads, "confirm")
 

@@ -47,7 +47,7 @@ def test_what_one_file_knows_only_is_unknown(tmp_path):
                                                                        "memory_bytes": 2**34})
     found = compared(old, new)
     assert (found["tier"], found["exit_code"]) == (3, 0)
-    assert found["why"].endswith("unknown is memory")
+    assert found["why"].endswith("unknown is memory, wait policy")
     assert found["differences"] == ["memory: not recorded → 17179869184"]
 
 

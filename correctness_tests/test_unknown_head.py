@@ -7,7 +7,8 @@ import small_architectures
 from running import run_pytest
 
 from fixtures.models import specs
-from fixtures.models.loading import UnknownHead, load, unknown_head
+from fixtures.models.classes import UnknownHead, unknown_head
+from fixtures.models.loading import load
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ from fixtures import backends  # noqa: E402
 
 SOME = ("eager", "sdpa", "torchscript-freeze", "dynamic-int8", "onnxruntime", "openvino")
 MOST_S = 900  # of one process
-_COMMON = ("--benchmark-only", "--threads", "1", "--time-budget", "0.1", "--peaks", "here", "-q", "-p", "no:cacheprovider")
+_COMMON = ("--benchmark-only", "--threads", "1", "--time-budget", "0.1", "--peaks", "here", "-q",
+           "-p", "no:cacheprovider")
 _KEPT = ("variant", "experiment", "workload", "status", "reason")
 _PARTS = {
     "latency": ("perf_tests/test_latency.py", "--batch-sizes", "1,4", "--sequence-lengths", "24"),

@@ -77,3 +77,10 @@ def test_silent_fallback_is_caught_by_the_probe(project):
     assert ended.code == 1
     assert saved == WITHOUT_A_MODEL
     assert "not engaged: inference tensors" in ended.out
+
+
+def test_the_projects_own_tests_do_not_mind(project):
+    ended = run_pytest("correctness_tests/test_registry.py", "--benchmark-disable", "-rs", "-q", *SELECTION,
+                       cwd=project())
+    assert ended.code == 0, ended.out
+    assert "give `no-grad` a row in README's table of variants" in re.sub(r"\s+", " ", ended.out)

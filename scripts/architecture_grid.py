@@ -1,8 +1,8 @@
 """What runs on what: small models of many architectures through every variant, and the table of it.
 
-Each architecture has a process of its own for the latency experiment by every variant, and one for the other
-experiments by a few; where such a process dies, its variants run in a process each. A second call goes on where
-the first one stopped. Exit code 1 when a cell failed or a process died.
+Each architecture has a process of its own for the latency experiment by every variant, one for the other experiments
+by a few, and one for what compiles; where such a process dies, its variants run in a process each. A second call goes
+on where the first one stopped. Exit code 1 when a cell failed or a process died.
 
 Sample: python scripts/architecture_grid.py --only fnet --only reranker
 """
@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -26,9 +27,11 @@ MOST_S = 900  # of one process
 _COMMON = ("--benchmark-only", "--threads", "1", "--time-budget", "0.1", "--peaks", "here", "-q",
            "-p", "no:cacheprovider")
 _KEPT = ("variant", "experiment", "workload", "status", "reason")
+COMPILED = ("torch-compile*", "aot-inductor", "torchao-int8")  # minutes each: at one shape, and last
 _PARTS = {
     "latency": ("perf_tests/test_latency.py", "--batch-sizes", "1,4", "--sequence-lengths", "24"),
     "others": ("perf_tests", "--deselect", "perf_tests/test_latency.py", "--grid", "smoke"),
+    "compiled": ("perf_tests/test_latency.py", "--batch-sizes", "4", "--sequence-lengths", "24"),
 }
 
 
@@ -40,12 +43,12 @@ def main() -> int:
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
     chosen = parser.parse_args()
     began = time.monotonic()
-    cells: dict[str, list[dict]] = {}
-    for name in chosen.only or architectures.NAMES:
-        for part in _PARTS:
+    names = chosen.only or architectures.NAMES
+    for part in _PARTS:
+        for name in names:
             if time.monotonic() - began < chosen.seconds:
                 _measure(name, part, chosen.out)
-            cells.setdefault(name, []).extend(_cells(name, part, chosen.out))
+    cells = {name: [cell for part in _PARTS for cell in _cells(name, part, chosen.out)] for name in names}
     text = as_markdown(cells)
     print(text)
     if chosen.markdown:
@@ -58,7 +61,7 @@ def _measure(name: str, part: str, out: Path) -> None:
     if file.exists():
         return
     model = architectures.save(name, out / "models" / name)
-    variants = backends.variants() if part == "latency" else SOME
+    variants = _variants(part)
     found, code = _session(model, part, variants, file)
     if code < 0:
         found = []
@@ -68,6 +71,12 @@ def _measure(name: str, part: str, out: Path) -> None:
                                                "reason": f"the process ended by signal {-code}"}]
     file.write_text(json.dumps({"cells": found}, indent=1), encoding="utf-8")
     print(f"{name} {part}: {sum(cell['status'] == 'timed' for cell in found)} timed", file=sys.stderr, flush=True)
+
+
+def _variants(part: str) -> list[str]:
+    compiled = [name for name in backends.variants() if any(fnmatchcase(name, pattern) for pattern in COMPILED)]
+    rest = [name for name in backends.variants() if name not in compiled]
+    return {"latency": rest, "others": list(SOME), "compiled": compiled}[part]
 
 
 def _session(model: Path, part: str, variants, file: Path) -> tuple[list[dict], int]:
@@ -89,7 +98,7 @@ def _session(model: Path, part: str, variants, file: Path) -> tuple[list[dict], 
                 for variant in variants], code
     cells = json.loads(saved.read_text(encoding="utf-8"))["inference_bench"]["cells"]
     saved.unlink()
-    of_part = [cell for cell in cells if (cell["experiment"] == "latency") == (part == "latency")]
+    of_part = [cell for cell in cells if (cell["experiment"] == "latency") == (part != "others")]
     return [{key: cell[key] for key in _KEPT} for cell in of_part], code
 
 

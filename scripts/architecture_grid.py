@@ -13,19 +13,37 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from datetime import date
 from fnmatch import fnmatchcase
+from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
+
+import cpuinfo
 
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "correctness_tests")]
 import architectures  # noqa: E402  (the lines above make it importable from anywhere)
 
+from analysis.shown import markdown  # noqa: E402
 from fixtures import backends  # noqa: E402
 
 SOME = ("eager", "sdpa", "torchscript-freeze", "dynamic-int8", "onnxruntime", "openvino")
 MOST_S = 900  # of one process
 _COMMON = ("--benchmark-only", "--threads", "1", "--time-budget", "0.1", "--peaks", "here", "-q",
            "-p", "no:cacheprovider")
+_BESIDE = 6  # architectures in one table
+_INTRODUCTION = """# What runs on what
+
+Small models of many architectures (two layers, hidden size 64, random weights) run through every variant at 1 × 24
+and 4 × 24, through variants that compile at 4 × 24, and through the other experiments by {some}.
+Made by `make architectures` on {date}: {machine}, torch {torch}, transformers {transformers}.
+Variants that this machine lacks something for (a GPU, bf16 instructions, a package) are left out.
+
+*yes*: it ran, its outputs matched eager's, and its probe found the optimisation or nothing to optimise. A number is a
+[reason](#reasons). Both: it holds for some of the shapes or variants only.
+"""
 _KEPT = ("variant", "experiment", "workload", "status", "reason")
 COMPILED = ("torch-compile*", "aot-inductor", "torchao-int8")  # minutes each: at one shape, and last
 _PARTS = {
@@ -110,20 +128,35 @@ def _cells(name: str, part: str, out: Path) -> list[dict]:
 
 
 def as_markdown(cells: dict[str, list[dict]]) -> str:
-    """The table of variants × architectures (latency), the experiments × architectures, and every reason once."""
+    """The page: tables of variants (latency) and of experiments by architecture, and every reason once."""
     reasons: dict[str, int] = {}
     variants = [name for name in backends.variants()
                 if any(cell["variant"] == name and not _elsewhere(cell) for found in cells.values() for cell in found)]
-    by_variant = [[f"`{variant}`", *[_cell([cell for cell in found if cell["variant"] == variant
-                                             and cell["experiment"] == "latency"], reasons)
-                                      for found in cells.values()]] for variant in variants]
-    experiments = dict.fromkeys(cell["experiment"] for found in cells.values() for cell in found)
-    by_experiment = [[experiment, *[_cell([cell for cell in found if cell["experiment"] == experiment
-                                           and cell["variant"] in SOME], reasons) for found in cells.values()]]
-                     for experiment in experiments if experiment != "latency"]
-    notes = [f"{number}. {reason}" for reason, number in reasons.items()]
-    return "\n".join([*_table(["variant", *cells], by_variant), "", *_table(["experiment", *cells], by_experiment), "",
-                      *notes, ""])
+    experiments = list(dict.fromkeys(cell["experiment"] for found in cells.values() for cell in found
+                                     if cell["experiment"] not in _PARTS))
+    lines = _INTRODUCTION.format(date=date.today(), machine=cpuinfo.get_cpu_info()["brand_raw"],
+                                 torch=version("torch"), transformers=version("transformers"),
+                                 some=", ".join(f"`{name}`" for name in SOME)).splitlines()
+    for names in batched(cells, _BESIDE):
+        lines += ["", *_table(["", *names], [
+            *[[f"`{variant}`", *[_cell(_of(cells[name], variant=variant, experiment="latency"), reasons)
+                                 for name in names]] for variant in variants],
+            *[[experiment, *[_cell([cell for cell in _of(cells[name], experiment=experiment)
+                                    if cell["variant"] in SOME], reasons) for name in names]]
+              for experiment in experiments]])]
+    return "\n".join([*lines, "", "## Reasons", "",
+                      *(f"{number}. {markdown(reason)}" for reason, number in reasons.items()), ""])
+
+
+def batched(values: Iterable, count: int) -> Iterator[list]:
+    """itertools has it from Python 3.12 on."""
+    left = iter(values)
+    while batch := list(islice(left, count)):
+        yield batch
+
+
+def _of(cells: list[dict], **wanted: str) -> list[dict]:
+    return [cell for cell in cells if all(cell[field] == value for field, value in wanted.items())]
 
 
 def _elsewhere(cell: dict) -> bool:

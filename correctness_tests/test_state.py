@@ -17,6 +17,18 @@ from fixtures.workloads.padded_batch import PaddedBatch
 SPEC = ModelSpec("remembering", "factory", "x:y", 0, None)
 
 
+class Counter:
+    """State as an object: with slots, and arrays, as users have it."""
+
+    __slots__ = ("array", "number")
+
+    def __init__(self):
+        self.array, self.number = np.zeros(1), 0
+
+
+COUNTED = []
+
+
 class Remembering(torch.nn.Module):
     """`kind` says what a call changes."""
 
@@ -28,6 +40,8 @@ class Remembering(torch.nn.Module):
         self.register_buffer("calls", torch.zeros(1))
         self.register_buffer("cache", torch.zeros(0), persistent=False)
         self.was_short, self.seen, self.held = False, [], torch.zeros(2)
+        self._short, self.counter, self.inside = False, Counter(), {"a": [torch.zeros(1)]}
+        self.beside = (torch.nn.Linear(8, 3), self)
 
     def forward(self, input_ids, attention_mask):
         length = input_ids.shape[1]
@@ -46,8 +60,21 @@ class Remembering(torch.nn.Module):
             self.head = torch.nn.Linear(8, 3)
         elif self.kind in ("other path", "other bits"):
             self.was_short = self.was_short or length < 5
+        elif self.kind == "private":
+            self._short = self._short or length < 5
+        elif self.kind == "object":
+            self.counter.number += 1
+        elif self.kind == "array":
+            self.counter.array[0] += 1
+        elif self.kind == "tensor inside":
+            self.inside["a"][0] += 1
+        elif self.kind == "layer beside":
+            with torch.no_grad():
+                self.beside[0].bias.add_(1)
+        elif self.kind == "outside" and length < 5:
+            COUNTED.append(length)
         states = self.embedding(input_ids) * attention_mask[..., None].to(torch.float32).to(self.embedding.weight.dtype)
-        factor = 2 if self.kind == "other bits" and self.was_short else 1
+        factor = 2 if self.kind == "other bits" and self.was_short or self._short or COUNTED else 1
         return {"logits": self.head(states.sum(1)) * factor}
 
 
@@ -69,7 +96,8 @@ def called(module: torch.nn.Module, length: int) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(("kind", "names"), [
     ("nothing", []), ("counts", ["calls"]), ("caches", ["cache"]), ("lists", ["Remembering"]), ("holds", ["held"]),
     ("other path", ["Remembering"]), ("other layer", ["head", "head.weight", "head.bias"]),
-    ("writes a weight", ["head.bias"])])
+    ("writes a weight", ["head.bias"]), ("private", ["Remembering"]), ("object", ["Remembering"]),
+    ("array", ["Remembering"]), ("tensor inside", ["inside.'a'.0"]), ("layer beside", ["beside.0.bias"])])
 def test_what_a_call_changes_is_found(kind, names):
     module = fresh(loaded(kind).module)
     before = Snapshot(module)
@@ -78,7 +106,8 @@ def test_what_a_call_changes_is_found(kind, names):
     assert before.changed(module) == names
 
 
-@pytest.mark.parametrize("kind", ["counts", "caches", "lists", "other path", "other bits"])
+@pytest.mark.parametrize("kind", ["counts", "caches", "lists", "other path", "other bits", "private", "object", "array",
+                                  "tensor inside"])
 def test_reference_and_fingerprint_do_not_depend_on_what_ran_before(kind):
     alone, later = loaded(kind), loaded(kind)
     want = Reference(alone, "cpu").compute(inputs(9)).outputs["logits"]
@@ -139,6 +168,22 @@ def test_a_build_that_no_call_changed_is_kept(meter_of, kind):
     first = meter.build(case(PaddedBatch(2, 9)))
     first.runner(first.runner.prepare(inputs(9)))
     assert (meter.build(case(PaddedBatch(2, 3))) is first) == (kind == "nothing")
+
+
+@pytest.mark.parametrize("lengths", [(9, 3), (3, 9), (9,)])
+def test_what_is_remembered_outside_of_the_module_is_a_reason(meter_of, lengths):
+    """No copy starts anew; a session of one length is as it always was."""
+    meter, case = meter_of(loaded("outside"), "eager")
+    works = [PaddedBatch(2, length) for length in lengths]
+    meter.workloads = lambda spec: works
+    try:
+        for work in works if len(works) > 1 else ():
+            with pytest.raises(CannotRun, match="gives other outputs for batch .* × (9|11) once it was called with "
+                                                "batch 2 × 3, and remembers that outside of its module"):
+                meter.build(case(work))
+        assert len(works) > 1 or meter.build(case(works[0]))
+    finally:
+        COUNTED.clear()
 
 
 def test_bigbird_goes_back_to_sparse_attention():

@@ -67,7 +67,22 @@ class Waves(torch.nn.Module):
         return self.head(torch.relu(self.layer(waves)).transpose(1, 2) * scale)
 
 
-MODULES = {"features": Features, "length-first": LengthFirst, "waves": Waves}
+class Coinciding(torch.nn.Module):
+    """Fixed axes as large as the rows and the length that exports are made with, 3 and 11."""
+
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(11, 3)
+
+    def example_inputs(self, batch_size, sequence_length, seed):
+        rng = np.random.default_rng(seed)
+        return {"features": rng.standard_normal((batch_size, sequence_length, 11)), "weights": np.arange(1.0, 4)}
+
+    def forward(self, features, weights):
+        return self.head(features) * weights
+
+
+MODULES = {"features": Features, "length-first": LengthFirst, "waves": Waves, "coinciding": Coinciding}
 # One of each way to export; the others share its code.
 QUICK = ("torchscript", "onnxruntime", "openvino")
 SLOW = ("torchscript-freeze", "torch-compile", "torch-compile-dynamic", "aot-inductor", "onnxruntime-int8",
@@ -84,6 +99,7 @@ def test_axes_are_found_by_other_sizes():
         "features": {0: "batch", 1: "sequence"}, "real": {0: "batch", 1: "sequence"}, "kind": {0: "batch"}}
     assert dynamic_axes(loaded("length-first")) == {"features": {0: "sequence", 1: "batch"}}
     assert dynamic_axes(loaded("waves")) == {"waves": {0: "batch", 2: "size_44_44_32"}, "scale": {}}
+    assert dynamic_axes(loaded("coinciding")) == {"features": {0: "batch", 1: "sequence"}, "weights": {}}
     assert output_axes(loaded("waves")) == {"output": {0: "batch", 1: "sequence"}}
 
 
@@ -120,6 +136,8 @@ def test_every_exporter_takes_them(kind, variant, store, placement):
         expected = reference.compute(batch.inputs(model))
         outputs = runner.arrays(runner(runner.prepare(expected.inputs)))
         assert not compare(outputs, expected.outputs, expected.double, None, chosen.tolerance, False).failures, shape
+    if variant == "torch-compile-dynamic":  # no graph of its own for another size
+        assert runner.recompilations == 0
 
 
 @pytest.mark.slow

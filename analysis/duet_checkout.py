@@ -44,8 +44,12 @@ def resolve(option: str, text: str, repository: Path) -> Source:
     asked = git.run(repository, "rev-parse", "--verify", f"{text}^{{commit}}")
     if text and not text.startswith("-") and asked.returncode == 0:
         return Source(asked.stdout.strip(), repository, asked.stdout.strip())
-    directory = Path(text).expanduser().absolute()
-    if not text or not directory.is_dir():
+    try:
+        directory = Path(text).expanduser().absolute()
+        there = bool(text) and directory.is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long for a name, or nobody's home
+        there = False
+    if not there:
         raise CannotCheckOut(f"{option} {text}: neither a revision in {repository} nor a directory "
                              f"({git.cause(asked, repository)})")
     return Source(_described(directory), directory, None)

@@ -15,9 +15,10 @@ def run(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(["git", "-C", str(directory), *arguments], capture_output=True, text=True, check=False,
                               errors="backslashreplace", process_group=0, env={**os.environ, "LC_ALL": "C"})
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a null byte
         missing = isinstance(error, FileNotFoundError)
-        why = "git is not installed: install it" if missing else f"git cannot be run: {error.strerror or error}"
+        reason = getattr(error, "strerror", None) or error
+        why = "git is not installed: install it" if missing else f"git cannot be run: {reason}"
         return subprocess.CompletedProcess(arguments, _NO_GIT, "", why)
 
 
@@ -45,4 +46,6 @@ def cause(done: subprocess.CompletedProcess[str], directory: Path) -> str:
     advice = next((line for line in lines if _ADVICE in line and line.startswith("git ")), None)
     if advice is None and (output(directory, "rev-parse", "--is-shallow-repository") or "").strip() == "true":
         advice = "git fetch --unshallow (this clone is shallow: it lacks older commits and other branches)"
+    elif advice is None and told and not known:
+        advice = "git branch --all; git tag (to see what there is)"
     return f"{why}; type: {advice}" if advice else why

@@ -19,7 +19,8 @@ _ONLY_OURS = ("_sha256", "_fingerprint")  # ends of names of ours; other suites 
 # Fields that tell a record of ours: other suites have `model`, `seed` or a `bench_id`, none has two of these.
 _MARKS = ("bench_id", "model_fingerprint", "tolerance_class", "rmse_ratio", "engagement")
 _BENCH_ID = re.compile(r"[^/ ]+(/[^/ ]+)+/(cpu|cuda:[0-9]+)|control/[a-z]+")
-_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+")  # in a name made of a repr: another one in every process
+# In a name made of a repr: another one in every process. Without `at`, only what is as long as addresses are.
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+|\b0x(?:0000)?[0-9A-Fa-f]{11,12}\b")
 _CELL = ("bench_id", "status", "model", "variant", "workload", "reason", "experiment")
 _LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
 
@@ -278,7 +279,7 @@ def unlisted(content: dict[str, Any], tables: Container[str]) -> list[str]:
         strange = [field for field in record if field not in known and not field.startswith(_OPEN)]
         if not isinstance(experiment, str) or experiment not in tables:
             found.append(f"{name}: experiment {experiment!r} has no table (analysis/experiments.py)")
-        if experiment not in experiments:
+        if not isinstance(experiment, str) or experiment not in experiments:
             found.append(f"{name}: experiment {experiment!r} is not in record.schema.json")
         if strange:
             found.append(f"{name}: not in record.schema.json: {', '.join(map(str, strange))}")

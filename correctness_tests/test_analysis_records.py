@@ -211,6 +211,7 @@ def test_any_bytes_are_read_or_refused(tmp_path, content):
 @pytest.mark.parametrize(("change", "says"), [
     ({"experiment": "half", "bench_id": "m/eager/half/cpu"}, "experiment 'half' has no table"),
     ({"experiment": "half", "bench_id": "m/eager/half/cpu"}, "experiment 'half' is not in record.schema.json"),
+    ({"experiment": ["half"]}, "experiment ['half'] has no table"), ({"experiment": {}}, "experiment: {} is not"),
     ({"new_number": 3.0}, "not in record.schema.json: new_number"),
     ({"option_mode": "max", "engagement_kernels": 3}, "")])
 def test_check_refuses_what_the_schema_does_not_name(tmp_path, capsys, change, says):

@@ -42,6 +42,10 @@ def read(**given) -> options.Selection:
     ({"peaks": "hree"}, "unknown --peaks value 'hree': did you mean 'here'? valid: fresh, here"),
     ({"allocator": "pined"}, "unknown allocator 'pined': did you mean 'pinned'"),
     ({"summary_md": "/no/such/place/s.md"}, "--summary-md /no/such/place/s.md: expected a file in an existing"),
+    ({"summary_md": "/tmp/" + "x" * 300}, "expected a file in an existing"),
+    ({"summary_md": "~no-such-user/s.md"}, "write the path out"),
+    ({"artifacts": "~no-such-user/a"}, "write the path out"),
+    ({"model": ["~no-such-user/a"]}, "no such directory"), ({"model": ["x" * 5000]}, "no such directory"),
     ({"artifacts": "/proc/nowhere", "list_cases": False}, "name a directory that can be written"),
 ])
 def test_one_line_that_helps(given, says):

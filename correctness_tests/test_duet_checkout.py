@@ -111,4 +111,6 @@ def test_a_damaged_repository_shows_gits_own_words(repository):
 
 
 def test_an_option_is_no_revision(repository):
-    assert "neither a revision" in resolved(repository, "--all")
+    for text in ("--all", "~no-such-user/x", "x" * 5000, "a\0b"):
+        assert "neither a revision" in resolved(repository, text)
+    assert "type: git branch --all" in resolved(repository, "mian")

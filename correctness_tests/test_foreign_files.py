@@ -97,6 +97,10 @@ def test_names_that_differ_by_an_address_are_one(tmp_path, capsys):
                 for address in (0x7F0012AB, 0x7F99))
     assert records.load(old).benchmarks.keys() == {"test_f[<function f>]", "test_g[0xff]"}
     assert analysis(capsys, "compare", old, new)[0] == 0
+    name = "test_h[C({}), 0x9e3779b97f4a7c15]"
+    shown = [saved(tmp_path, f"shown{address}.json", benchmark_file({name.format(address): [1.0]}))
+             for address in ("0x7f00aabbcc01", "0x55d0aabbcc02", "0x000001D8AABBCC03")]
+    assert records.load_all(shown)[2].benchmarks.keys() == {name.format("")}
     both = benchmark_file({FUNCTION.format(1): [1.0], FUNCTION.format(2): [2.0], "other": [1.0]})
     run = records.load(saved(tmp_path, "both.json", both))
     assert run.benchmarks.keys() == {"other"}  # which of the two is which nobody knows

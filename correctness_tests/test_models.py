@@ -267,6 +267,11 @@ BROKEN_FACTORIES = {
     "import torch\n"
     "def build(): return torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(torch.nn.Linear(2, 2)))":
         "its weights are already quantised (0 is a torch Linear)",
+    "import torch\ndef build(): return torch.jit.trace(torch.nn.Linear(2, 2), torch.ones(1, 2))":
+        "return the torch.nn.Module that it was made from",
+    "import torch\ndef build():\n    made = torch.nn.Linear(2, 2)\n    del made.weight\n"
+    "    made.register_buffer('weight', torch.ones(2, 2, dtype=torch.int8))\n    return made":
+        "its weights are already quantised (weight is int8)",
 }
 
 
@@ -288,6 +293,7 @@ def test_broken_factory(tmp_path, monkeypatch, source):
     ("quantization_config", {"quant_algo": "FP8"}, "FP8"), ("quantization_config", {"bits": 4}, "unnamed method"),
     ("compression_config", {"quant_method": "compressed-tensors"}, "compressed-tensors"),
     ("text_config", {"quantization_config": {"quant_method": "mxfp4"}}, "mxfp4"),
+    ("quantization", {"group_size": 64, "bits": 4}, "unnamed method"),  # MLX
 ])
 def test_quantised_directory(bert_directory, key, value, method):
     """Named from its config, before torch is asked."""
@@ -302,7 +308,7 @@ def test_file_of_a_quantiser(bert_directory, name):
     assert "already quantised" in refused(str(bert_directory))
 
 
-@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int8, torch.uint8])
+@pytest.mark.parametrize("dtype", [torch.float8_e4m3fn, torch.int8, torch.uint8, torch.int32])
 def test_narrow_weights_without_a_word_in_the_config(bert_directory, dtype):
     file = bert_directory / "model.safetensors"
     tensors = load_file(file)

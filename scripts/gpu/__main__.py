@@ -23,6 +23,7 @@ from scripts.gpu.steps import Found, Step, matching, steps
 TOTAL_S = 480
 LANES = 3 if (os.cpu_count() or 1) >= 8 else 1
 _USAGE = 4
+_INSPECT_S = 120
 _POLL_S = 0.1
 _LEAST_SHARE = 0.5  # of a step's expected seconds: with less of the total left it is not begun
 
@@ -182,8 +183,12 @@ def _machine(environment: dict[str, str]) -> Found:
     Raises:
         ValueError: the interpreter lacks a package, or cannot say.
     """
-    done = subprocess.run([sys.executable, "-m", "scripts.gpu.inspecting"], cwd=ROOT, env=environment, text=True,
-                          capture_output=True, timeout=120, check=False)
+    try:
+        done = subprocess.run([sys.executable, "-m", "scripts.gpu.inspecting"], cwd=ROOT, env=environment, text=True,
+                              capture_output=True, timeout=_INSPECT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{sys.executable} has not imported torch and transformers within {_INSPECT_S} s: stop what else "
+                         "runs here, or wait for its disk, and call again") from None
     if done.returncode:
         raise ValueError(f"{sys.executable} cannot import what it needs: {done.stderr.strip().splitlines()[-1]}")
     found = json.loads(done.stdout.splitlines()[-1])

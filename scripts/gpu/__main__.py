@@ -187,8 +187,8 @@ def _machine(environment: dict[str, str]) -> Found:
         done = subprocess.run([sys.executable, "-m", "scripts.gpu.inspecting"], cwd=ROOT, env=environment, text=True,
                               capture_output=True, timeout=_INSPECT_S, check=False)
     except subprocess.TimeoutExpired:
-        raise ValueError(f"{sys.executable} has not imported torch and transformers within {_INSPECT_S} s: stop what else "
-                         "runs here, or wait for its disk, and call again") from None
+        raise ValueError(f"{sys.executable} has not imported torch and transformers within {_INSPECT_S} s: stop what "
+                         "else runs here, and call again") from None
     if done.returncode:
         raise ValueError(f"{sys.executable} cannot import what it needs: {done.stderr.strip().splitlines()[-1]}")
     found = json.loads(done.stdout.splitlines()[-1])

@@ -134,3 +134,14 @@ def test_padding_id_that_no_embedding_can_have_is_named(tmp_path):
     file.write_text(json.dumps({**json.loads(file.read_text()), "pad_token_id": 5000}))
     with pytest.raises(BadInput, match=r"cannot be loaded: .*pad_token_id 5000, vocabulary 1000"):
         load(specs.resolve(str(tmp_path / "model"), 0))
+
+
+@pytest.mark.parametrize("rows", [None, 1, 2, 3])
+def test_hardly_any_vocabulary(rows):
+    """Of a module without an embedding no more is known than that 0 and 1 are ids."""
+    module = torch.nn.Embedding(rows, 4) if rows else torch.nn.Identity()
+    module.forward = lambda input_ids: input_ids[..., None].float()
+    model = LoadedModel(ModelSpec("few", "factory", "a:b", 0, None), module, None, False)
+    ids = draw_ids(model, 50, np.random.default_rng(0))
+    assert 0 <= ids.min() <= ids.max() < (rows or 2)
+    assert export_example(model.spec).inputs(model)["input_ids"].shape == (3, 11)

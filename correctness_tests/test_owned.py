@@ -76,7 +76,8 @@ def test_what_is_not_sure_is_unknown(tmp_path, monkeypatch):
     os.mkfifo(tmp_path / "pipe")
     assert state(tmp_path / "pipe") == UNKNOWN
     (tmp_path / "pipe").unlink()
-    for content in ("", "[]", "[" * 4096, '"x"', json.dumps({"host": "another", "boot": "another", "pid": os.getpid()})):
+    another = {"host": "another", "boot": "another", "pid": os.getpid()}
+    for content in ("", "[]", "[" * 4096, '"x"', json.dumps(another)):
         file.write_text(content)
         assert state(file) == UNKNOWN
     file.write_text(json.dumps(owned._here()))

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     content = records.read(chosen.file)
-    jsonfile.refuse(chosen.file, _problems(content))
+    jsonfile.refuse(chosen.file, list(_misshapen(content)) or _problems(content))
     grid.show(tables(content), chosen.markdown)
     return 0
 
@@ -55,10 +55,39 @@ def _problems(content: dict[str, Any]) -> list[str]:
         return []
 
 
+def _misshapen(content: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each place around the records that has another type than the tables need."""
+    for place in ("machine_info.cpu", "inference_bench.gpu_machine.facts.peak_flops_per_s", "inference_bench.thinned"):
+        value: Any = content
+        for depth, name in enumerate(parts := place.split("."), 1):
+            value = value.get(name)
+            if not isinstance(value, dict | None):
+                yield f"{'.'.join(parts[:depth])} is no object"
+            if not isinstance(value, dict):
+                break
+        else:
+            if parts[-1] == "thinned" and type(value.get("rounds_per_turn")) is not int:
+                yield f"{place}: no rounds_per_turn"
+            if parts[-1] == "peak_flops_per_s":
+                yield from (f"{place}.{name} is no number" for name, peak in value.items()
+                            if peak is not None and type(peak) not in (int, float))
+    yield from jsonfile.number_problems({name: content.get(name) for name in ("machine_info", "inference_bench")})
+    about = content.get("inference_bench")
+    about = about.get("gpu_machine") if isinstance(about, dict) else None
+    steps = about.get("steps") if isinstance(about, dict) else None
+    if steps is not None and not (isinstance(steps, list) and all(map(_is_step, steps))):
+        yield "inference_bench.gpu_machine.steps: each has step, status and said as texts, and seconds"
+
+
+def _is_step(step: Any) -> bool:
+    return (isinstance(step, dict) and all(isinstance(step.get(name), str) for name in ("step", "status", "said"))
+            and type(step.get("seconds")) in (int, float))
+
+
 def _with_times(content: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**records.BEFORE, **bench["extra_info"], "wall_s": _wall(bench["stats"])}
             for bench in content["benchmarks"]
-            if isinstance(bench.get("extra_info"), dict) and "model" in bench["extra_info"]]
+            if records.is_ours(bench) and "model" in bench["extra_info"]]
 
 
 def _wall(stats: Mapping[str, Any]) -> float:

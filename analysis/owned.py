@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import socket
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -52,14 +53,16 @@ def look(file: Path) -> Iterator[str]:
     """
     descriptor = None
     try:
-        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW)
+        descriptor = os.open(file, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("no lock of ours")  # reading a pipe would wait for ever
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         made = json.loads(os.read(descriptor, _LONGEST))
         here = isinstance(made, dict) and any(made.get(name) == value for name, value in _here().items() if value)
         state = FREE if here else UNKNOWN
     except BlockingIOError:
         state = HELD
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         state = UNKNOWN
     try:
         yield state

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import jsonfile, records
-from analysis.shown import one_line
+from analysis.shown import one_line, say
 
 _CELL = ("model", "variant", "workload", "reason")
 _NO_SESSION = {"wall_s": 0.0, "measured_s": 0.0}
@@ -24,6 +24,10 @@ def run(chosen: argparse.Namespace) -> int:
     cells, session, bad = planned(content)
     jsonfile.refuse(chosen.file, problems if not benchmarks else [])
     left_out = [*problems, *bad]
+    if not benchmarks and not cells and not left_out:
+        say(f"{chosen.file}: no record of inference-bench in it: no tables to print; `compare` reads any "
+            "pytest-benchmark file")
+        return 0
     tables = summary.tables(benchmarks, cells, session)
     if left_out:
         tables.append(grid.Grid("Left out, as it is not complete", ["record and reason"],

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis_files import drawn, noise_floor
+from gpu_files import usual
 from markdown_it import MarkdownIt
 
 from analysis import fingerprint
@@ -28,7 +29,8 @@ NUMBERS = (0, -1, 1, 2, True, False, 0.0, -0.0, 1.0, 0.5, 1e-320, 1e-12, 1e12, 1
            float("inf"), float("-inf"), 10**20, 10**400, -(10**400), 2**63)
 OTHERS = (None, [], {}, [[]], [None], [1, "a"], {"a": None}, {"\x1b[31m": [HOSTILE]}, [{"bench_id": 5}])
 CODES = {"compare": {0, 1, 2, 3, 4}, "merge": {0, 2, 4}, "summary": {0, 2, 4}, "check": {0, 2, 4}, "plot": {0, 2, 4},
-         "statements": {0, 2, 4}, "gate": {0, 1, 2, 3, 4}, "calibrate": {0, 2}, "history": {0, 2}}
+         "statements": {0, 2, 4}, "gate": {0, 1, 2, 3, 4}, "calibrate": {0, 2}, "history": {0, 2},
+         "gpu": {0, 2}}
 _ALLOWED = {"heading_open", "heading_close", "inline", "paragraph_open", "paragraph_close", "table_open", "table_close",
             "thead_open", "thead_close", "tbody_open", "tbody_close", "tr_open", "tr_close", "th_open", "th_close",
             "td_open", "td_close", "text", "text_special", "softbreak"}
@@ -41,6 +43,9 @@ class Fuzzer:
     def __init__(self, directory: Path):
         self._directory = directory
         session = json.loads(DATA.read_text(encoding="utf-8"))
+        for record in (bench["extra_info"] for bench in session["benchmarks"]):
+            if "parameter_bytes" in record:
+                record["parameter_bytes"] = 10**9  # statements leave toys out
         duets = [drawn(1, {"b1": 0.06}, pairs=6, null_pairs=3, benches=2),
                  drawn(2, {"b1": 0.06}, "confirm", pairs=12, null_pairs=6, benches=2)]
         floors = noise_floor(["b0", session["benchmarks"][2]["extra_info"]["bench_id"]],
@@ -51,12 +56,12 @@ class Fuzzer:
         _called("gate", self._saved("screen", duets[0]), directory / "confirm.json", "--verdict", verdict)
         _called("history", verdict, "--file", history)
         self._starts = {"session": session, "duet": duets[0], "verdict": json.loads(verdict.read_text()),
-                        "floor": floors, "history": json.loads(history.read_text())}
+                        "floor": floors, "history": json.loads(history.read_text()), "gpu": usual()}
 
     def run(self, seed: int, number: int) -> list[str]:
         """What a mutated file brought out that it must not."""
         rng = random.Random(f"{seed}/{number}")
-        kind = rng.choices(list(self._starts), (12, 3, 2, 1, 1))[0]
+        kind = rng.choices(list(self._starts), (12, 3, 2, 1, 1, 2))[0]
         start = self._starts[kind]
         if kind == "session":
             start = {**start, "benchmarks": rng.sample(start["benchmarks"], 6)}
@@ -86,6 +91,7 @@ class Fuzzer:
             "duet": [("gate", file), ("gate", file, confirm, "--summary-md", output.with_suffix(".md")),
                      ("calibrate", file, "-o", output), ("gate", file, "--html", page)],
             "verdict": [("gate", file), ("history", file, "--file", output.with_suffix(".jsonl"))],
+            "gpu": [("gpu", file), ("gpu", file, "--markdown")],
             "floor": [("gate", screen, "--noise-floor", file), ("compare", other, DATA, "--noise-floor", file)],
             "history": [("history", self._directory / "verdict.json", "--file", file)],
         }[kind]

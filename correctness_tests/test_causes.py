@@ -35,6 +35,12 @@ class TorchExportError(Exception):
     ("/usr/bin/ld: cannot find -lgomp: No such file or directory\ncollect2: error: ld returned 1 exit status",
      "the linker says: cannot find -lgomp"),
     ("g++: fatal error: Killed signal terminated program cc1plus", "not enough memory"),
+    ("/usr/bin/ld: cannot open output file /x/y.so: Permission denied\ncollect2: error: ld returned 1 exit status",
+     "the C++ compiler says: /usr/bin/ld: cannot open output file /x/y.so: Permission denied"),
+    ("x.cpp:3: undefined reference to `foo'\ncollect2: error: ld returned 1 exit status",
+     "the C++ compiler says: x.cpp:3: undefined reference to `foo'"),
+    ("cc1plus: Datei oder Verzeichnis nicht gefunden", "the C++ compiler says: cc1plus: Datei"),
+    ("as: libc.so.6: version `GLIBC_2.38' not found (required by as)", "the C++ compiler says: as: libc.so.6: version"),
     ("sh: 1: g++: not found", "g++ is not there: install a C++ compiler"),
     ("bash: line 1: clang++: command not found", "clang++ is not there: install a C++ compiler"),
 ])
@@ -46,6 +52,12 @@ def test_a_compiler_that_cannot_be_started():
     error = InductorError("FileNotFoundError")
     error.__cause__ = FileNotFoundError(errno.ENOENT, "No such file or directory", "/opt/bin/g++")
     assert cause(error) == "g++ is not there: install a C++ compiler (g++), or name one in CXX"
+
+
+def test_a_library_that_cannot_be_loaded_from_its_disk():
+    error = InductorError("OSError")
+    error.__cause__ = OSError("/x/y.so: failed to map segment from shared object")
+    assert cause(error).startswith("/x/y.so cannot be loaded, as on a disk mounted noexec: set TMPDIR")
 
 
 def test_exporters_are_put_in_plain_words():

@@ -36,6 +36,7 @@ def test_what_other_suites_call_seed_and_model_is_not_ours(tmp_path, capsys):
     assert (code, err) == (4, f"{files[0]}: no record of inference-bench in it\n")
     for command in (("summary", files[0]), ("statements", files[0])):
         assert analysis(capsys, *command)[0] == 0
+    assert "no record of inference-bench in it" in analysis(capsys, "summary", files[0])[1]
     assert analysis(capsys, "merge", *files, "--keep-first", "-o", tmp_path / "all.json")[0] == 0
     assert analysis(capsys, "plot", "corpus", files[0])[0] == 2
 

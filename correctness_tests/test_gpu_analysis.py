@@ -137,3 +137,20 @@ def test_thinning_keeps_medians_and_says_so():
     assert [line for line in records.problems(small) if "rounds" in line] == []
     assert sum(content["benchmarks"][0]["extra_info"]["variant_turns"]) == 905  # the original is as it was
     assert "thinned to at most" in gpu.markdown(small)
+
+
+@pytest.mark.parametrize(("place", "value"), [
+    (("inference_bench",), []), (("inference_bench", "gpu_machine"), "x"), (("machine_info", "cpu"), 5),
+    (("inference_bench", "gpu_machine", "facts"), [1]), (("inference_bench", "gpu_machine", "steps"), [{"step": 5}]),
+    (("inference_bench", "gpu_machine", "facts", "peak_flops_per_s"), {"float32": "fast"}),
+    (("inference_bench", "thinned"), {"rounds_per_turn": "\x1b"})])
+def test_what_stands_around_the_records_is_checked(tmp_path, capsys, place, value):
+    content = copy.deepcopy(usual())
+    holder = content
+    for name in place[:-1]:
+        holder = holder[name]
+    holder[place[-1]] = value
+    file = saved(tmp_path, "gpu.json", content)
+    code, out, err = analysis(capsys, "gpu", file)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"{file}: {'.'.join(place)}")

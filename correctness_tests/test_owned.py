@@ -73,7 +73,11 @@ def test_what_is_not_sure_is_unknown(tmp_path, monkeypatch):
     assert state(file) == HELD
     lock.release()
     assert list(tmp_path.iterdir()) == []
-    for content in ("", "[]", '"x"', json.dumps({"host": "another", "boot": "another", "pid": os.getpid()})):
+    os.mkfifo(tmp_path / "pipe")
+    assert state(tmp_path / "pipe") == UNKNOWN
+    (tmp_path / "pipe").unlink()
+    another = {"host": "another", "boot": "another", "pid": os.getpid()}
+    for content in ("", "[]", "[" * 4096, '"x"', json.dumps(another)):
         file.write_text(content)
         assert state(file) == UNKNOWN
     file.write_text(json.dumps(owned._here()))

@@ -74,7 +74,7 @@ class Remembering(torch.nn.Module):
         elif self.kind == "outside" and length < 5:
             COUNTED.append(length)
         states = self.embedding(input_ids) * attention_mask[..., None].to(torch.float32).to(self.embedding.weight.dtype)
-        factor = 2 if self.kind == "other bits" and self.was_short or self._short or COUNTED else 1
+        factor = 2 if (self.kind == "other bits" and self.was_short) or self._short or COUNTED else 1
         return {"logits": self.head(states.sum(1)) * factor}
 
 
@@ -178,8 +178,8 @@ def test_what_is_remembered_outside_of_the_module_is_a_reason(meter_of, lengths)
     meter.workloads = lambda spec: works
     try:
         for work in works if len(works) > 1 else ():
-            with pytest.raises(CannotRun, match="gives other outputs for batch .* × (9|11) once it was called with "
-                                                "batch 2 × 3, and remembers that outside of its module"):
+            with pytest.raises(CannotRun, match=r"gives other outputs for batch .* × (9|11) once it was called with "
+                                                r"batch 2 × 3, and remembers that outside of its module"):
                 meter.build(case(work))
         assert len(works) > 1 or meter.build(case(works[0]))
     finally:

@@ -29,7 +29,8 @@ def test_two_machines_are_never_one(tmp_path, changed, more):
 
 
 @pytest.mark.parametrize(("changed", "unknown"), [
-    ({"cpu": {}}, "CPU, cores"), ({"cpu": {"count": 2}}, "CPU"), ({"cpu": {"count": 2, "brand_raw": " unknown"}}, "CPU"),
+    ({"cpu": {}}, "CPU, cores"), ({"cpu": {"count": 2}}, "CPU"),
+    ({"cpu": {"count": 2, "brand_raw": " unknown"}}, "CPU"),
     ({"machine": ""}, "architecture"),
     ({"python_implementation": None}, "Python implementation")])
 def test_what_no_file_knows_is_unknown_and_not_equal(tmp_path, changed, unknown):

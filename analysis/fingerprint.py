@@ -18,6 +18,7 @@ _PLACES = {
     "CPU vendor": "cpu.vendor_id_raw cpu.vendor_id",
     "CPU architecture": "cpu.arch",
     "CPU bits": "cpu.bits",
+    "CPU hardware": "cpu.hardware_raw cpu.hardware",
     "architecture": "machine",
     "processor": "processor",
     "CPU family": "cpu.family",
@@ -45,6 +46,7 @@ _PLACES = {
 }
 # What pytest-benchmark records everywhere.
 NEEDED = ("CPU", "cores", "architecture", "system", "kernel", "Python", "Python implementation")
+_SAY_NOTHING = ("", "unknown", "n/a", "none")  # what tools write where they found nothing
 _LACKS = "not recorded"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _PACKAGES = ("torch", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "openvino", "transformers", "numpy")
@@ -94,7 +96,8 @@ def _at(content: Any, place: str) -> Any:
 
 def _first(content: Any, places: list[str]) -> Any:
     """The first value that says something."""
-    return next((value for place in places if (value := _at(content, place)) not in (None, "", [], {})), None)
+    return next((value for place in places if (value := _at(content, place)) not in (None, "", [], {})
+                 and not (isinstance(value, str) and value.strip().lower() in _SAY_NOTHING)), None)
 
 
 def _bytes(size: Any) -> Any:

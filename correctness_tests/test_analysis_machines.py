@@ -11,7 +11,8 @@ from analysis import fingerprint
 
 @pytest.mark.parametrize("changed", [
     {"cpu": {}}, {"cpu": None}, {"cpu": {"brand": "Some CPU", "count": 2}},  # py-cpuinfo of before 2020
-    {"cpu": {"brand": "Some CPU"}}, {"release": ""}, {"machine": None}])
+    {"cpu": {"brand": "Some CPU"}},
+    {"cpu": {"brand_raw": "Unknown", "count": 2}}, {"release": ""}, {"machine": None}])
 @pytest.mark.parametrize("more", [
     {"machine": "aarch64"}, {"processor": "arm"}, {"system": "Darwin"}, {"python_implementation": "PyPy"},
     {"cpu": {"brand": "Some CPU", "count": 2, "bits": 32}}, {"cpu": {"arch": "ARM_8"}},
@@ -28,7 +29,9 @@ def test_two_machines_are_never_one(tmp_path, changed, more):
 
 
 @pytest.mark.parametrize(("changed", "unknown"), [
-    ({"cpu": {}}, "CPU, cores"), ({"cpu": {"count": 2}}, "CPU"), ({"machine": ""}, "architecture"),
+    ({"cpu": {}}, "CPU, cores"), ({"cpu": {"count": 2}}, "CPU"),
+    ({"cpu": {"count": 2, "brand_raw": " unknown"}}, "CPU"),
+    ({"machine": ""}, "architecture"),
     ({"python_implementation": None}, "Python implementation")])
 def test_what_no_file_knows_is_unknown_and_not_equal(tmp_path, changed, unknown):
     machine = {**MACHINE, **changed}
@@ -48,7 +51,7 @@ def test_what_one_file_knows_only_is_unknown(tmp_path):
     found = compared(old, new)
     assert (found["tier"], found["exit_code"]) == (3, 0)
     assert found["why"].endswith("unknown is memory, wait policy")
-    assert found["differences"] == ["memory: not recorded → 17179869184"]
+    assert found["differences"] == ["memory: not recorded → 17179869184", "wait policy: not recorded → passive"]
 
 
 def test_a_field_that_a_file_between_lacks_still_differs(tmp_path):

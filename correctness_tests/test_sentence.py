@@ -106,6 +106,20 @@ def test_dense_and_normalised(directory, tmp_path, transformer, activation, func
     assert type(loaded.module).__name__ == "BertModel"
 
 
+def test_a_layer_that_does_not_fit_is_bad_input(directory, tmp_path):
+    root = directory(flags("cls", "mean"), ("Dense", "2_Dense"))  # 32 wide, the layer takes 16
+    dense(tmp_path / "2_Dense")
+    with pytest.raises(BadInput, match="do not fit states of size 16; save the model again"):
+        load(specs.resolve(str(root), 0))
+
+
+def test_a_byte_order_mark_is_no_damage(directory):
+    root = directory(flags("cls"))
+    file = root / "modules.json"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load(specs.resolve(str(root), 0)).sentence.modes == ("cls",)
+
+
 def test_layer_norm(directory):
     root = directory(flags("mean"), ("Dropout", "2_Dropout"), ("LayerNorm", "3_LayerNorm"))
     torch.manual_seed(2)

@@ -228,7 +228,7 @@ def test_pruned_model_is_the_whole_one_with_its_last_layers_skipped(name):
 
 @pytest.mark.parametrize(("text", "says"), [
     ("tiny-bert@layers=2", "the model has 2 layers; layers=N keeps 1 to 1"),
-    ("tiny-bert@layers=0", "after @ write layers=N"),
+    ("tiny-bert@layers=0", "after @ write layers=N"), ("tiny-bert@layers=1,layers=1", "layers is given twice"),
     ("tiny-bert@layers=x", "after @ write layers=N"), ("tiny-bert@head=poet", "TASK one of sequence-classification"),
     ("minilm@head=masked-lm", "only catalog models take another head"),
     ("torch.nn:Identity@layers=1", "0 stacks of layers"), ("tiny-gpt2@head=masked-lm", "there is no GPT2ForMaskedLM"),

@@ -53,6 +53,15 @@ def test_wrong_order_within_the_tolerance_of_errors_fails():
         assert bool(found.failures) == fails
 
 
+@pytest.mark.parametrize("shape", [(32, 1), (32,)])
+def test_the_only_output_with_one_score_a_row_is_ranked_by_any_name(shape):
+    """A reranker of one's own returns a bare tensor; a large offset hides a negation from every bound on errors."""
+    scores = np.random.default_rng(0).normal(size=shape).astype(np.float32) * 0.01
+    assert agreement({"output": 5 - scores}, {"output": 5 + scores}, None, None) == 0
+    failures = compare({"output": 5 - scores}, {"output": 5 + scores}, None, None, "quantised", True).failures
+    assert any("predictions agree" in line for line in failures)
+
+
 def test_token_scores_are_ranked_on_real_tokens():
     logits = RNG.normal(size=(4, 8, 1))
     mask = np.ones((4, 8), int)

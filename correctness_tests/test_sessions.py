@@ -89,7 +89,7 @@ def test_tables(ran):
     for text in (out, markdown):
         assert "speed-up over eager" in text
         assert "every variant on every model" in text
-        assert "takes at most 512 tokens" in text
+        assert "takes at most 512 tokens" in " ".join(text.replace("│", " ").split())
         assert "attention fused in 2 of 2 blocks" in re.sub(r"[\s│]+", " ", text)
     assert "| onnxruntime-int8 | quantised |" in markdown
     bound = r"(\d+\.\d\d|<0\.01|>99)"
@@ -171,7 +171,8 @@ def build():
 @pytest.mark.parametrize(("content", "says"), [
     (None, "No such file"), ("", "not JSON"), ("{", "not JSON"), ("[]", "no list of benchmarks"),
     ('{"benchmarks": 3}', "no list of benchmarks"), ('{"benchmarks": []}', "no record of inference-bench"),
-    ('{"benchmarks": [{"extra_info": {"model": "m"}, "stats": {}}]}', "'bench_id' is a required property"),
+    ('{"benchmarks": [{"extra_info": {"model_fingerprint": "a", "engagement": "b"}, "stats": {"median": 1}}]}',
+     "'bench_id' is a required property"),
 ])
 def test_check_refuses(tmp_path, content, says):
     file = tmp_path / "run.json"
@@ -212,20 +213,20 @@ def _read(descriptor: int) -> bytes:
         return b""
 
 
-def test_variant_that_fails_while_running_says_its_error(tmp_path, monkeypatch):
-    """A traced graph with the example's length in it: the cell has the first line of the runtime's error."""
+def test_a_graph_that_keeps_the_length_of_its_example_is_a_reason(tmp_path, monkeypatch):
+    """The model is right and its traced graph cannot be: no failure, and the cell says why."""
     (tmp_path / "fixed.py").write_text(FIXED_LENGTH)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     file = tmp_path / "run.json"
     ended = run_pytest("perf_tests/test_latency.py", "--benchmark-only", "--model", "fixed:build", "--variant", "eager",
                        "--variant", "torchscript", "--batch-sizes", "2", "--sequence-lengths", "8", "--time-budget",
                        "0.3", "--benchmark-json", str(file), "--benchmark-save-data")
-    assert ended.code == 1
+    assert ended.code == 0
     content = json.loads(file.read_text())
     cells = {cell["variant"]: cell for cell in content["inference_bench"]["cells"]}
     assert cells["eager"]["status"] == "timed"
-    assert cells["torchscript"]["status"] == "failed"
-    assert cells["torchscript"]["reason"].startswith("RuntimeError: The size of tensor a (8) must match")
+    assert cells["torchscript"]["status"] == "skipped"
+    assert cells["torchscript"]["reason"].startswith("Positions computes in another way at 2 × 8 than at 3 × 11")
     assert [bench["extra_info"]["variant"] for bench in content["benchmarks"]] == ["eager"]
 
 

@@ -175,6 +175,7 @@ def test_what_became_of_a_process(tmp_path, text, status, said):
     ([("timed", ""), ("skipped", "no kernel")], DONE, "1 timed; skipped: no kernel"),
     ([("timed", ""), ("failed", "not engaged")], FAILED, "1 timed; failed: not engaged"),
     ([("skipped", "no kernel"), ("skipped", "no kernel")], SKIPPED, "0 timed; skipped: no kernel"),
+    ([("unusable", "2 of 2 turns disturbed")], SKIPPED, "0 timed; unusable: 2 of 2 turns disturbed"),
 ])
 def test_what_became_of_a_session(tmp_path, cells, status, said):
     content = {"inference_bench": {"cells": [{"status": one, "reason": reason} for one, reason in cells]}}

@@ -141,7 +141,7 @@ def _read(step: Step, file: Path, log: Path, code: int | None) -> tuple[str, str
 def _session(file: Path) -> tuple[str, str]:
     cells = json.loads(file.read_text())["inference_bench"]["cells"]
     timed = sum(cell["status"] == "timed" for cell in cells)
-    others = [(cell["status"], cell["reason"]) for cell in cells if cell["status"] in ("skipped", "failed")]
+    others = [(cell["status"], cell["reason"]) for cell in cells if cell["status"] in ("skipped", "unusable", "failed")]
     said = "; ".join([f"{timed} timed", *(f"{status}: {reason}" for status, reason in
                                                           dict.fromkeys(others))])
     if any(status == "failed" for status, _ in others):

@@ -42,7 +42,8 @@ Made by `make architectures` on {date}: {machine}, torch {torch}, transformers {
 Variants that this machine lacks something for (a GPU, bf16 instructions, a package) are left out.
 
 *yes*: it ran, its outputs matched eager's, and its probe found the optimisation or nothing to optimise. A number is a
-[reason](#reasons). Both: it holds for some of the shapes or variants only.
+[reason](#reasons). Both: it holds for some of the shapes or variants only. –: not run yet; the command goes on where
+it stopped.
 """
 _KEPT = ("variant", "experiment", "workload", "status", "reason")
 COMPILED = ("torch-compile*", "aot-inductor", "torchao-int8")  # minutes each: at one shape, and last

@@ -31,8 +31,8 @@ from fixtures import backends  # noqa: E402
 
 SOME = ("eager", "sdpa", "torchscript-freeze", "dynamic-int8", "onnxruntime", "openvino")
 MOST_S = 900  # of one process
-_COMMON = ("--benchmark-only", "--threads", "1", "--time-budget", "0.1", "--peaks", "here", "-q",
-           "-p", "no:cacheprovider")
+_COMMON = ("--benchmark-only", "--threads", "1", "--time-budget", "0.1", "-q", "-p", "no:cacheprovider")
+_NO_PEAKS = ("--peaks", "here")  # a process less a case
 _BESIDE = 6  # architectures in one table
 _INTRODUCTION = """# What runs on what
 
@@ -48,9 +48,9 @@ it stopped.
 _KEPT = ("variant", "experiment", "workload", "status", "reason")
 COMPILED = ("torch-compile*", "aot-inductor", "torchao-int8")  # minutes each: at one shape, and last
 _PARTS = {
-    "latency": ("perf_tests/test_latency.py", "--batch-sizes", "1,4", "--sequence-lengths", "24"),
+    "latency": ("perf_tests/test_latency.py", "--batch-sizes", "1,4", "--sequence-lengths", "24", *_NO_PEAKS),
     "others": ("perf_tests", "--deselect", "perf_tests/test_latency.py", "--grid", "smoke"),
-    "compiled": ("perf_tests/test_latency.py", "--batch-sizes", "4", "--sequence-lengths", "24"),
+    "compiled": ("perf_tests/test_latency.py", "--batch-sizes", "4", "--sequence-lengths", "24", *_NO_PEAKS),
 }
 
 

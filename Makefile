@@ -46,7 +46,7 @@ test: $(INSTALLED)
 		-m "not slow" -n auto --threads 1 $(ARGS)
 
 # Does HEAD (default: this directory as it is) make a variant slower than BASE? STAGE=screen and STAGE=confirm are the two
-# jobs of CI; without STAGE both run here. GATE is what they measure, GATE_ARGS goes to `python -m analysis gate`.
+# jobs of CI; without STAGE both run here. GATE is what they measure, GATE_ARGS goes to `eagerbench gate`.
 BASE ?= origin/main
 HEAD ?= .
 STAGE ?=
@@ -54,30 +54,30 @@ GATE ?= --model minilm --batch-sizes 4 --sequence-lengths 64 --variant eager --v
 	--variant torchscript-freeze --variant onnxruntime --variant openvino --variant dynamic-int8
 GATE_ARGS ?=
 gate: $(INSTALLED)
-	$(RUN) -m analysis gate --base "$(BASE)" --head "$(HEAD)" $(if $(STAGE),--stage $(STAGE)) \
+	$(RUN) -m eagerbench gate --base "$(BASE)" --head "$(HEAD)" $(if $(STAGE),--stage $(STAGE)) \
 		$(if $(wildcard noise-floor.json),--noise-floor noise-floor.json) $(GATE_ARGS) -- $(GATE)
 
 # The same code against itself, in three duets: what `gate` may call a slowdown on this machine (about 25 minutes).
 calibrate: $(INSTALLED)
-	for duet in 1 2 3; do $(RUN) -m analysis duet --base HEAD --head HEAD --pairs 8 --null-pairs 0 \
+	for duet in 1 2 3; do $(RUN) -m eagerbench duet --base HEAD --head HEAD --pairs 8 --null-pairs 0 \
 		-o .benchmarks/calibration/$$duet.json -- $(GATE) || exit; done
-	$(RUN) -m analysis calibrate .benchmarks/calibration/*.json -o noise-floor.json
+	$(RUN) -m eagerbench calibrate .benchmarks/calibration/*.json -o noise-floor.json
 
 # This commit against the last release, its ratios appended to history.jsonl. A slowdown is told, and is no error here.
 release: $(INSTALLED)
 	@release=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "no release is tagged: nothing to compare with"; exit 0; }; \
-	$(RUN) -m analysis gate --base "$$release" --directory .benchmarks/release \
+	$(RUN) -m eagerbench gate --base "$$release" --directory .benchmarks/release \
 		$(if $(wildcard noise-floor.json),--noise-floor noise-floor.json) $(GATE_ARGS) -- $(GATE); code=$$?; \
 	test $$code -ne 2 -a $$code -le 4 || exit $$code; \
-	$(RUN) -m analysis history .benchmarks/release/verdict.json --file history.jsonl
+	$(RUN) -m eagerbench history .benchmarks/release/verdict.json --file history.jsonl
 
 # Files of the shards in the directory FROM as one.
 merge: $(INSTALLED)
-	$(RUN) -m analysis merge --keep-first -o grid.json $(FROM)
+	$(RUN) -m eagerbench merge --keep-first -o grid.json $(FROM)
 
 # How far the speed-up of the same code differs between processes, with both allocators (about 15 minutes).
 noise: $(INSTALLED)
-	$(RUN) -m fixtures.measurement.noise $(ARGS)
+	$(RUN) -m eagerbench.measuring.noise $(ARGS)
 
 # What runs on what: small models of many architectures through every variant (an hour cold; goes on where it stopped).
 architectures: $(INSTALLED)
@@ -85,11 +85,11 @@ architectures: $(INSTALLED)
 
 # What busy processes beside a session do to its ratios, and whether each is noticed (about an hour; docs/busy-machine.md).
 busy: $(INSTALLED)
-	$(RUN) -m fixtures.measurement.busy $(ARGS)
+	$(RUN) -m eagerbench.measuring.busy $(ARGS)
 
 # What each wait policy costs on this machine, quiet and with one core busy (about 3 minutes).
 wait-policy: $(INSTALLED)
-	$(RUN) -m fixtures.measurement.wait_costs $(ARGS)
+	$(RUN) -m eagerbench.measuring.wait_costs $(ARGS)
 
 environment: $(INSTALLED)
 

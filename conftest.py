@@ -1,3 +1,3 @@
 """Wires fixtures/ into pytest: command-line options, parametrisation, fixtures, reports."""
 
-pytest_plugins = ("fixtures.plugin",)
+pytest_plugins = ("eagerbench.fixtures.plugin",)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from analysis.__main__ import main
+from eagerbench.cli import main
 
 MACHINE = {"system": "Linux", "release": "6.1", "machine": "x86_64", "python_version": "3.12.1",
            "python_implementation": "CPython", "cpu": {"brand_raw": "Some CPU", "count": 2}, "threads": 2}
@@ -28,7 +28,7 @@ def pair(index: int, arm: str, ratios: dict[str, float], **changes) -> dict:
 
 def duet(pairs: list[dict], stage: str = "screen", **changes) -> dict:
     side = {"directory": "/some/where", "python": "/some/python"}
-    return {"format": "inference-bench-duet/1", "base": {"revision": "aaaa", **side},
+    return {"format": "eagerbench-duet/1", "base": {"revision": "aaaa", **side},
             "head": {"revision": "bbbb", **side}, "seed": 1, "design": "turns", "stage": stage,
             "machine_info": MACHINE, "started": "2026-11-25T02:00:00+00:00", "command": ["pytest"], "pairs": pairs,
             **changes}
@@ -86,12 +86,12 @@ def noise_floor(names: Iterable[str], machine: dict[str, str], **changed: dict) 
     """A floor of 3 % for each name; `changed` has other fields of some."""
     entry = {"pairs": 30, "duets": 3, "spread": 0.005, "spread_between_duets": 0.001, "process_spread": 0.01,
              "floor": 0.03, "margin": 0.01}
-    return {"format": "inference-bench-noise-floor/1", "machine": machine, "provenance": [],
+    return {"format": "eagerbench-noise-floor/1", "machine": machine, "provenance": [],
             "benchmarks": {bench: {**entry, **changed.get(bench, {})} for bench in names}}
 
 
 def analysis(capsys, *arguments) -> tuple[int, str, str]:
-    """`python -m analysis` in this process: exit code, stdout, stderr."""
+    """`eagerbench` in this process: exit code, stdout, stderr."""
     try:
         code = main([str(argument) for argument in arguments])
     except SystemExit as ended:  # argparse

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 import pytest
 import refusals
 
-from fixtures import backends
-from fixtures.backends.artifacts import ArtifactStore
-from fixtures.backends.base import Arrays, ExportingBackend, Placement
-from fixtures.backends.building import Built, build
-from fixtures.errors import CannotRun
-from fixtures.models import specs
-from fixtures.models.catalog import CATALOG
-from fixtures.tolerance import Comparison, compare
-from fixtures.workloads import export_example, workload
-from fixtures.workloads.padded_batch import PaddedBatch
+from eagerbench import backends
+from eagerbench.backends.artifacts import ArtifactStore
+from eagerbench.backends.base import Arrays, ExportingBackend, Placement
+from eagerbench.backends.building import Built, build
+from eagerbench.errors import CannotRun
+from eagerbench.models import specs
+from eagerbench.models.catalog import CATALOG
+from eagerbench.outputs.tolerance import Comparison, compare
+from eagerbench.workloads import export_example, workload
+from eagerbench.workloads.padded_batch import PaddedBatch
 
 if TYPE_CHECKING:
-    from fixtures.measurement.reference import Expected
+    from eagerbench.measuring.reference import Expected
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: later it would ask the network, and wait
 # More rows than AGREEMENT_ROWS, and the longest sentence: no column is empty, as tokenizers pad.
@@ -46,13 +46,13 @@ class Workshop:
 
     @cached_property
     def model(self):
-        from fixtures.models.loading import load
+        from eagerbench.models.loading import load
 
         return load(self._spec, self.placement.device)
 
     @cached_property
     def reference(self):
-        from fixtures.measurement.reference import Reference
+        from eagerbench.measuring.reference import Reference
 
         return Reference(self.model, self.placement.device)
 
@@ -134,7 +134,7 @@ def skip_unavailable(variant_name: str, placement: Placement | None = None) -> N
 def placement(selection) -> Placement:
     import torch
 
-    from fixtures.backends.torch_runner import exact_float32
+    from eagerbench.backends.torch_runner import exact_float32
 
     exact_float32()
     torch.set_num_threads(selection.threads)
@@ -162,11 +162,11 @@ def meter_of(tmp_path, monkeypatch, selection):
     """`meter_of(model, variant)`: a meter whose only model that is, and `case(workload)` for its cases."""
     import dataclasses
 
-    from fixtures.measurement.meter import Meter
-    from fixtures.plan import Case
+    from eagerbench.measuring.meter import Meter
+    from eagerbench.plan import Case
 
     def made(model, variant_name: str):
-        monkeypatch.setattr("fixtures.measurement.meter.load", lambda spec, device: model)
+        monkeypatch.setattr("eagerbench.measuring.meter.load", lambda spec, device: model)
         meter = Meter(dataclasses.replace(selection, artifacts=tmp_path), "system", lambda spec: [])
         variant = backends.variants()[variant_name][0]
         return meter, lambda workload: Case(model.spec, variant, "latency", workload, "cpu", None)

@@ -8,12 +8,10 @@ from pathlib import Path
 import psutil
 from running import ROOT, own_environment
 
-_REAL = ("__init__.py", "errors.py", "measurement/__init__.py", "measurement/partner.py", "measurement/timing.py",
-         "measurement/turns.py", "measurement/disturbance.py", "measurement/readings.py", "measurement/quota.py")
 CONFTEST = '''
 import pytest
-from fixtures.measurement.partner import PARTNER
-from fixtures.measurement.timing import time_in_duet
+from eagerbench.measuring.partner import PARTNER
+from eagerbench.measuring.timing import time_in_duet
 
 def pytest_addoption(parser):
     parser.addoption("--artifacts")
@@ -48,9 +46,8 @@ def test_good(timed):
 
 def suite(directory: Path, tests: str = GOOD) -> Path:
     """A fake project that can take turns."""
-    for name in _REAL:
-        (directory / "fixtures" / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "fixtures" / name, directory / "fixtures" / name)
+    shutil.copytree(ROOT / "eagerbench", directory / "eagerbench", ignore=shutil.ignore_patterns("__pycache__"),
+                    dirs_exist_ok=True)
     (directory / "conftest.py").write_text(CONFTEST)
     (directory / "perf_tests").mkdir(exist_ok=True)
     (directory / "perf_tests" / "test_fake.py").write_text(_HEAD + textwrap.dedent(tests))
@@ -58,7 +55,7 @@ def suite(directory: Path, tests: str = GOOD) -> Path:
 
 
 def command(*arguments: object, output: Path) -> list[str]:
-    return [sys.executable, "-m", "analysis", "duet", "--turns", "1", "-o", str(output), *map(str, arguments)]
+    return [sys.executable, "-m", "eagerbench", "duet", "--turns", "1", "-o", str(output), *map(str, arguments)]
 
 
 def environment(scratch: Path) -> dict[str, str]:
@@ -73,7 +70,7 @@ def quick(scratch: Path) -> dict[str, str]:
 
 def left_of(scratch: Path) -> list:
     """Processes that run from a directory of the duet, stopped ones too, and what it made there."""
-    found = list(scratch.glob("inference-bench-duet-*"))
+    found = list(scratch.glob("eagerbench-duet-*"))
     for process in psutil.process_iter():
         try:
             if process.cwd().startswith(str(scratch)) and process.status() != psutil.STATUS_ZOMBIE:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from pytest_benchmark.fixture import BenchmarkFixture
 from pytest_benchmark.utils import NameWrapper
 
-from fixtures.measurement import timing, turns
+from eagerbench.measuring import timing, turns
 
 
 class Clock:

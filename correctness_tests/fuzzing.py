@@ -15,8 +15,8 @@ from analysis_files import drawn, noise_floor
 from gpu_files import usual
 from markdown_it import MarkdownIt
 
-from analysis import fingerprint
-from analysis.__main__ import main
+from eagerbench.cli import main
+from eagerbench.results import fingerprint
 
 DATA = Path(__file__).parent / "data" / "session.json"
 HOSTILE = "<fuzz onerror=alert(1)>"

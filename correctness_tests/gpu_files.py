@@ -36,7 +36,7 @@ def gpu_file(*records: dict[str, Any]) -> dict[str, Any]:
               "workload": one["workload"], "status": "timed", "reason": ""} for name, one in by_id.items()]
     return benchmark_file(rounds, records=by_id, machine={"cpu": {"brand_raw": "Made-up CPU"}, "usable_cores": 16,
                                                           "gpus": ["Made-up GPU"]},
-                          inference_bench={"cells": cells, "session": {"wall_s": 9.0, "measured_s": 4.0},
+                          eagerbench={"cells": cells, "session": {"wall_s": 9.0, "measured_s": 4.0},
                                            "gpu_machine": {"facts": FACTS, "steps": STEPS, "python": "3.12.3"}})
 
 

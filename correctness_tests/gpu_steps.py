@@ -11,5 +11,5 @@ def code(name, text, limit_s=20.0, **more):
 
 SESSION = """
 import json, os, sys
-json.dump({"inference_bench": {"cells": [{"status": "timed", "reason": ""}]}, "benchmarks": []}, open(%r, "w"))
+json.dump({"eagerbench": {"cells": [{"status": "timed", "reason": ""}]}, "benchmarks": []}, open(%r, "w"))
 """

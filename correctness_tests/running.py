@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("analysis", "conftest.py", "correctness_tests", "fixtures", "perf_tests", "pyproject.toml", "README.md")
+PARTS = ("conftest.py", "correctness_tests", "eagerbench", "fixtures", "perf_tests", "pyproject.toml", "README.md")
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def own_environment() -> dict[str, str]:
     Tests run several at once: what disturbs them is no fault, unless a test asks for it.
     """
     ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_XDIST")}
-    return {"INFERENCE_BENCH_DISTURBED": "accept", **ours, "HF_HUB_OFFLINE": "1"}
+    return {"EAGERBENCH_DISTURBED": "accept", **ours, "HF_HUB_OFFLINE": "1"}
 
 
 def run_python(*arguments: str, cwd: Path = ROOT, timeout: float = 300) -> Ended:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 from analysis_files import benchmark_file, saved
 
-from analysis import records
-from analysis.compare import compare
+from eagerbench.gate.compare import compare
+from eagerbench.results import records
 
 NAMES = [f"b{index}" for index in range(5)]
 

@@ -9,10 +9,10 @@ import torch
 from running import run_pytest
 
 from conftest import skip_unavailable
-from fixtures import backends
-from fixtures.backends.base import Placement
-from fixtures.backends.building import build
-from fixtures.errors import CannotRun
+from eagerbench import backends
+from eagerbench.backends.base import Placement
+from eagerbench.backends.building import build
+from eagerbench.errors import CannotRun
 
 SMALL = "cpu=650KB"  # of the 0.8 MB of tiny-gpt2
 
@@ -26,7 +26,7 @@ def placed(workshop, limits: str, device_map: str = "auto") -> Placement:
 @pytest.mark.parametrize(("model_name", "limits", "on_cpu"), [
     ("minilm", "cpu=20MB", False), ("minilm", "cpu=60MB", True), ("tiny-gpt2", SMALL, True)])
 def test_offload_to_disk_matches_eager(workshops, model_name, limits, on_cpu):
-    from fixtures.tolerance import compare
+    from eagerbench.outputs.tolerance import compare
 
     workshop = workshops(model_name)
     inputs = workshop.inputs(4, 16)
@@ -99,7 +99,7 @@ def test_without_the_options_the_cell_says_so():
 def test_bad_limits_are_one_line(given, says):
     from test_bad_input import read
 
-    from fixtures.errors import BadInput
+    from eagerbench.errors import BadInput
 
     with pytest.raises(BadInput) as error:
         read(**given)

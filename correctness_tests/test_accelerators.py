@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from fixtures import backends
-from fixtures.backends.cuda_runners import SettingsRunner
-from fixtures.backends.fixed_shape import FixedShapeRunner
-from fixtures.backends.torch_runner import profiled_operators
-from fixtures.tolerance import compare
+from eagerbench import backends
+from eagerbench.backends.cuda_runners import SettingsRunner
+from eagerbench.backends.fixed_shape import FixedShapeRunner
+from eagerbench.backends.torch_runner import profiled_operators
+from eagerbench.outputs.tolerance import compare
 
 
 @pytest.fixture

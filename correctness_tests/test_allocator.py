@@ -6,7 +6,7 @@ import pytest
 from running import run_python
 
 PROGRAM = """
-from fixtures.measurement import allocator
+from eagerbench.machine import allocator
 {before}
 print(allocator.configure({choice!r}), allocator.second_touch_faults())
 """

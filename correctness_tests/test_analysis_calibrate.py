@@ -5,7 +5,7 @@ import json
 import pytest
 from analysis_files import MACHINE, analysis, drawn, saved
 
-from analysis import fingerprint
+from eagerbench.results import fingerprint
 
 
 def same_code(seed: int, **changes) -> dict:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from saved_runs import NAMES, compared, runs, status
 
-from analysis import fingerprint, records
+from eagerbench.results import fingerprint, records
 
 
 def test_many_files_in_turns_are_tested(tmp_path, capsys):
@@ -44,7 +44,7 @@ def test_equal_times_are_no_improvement(tmp_path):
 
 
 def test_files_in_which_everything_failed_belong_to_the_suite(tmp_path, capsys):
-    cells = {"inference_bench": {"cells": [{"bench_id": name, "status": "failed", "reason": "no"} for name in NAMES]}}
+    cells = {"eagerbench": {"cells": [{"bench_id": name, "status": "failed", "reason": "no"} for name in NAMES]}}
     (good,) = runs(tmp_path, "good", 1, 1)
     old = runs(tmp_path, "old", 1, 1)
     bad = saved(tmp_path, "bad.json", benchmark_file({}, "2026-11-25T02:00:00+00:00", **cells))
@@ -116,7 +116,7 @@ def test_new_vanished_skipped_and_failed_benchmarks_are_listed(tmp_path, capsys)
     old = saved(tmp_path, "old.json", benchmark_file({"a": [1.0], "gone": [1.0], "skipped": [1.0], "broken": [1.0]}))
     cells = [{"bench_id": "skipped", "status": "skipped", "reason": "no such package"},
              {"bench_id": "broken", "status": "failed", "reason": "wrong output"}]
-    new = saved(tmp_path, "new.json", benchmark_file({"a": [1.0], "fresh": [1.0]}, inference_bench={"cells": cells}))
+    new = saved(tmp_path, "new.json", benchmark_file({"a": [1.0], "fresh": [1.0]}, eagerbench={"cells": cells}))
     found = compared([old], [new])
     assert found["exit_code"] == 4
     assert found["vanished"] == {"gone": "", "skipped": "no such package"}
@@ -138,9 +138,9 @@ def test_merge_keeps_everything_and_marks_other_machines(tmp_path, capsys):
     cells = [{"bench_id": name, "model": "m", "variant": name, "workload": "w", "status": "timed", "reason": ""}
              for name in ("a", "b")]
     skipped = {**cells[1], "status": "skipped", "reason": "not here"}
-    one = saved(tmp_path, "one.json", benchmark_file({"a": [1.0]}, inference_bench={
+    one = saved(tmp_path, "one.json", benchmark_file({"a": [1.0]}, eagerbench={
         "cells": [cells[0], skipped], "session": {"wall_s": 2.0, "measured_s": 1.0}}))
-    two = saved(tmp_path, "two.json", benchmark_file({"b": [1.0]}, machine={**MACHINE, "threads": 1}, inference_bench={
+    two = saved(tmp_path, "two.json", benchmark_file({"b": [1.0]}, machine={**MACHINE, "threads": 1}, eagerbench={
         "cells": [cells[1]], "session": {"wall_s": 3.0, "measured_s": 1.0}}))
     output = tmp_path / "merged.json"
     assert analysis(capsys, "merge", one, two, "-o", output)[0] == 0
@@ -148,7 +148,7 @@ def test_merge_keeps_everything_and_marks_other_machines(tmp_path, capsys):
     assert [bench["fullname"] for bench in merged["benchmarks"]] == ["a", "b"]
     assert merged["benchmarks"][0]["extra_info"] == {}
     assert merged["benchmarks"][1]["extra_info"]["machine_differences"] == ["threads: 2 → 1"]
-    assert merged["inference_bench"] == {"cells": cells, "session": {"wall_s": 5.0, "measured_s": 2.0}}
+    assert merged["eagerbench"] == {"cells": cells, "session": {"wall_s": 5.0, "measured_s": 2.0}}
     assert analysis(capsys, "summary", output)[0] == 0
     assert records.load(output).benchmarks.keys() == {"a", "b"}
     code, out, _ = analysis(capsys, "compare", output, saved(tmp_path, "again.json", merged))
@@ -181,13 +181,13 @@ def test_merge_writes_no_number_that_json_has_not(tmp_path, capsys):
 
 
 def test_failed_cell_stays_failed_when_merged(tmp_path):
-    from analysis.merge import merge
+    from eagerbench.results.merge import merge
 
     cell = {"bench_id": "a", "status": "timed", "reason": ""}
-    contents = [benchmark_file({"a": [1.0]}, inference_bench={"cells": [cell]}),
-                benchmark_file({"b": [1.0]}, inference_bench={"cells": [{**cell, "status": "failed"}]})]
+    contents = [benchmark_file({"a": [1.0]}, eagerbench={"cells": [cell]}),
+                benchmark_file({"b": [1.0]}, eagerbench={"cells": [{**cell, "status": "failed"}]})]
     files = [saved(tmp_path, f"{index}.json", content) for index, content in enumerate(contents)]
-    assert merge(files, contents)["inference_bench"]["cells"][0]["status"] == "failed"
+    assert merge(files, contents)["eagerbench"]["cells"][0]["status"] == "failed"
 
 
 def test_summary_and_check_of_a_complete_record(tmp_path, capsys):

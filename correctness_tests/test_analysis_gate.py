@@ -1,4 +1,4 @@
-"""`python -m analysis gate`: outputs, exit codes, judging again, and files that cannot be judged."""
+"""`eagerbench gate`: outputs, exit codes, judging again, and files that cannot be judged."""
 
 import json
 import math
@@ -10,7 +10,8 @@ import pytest
 from analysis_files import MACHINE, analysis, drawn, noise_floor, saved
 from running import ROOT, run_python
 
-from analysis import fingerprint, gate_html, judge
+from eagerbench.gate import gate_html, judge
+from eagerbench.results import fingerprint
 
 SLOW = {"b1": math.log(1.08)}
 
@@ -102,7 +103,7 @@ def test_not_found_is_never_called_absent(tmp_path, capsys):
 
 
 def test_output_that_nobody_reads_is_no_mistake(files):
-    command = [sys.executable, "-m", "analysis", "gate", *map(str, files)]
+    command = [sys.executable, "-m", "eagerbench", "gate", *map(str, files)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         process.stdout.close()
         assert (process.wait(60), process.stderr.read()) == (141, "")
@@ -137,7 +138,7 @@ def first_ratio(**changes):
 
 
 @pytest.mark.parametrize(("change", "says"), [
-    (changed(format="inference-bench-duet/2"), "expected 'inference-bench-duet/1'"),
+    (changed(format="eagerbench-duet/2"), "expected 'eagerbench-duet/1'"),
     (changed(stage="third"), "stage: 'third' is not one of"),
     (changed(pairs=3), "pairs: 3 is not of type 'array'"),
     (changed(seed=-1), "seed: -1 is less than the minimum"),
@@ -175,7 +176,7 @@ def test_noise_floor_that_cannot_be_read(tmp_path, capsys, files):
                           (noise_floor(["b0"], {}, b0={"margin": None}), "a floor without a margin"),
                           (noise_floor(["b0"], {}, b0={"floor": float("nan")}), "b0.floor is nan"),
                           (noise_floor(["b0"], {}, b0={"margin": 0.03}), "its margin 0.03 is not below its floor 0.03"),
-                          ({**good, "format": "x"}, "'inference-bench-noise-floor/1' was expected")):
+                          ({**good, "format": "x"}, "'eagerbench-noise-floor/1' was expected")):
         code, _, err = analysis(capsys, "gate", *files, "--noise-floor", saved(tmp_path, "floor.json", content))
         assert code == 2
         assert says in err
@@ -186,7 +187,7 @@ def test_verdict_that_was_spoilt(tmp_path, capsys, files):
     analysis(capsys, "gate", *files, "--verdict", verdict)
     content = json.loads(verdict.read_text())
     for change, says in (({"duets": []}, "no duets in this verdict"), ({"strict": 1}, "whether it was strict"),
-                         ({"duets": [{}]}, "expected 'inference-bench-duet/1'"), ({"noise_floor": {}}, "required")):
+                         ({"duets": [{}]}, "expected 'eagerbench-duet/1'"), ({"noise_floor": {}}, "required")):
         code, _, err = analysis(capsys, "gate", saved(tmp_path, "spoilt.json", {**content, **change}))
         assert code == 2
         assert says in err
@@ -195,7 +196,7 @@ def test_verdict_that_was_spoilt(tmp_path, capsys, files):
 
 def test_a_mistake_of_ours_is_no_regression(capsys, files, monkeypatch):
     """Python's exit code of a traceback is 1."""
-    monkeypatch.setattr("analysis.gate.tables", lambda _: [][0])
+    monkeypatch.setattr("eagerbench.gate.gate.tables", lambda _: [][0])
     code, _, err = analysis(capsys, "gate", *files)
     assert code == 2
     assert err.startswith("gate: IndexError: list index out of range (test_analysis_gate.py line ")
@@ -204,12 +205,13 @@ def test_a_mistake_of_ours_is_no_regression(capsys, files, monkeypatch):
 
 def test_help_of_every_command_and_no_heavy_import(files):
     """What takes a second to import is imported by the commands that need it."""
-    code = ("import sys; from analysis.__main__ import COMMANDS, main\n"
+    code = ("import sys; from eagerbench.cli import COMMANDS, main\n"
             "for name in COMMANDS:\n"
             "    try: main([name, '--help'])\n"
             "    except SystemExit as ended: assert ended.code == 0\n"
             f"main(['gate', {str(files[0])!r}, {str(files[1])!r}])\n"
-            "print('HEAVY', sorted({'torch', 'fixtures', 'scipy', 'statsmodels', 'pandas'} & set(sys.modules)))")
+            "heavy = {'torch', 'eagerbench.fixtures', 'scipy', 'statsmodels', 'pandas'}; "
+            "print('HEAVY', sorted(heavy & set(sys.modules)))")
     ended = run_python("-c", code)
     assert ended.code == 0, ended.err
     assert "HEAVY []" in ended.out

@@ -10,9 +10,9 @@ from analysis_files import CONTROLS, drawn, duet, noise_floor, pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import fingerprint
-from analysis.duet_pair import _medians, _ratio
-from analysis.judge import SUITE, judge, pairs_to_confirm
+from eagerbench.gate.duet_pair import _medians, _ratio
+from eagerbench.gate.judge import SUITE, judge, pairs_to_confirm
+from eagerbench.results import fingerprint
 
 MACHINE = fingerprint.of(duet([])["machine_info"])
 SLOW = {"b1": math.log(1.08)}

@@ -6,7 +6,7 @@ import pytest
 from analysis_files import MACHINE, analysis, noise_floor, saved
 from saved_runs import NAMES, compared, runs, status
 
-from analysis import fingerprint
+from eagerbench.results import fingerprint
 
 
 @pytest.mark.parametrize("changed", [
@@ -82,7 +82,7 @@ def test_a_noise_floor_of_another_machine_says_what_differs(tmp_path, capsys):
 
 
 def test_fingerprint_of_this_machine_has_what_times_depend_on():
-    from fixtures.measurement import machine
+    from eagerbench.machine import facts as machine
 
     facts = {"cpu": {"brand_raw": "Some CPU", "flags": [f"flag{index}" for index in range(90)]}, "release": "6.1",
              **machine.facts(2, "pinned")}

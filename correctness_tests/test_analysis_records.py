@@ -10,9 +10,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from running import run_python
 
-from analysis import jsonfile, pairs, records
-from analysis import noise_floor as floors
-from analysis.jsonfile import UnreadableFile
+from eagerbench import jsonfile
+from eagerbench.gate import noise_floor as floors
+from eagerbench.gate import pairs
+from eagerbench.jsonfile import UnreadableFile
+from eagerbench.results import records
 
 GOOD = benchmark_file({"a": [1.0, 2.0, 3.0], "b": [0.5]})
 ROUNDS = [0.1, 0.2]
@@ -71,7 +73,7 @@ BAD = {
     "NaN round": (with_stats(data=[1.0, math.nan]), "a round of nan, no time"),
     "rounds of another type": (with_stats(data=3), "its rounds are 3, no list"),
     "record of another type": ({"benchmarks": [{**GOOD["benchmarks"][0], "extra_info": 3}]}, "extra_info is no object"),
-    "cells of another type": ({**GOOD, "inference_bench": {"cells": 3}}, "cell 0: neither bench_id nor status"),
+    "cells of another type": ({**GOOD, "eagerbench": {"cells": 3}}, "cell 0: neither bench_id nor status"),
 }
 
 
@@ -157,7 +159,7 @@ def test_many_files_load_fast_and_small(tmp_path):
 
 COMPARE = """
 import resource, sys
-from analysis.__main__ import main
+from eagerbench.cli import main
 code = main(["compare", sys.argv[1], "--with", sys.argv[2]])
 print(code, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analysis.statistics import (
+from eagerbench.statistics import (
     exact_interval,
     hochberg,
     lower_bound,

@@ -6,11 +6,11 @@ import torch
 from small_architectures import ARCHITECTURES, FACTORIES
 
 from conftest import Workshop, skip_unavailable
-from fixtures import backends
-from fixtures.backends.building import build
-from fixtures.backends.products import called, products
-from fixtures.errors import CannotRun
-from fixtures.measurement.one_path import other_path
+from eagerbench import backends
+from eagerbench.backends.building import build
+from eagerbench.backends.products import called, products
+from eagerbench.errors import CannotRun
+from eagerbench.measuring.one_path import other_path
 
 QUICK = (("no_product", "openvino"), ("bare_products", "openvino"), ("convolution", "openvino"),
          ("no_product", "torchscript-onednn"), ("t5-encoder", "openvino"), ("tied", "dynamic-int8"),
@@ -66,7 +66,7 @@ def right_and_engaged(workshop, model_name: str, variant_name: str) -> None:
     engagement = backend.probe(variant, runner, inputs)
     assert engagement.engaged, engagement.summary
     reference = workshop.expected(inputs)
-    from fixtures.tolerance import compare
+    from eagerbench.outputs.tolerance import compare
 
     assert not compare(runner.arrays(outputs), reference.outputs, reference.double, reference.mask, variant.tolerance,
                        False).failures

@@ -11,12 +11,13 @@ import tempfile
 import numpy as np
 import pytest
 
-from fixtures import backends, room
-from fixtures.backends.artifacts import ArtifactStore
-from fixtures.backends.base import ExportingBackend
-from fixtures.backends.building import build
-from fixtures.errors import CannotRun
-from fixtures.measurement.fresh_process import run_fresh
+from eagerbench import backends
+from eagerbench.backends.artifacts import ArtifactStore
+from eagerbench.backends.base import ExportingBackend
+from eagerbench.backends.building import build
+from eagerbench.errors import CannotRun
+from eagerbench.machine import room
+from eagerbench.measuring.fresh_process import run_fresh
 
 
 def test_fresh_process_gives_the_same_bits(workshops, variant_name):
@@ -147,8 +148,8 @@ def test_a_full_temporary_directory_is_not_blamed_on_the_artifacts(tmp_path, mon
 
 
 def test_other_weights_have_another_artifact(workshops, tmp_path):
-    from fixtures.models import specs
-    from fixtures.models.loading import load
+    from eagerbench.models import specs
+    from eagerbench.models.loading import load
 
     first, other = load(specs.resolve("tiny-bert", 0)), load(specs.resolve("tiny-bert", 1))
     assert first.fingerprint != other.fingerprint

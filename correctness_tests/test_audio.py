@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fixtures.models import specs
-from fixtures.workloads import workload
-from fixtures.workloads.audio_batch import MelBatch, WaveBatch, voices
-from fixtures.workloads.base import text_only
+from eagerbench.models import specs
+from eagerbench.workloads import workload
+from eagerbench.workloads.audio_batch import MelBatch, WaveBatch, voices
+from eagerbench.workloads.base import text_only
 
 
 def test_what_a_model_takes():

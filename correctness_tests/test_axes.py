@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from fixtures import backends
-from fixtures.backends.axes import changing, dynamic_axes, output_axes
-from fixtures.backends.building import build
-from fixtures.errors import CannotRun
-from fixtures.measurement.reference import Reference
-from fixtures.models.loading import LoadedModel
-from fixtures.models.specs import ModelSpec
-from fixtures.tolerance import compare
-from fixtures.workloads import export_example
-from fixtures.workloads.padded_batch import PaddedBatch, own_inputs
+from eagerbench import backends
+from eagerbench.backends.axes import changing, dynamic_axes, output_axes
+from eagerbench.backends.building import build
+from eagerbench.errors import CannotRun
+from eagerbench.measuring.reference import Reference
+from eagerbench.models.loading import LoadedModel
+from eagerbench.models.specs import ModelSpec
+from eagerbench.outputs.tolerance import compare
+from eagerbench.workloads import export_example
+from eagerbench.workloads.padded_batch import PaddedBatch, own_inputs
 
 SPEC = ModelSpec("own", "factory", "x:y", 0, None)
 
@@ -144,8 +144,8 @@ def test_every_exporter_takes_them(kind, variant, store, placement):
 @pytest.mark.parametrize("kind", list(MODULES))
 def test_torch_exports_exporter_takes_them(kind, tmp_path):
     """Not through its variant, which wants attention to export."""
-    from fixtures.backends.onnx_export import export_dynamo
-    from fixtures.backends.onnx_session import SessionRunner
+    from eagerbench.backends.onnx_export import export_dynamo
+    from eagerbench.backends.onnx_session import SessionRunner
 
     model = loaded(kind)
     export_dynamo(model, export_example(model.spec).inputs(model), tmp_path / "model.onnx")

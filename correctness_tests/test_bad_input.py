@@ -4,10 +4,11 @@ from argparse import Namespace
 from types import SimpleNamespace
 
 import pytest
+from eagerbench.fixtures import options
 from running import run_pytest
 
-from fixtures import backends, options
-from fixtures.errors import BadInput
+from eagerbench import backends
+from eagerbench.errors import BadInput
 
 DEFAULTS = {"model": None, "variant": None, "device": "cpu", "batch_sizes": None, "sequence_lengths": None,
             "threads": None, "grid": "default", "time_budget": None, "artifacts": ".artifacts", "rebuild": False,
@@ -104,7 +105,7 @@ def test_a_run_in_which_nothing_ran_is_exit_5(how):
 def test_outcomes_count_what_ran():
     from types import SimpleNamespace as Report
 
-    from fixtures.outcomes import Outcomes
+    from eagerbench.fixtures.outcomes import Outcomes
 
     def outcomes(*reports):
         found = Outcomes([])

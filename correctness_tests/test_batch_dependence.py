@@ -9,17 +9,17 @@ import pytest
 import torch
 from running import run_pytest
 
-from analysis import records
-from fixtures.errors import CannotRun
-from fixtures.measurement.quality import OneShapePass
-from fixtures.measurement.reference import Reference
-from fixtures.measurement.rows import Pass, depend_on_batch, expected_of, expected_once, judge, of_sentences
-from fixtures.models.loading import LoadedModel
-from fixtures.models.specs import ModelSpec
-from fixtures.workloads.batching import POLICIES
-from fixtures.workloads.corpus import Corpus
-from fixtures.workloads.quality import BATCH_SIZE
-from fixtures.workloads.tasks import Labelling, Questions
+from eagerbench.errors import CannotRun
+from eagerbench.experiments.quality import OneShapePass
+from eagerbench.measuring.reference import Reference
+from eagerbench.measuring.rows import Pass, depend_on_batch, expected_of, expected_once, judge, of_sentences
+from eagerbench.models.loading import LoadedModel
+from eagerbench.models.specs import ModelSpec
+from eagerbench.results import records
+from eagerbench.workloads.batching import POLICIES
+from eagerbench.workloads.corpus import Corpus
+from eagerbench.workloads.quality import BATCH_SIZE
+from eagerbench.workloads.tasks import Labelling, Questions
 
 
 class Words(torch.nn.Module):

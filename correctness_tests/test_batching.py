@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fixtures import backends
-from fixtures.measurement.rows import Pass, expected_of, judge, of_sentences
-from fixtures.workloads.batching import POLICIES, bucketed, by_length, in_order, padded_tokens, restored, token_budget
-from fixtures.workloads.corpus import Corpus
+from eagerbench import backends
+from eagerbench.measuring.rows import Pass, expected_of, judge, of_sentences
+from eagerbench.workloads.batching import POLICIES, bucketed, by_length, in_order, padded_tokens, restored, token_budget
+from eagerbench.workloads.corpus import Corpus
 
 lengths_of_sentences = st.lists(st.integers(1, 200), min_size=1, max_size=60)
 SENTENCES = 24

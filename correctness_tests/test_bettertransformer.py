@@ -7,9 +7,9 @@ import pytest
 import torch
 import transformers
 
-from fixtures import backends
-from fixtures.backends.torch_runner import TorchRunner, profiled_operators
-from fixtures.models.encoder_layers import convert, encoder_layers, reverse
+from eagerbench import backends
+from eagerbench.backends.torch_runner import TorchRunner, profiled_operators
+from eagerbench.models.encoder_layers import convert, encoder_layers, reverse
 
 FAST_PATH = "aten::_transformer_encoder_layer_fwd"
 NESTED = "aten::_nested_tensor_from_mask"

@@ -7,13 +7,13 @@ import pytest
 import torch
 
 from conftest import skip_unavailable
-from fixtures import backends
-from fixtures.backends.base import Placement
-from fixtures.backends.building import build
-from fixtures.backends.torch_runner import TorchRunner
-from fixtures.errors import CannotRun
-from fixtures.models.loading import LoadedModel
-from fixtures.models.specs import ModelSpec
+from eagerbench import backends
+from eagerbench.backends.base import Placement
+from eagerbench.backends.building import build
+from eagerbench.backends.torch_runner import TorchRunner
+from eagerbench.errors import CannotRun
+from eagerbench.models.loading import LoadedModel
+from eagerbench.models.specs import ModelSpec
 
 FOUR_BIT = ("bnb-fp4", "bnb-nf4", "bnb-nf4-double")
 VARIANTS = (*FOUR_BIT, "bnb-int8")
@@ -70,8 +70,8 @@ def test_four_bits_compute_exactly_with_the_rounded_weights(workshops, model_nam
     is rounded as little as four bits allow."""
     from bitsandbytes.functional import has_avx512bf16
 
-    from fixtures.backends.bitsandbytes_layers import quantised_module
-    from fixtures.tolerance import compare
+    from eagerbench.backends.bitsandbytes_layers import quantised_module
+    from eagerbench.outputs.tolerance import compare
 
     workshop = workshops(model_name)
     inputs = workshop.inputs(4, 16)

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from fixtures.causes import cause
+from eagerbench.causes import cause
 
 _COMPILER = """CppCompileError: C++ compile error
 

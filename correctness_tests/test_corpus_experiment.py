@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from running import run_pytest
 
-from fixtures.errors import BadInput, CannotRun
-from fixtures.models import specs
-from fixtures.workloads import corpus
-from fixtures.workloads.corpus import Corpus
-from fixtures.workloads.padding import GRIDS, PaddingPair
+from eagerbench.errors import BadInput, CannotRun
+from eagerbench.models import specs
+from eagerbench.workloads import corpus
+from eagerbench.workloads.corpus import Corpus
+from eagerbench.workloads.padding import GRIDS, PaddingPair
 
 
 def test_generated_lengths_are_as_documented():
@@ -114,7 +114,7 @@ def test_padding_that_rows_cannot_have_is_refused():
 
 
 def test_length_rows_are_full(workshops):
-    from fixtures.workloads.length import FullBatch
+    from eagerbench.workloads.length import FullBatch
 
     assert FullBatch(4, 24).inputs(workshops("minilm").model)["attention_mask"].all()
     assert "at most 512" in FullBatch(1, 513).refuses(specs.resolve("minilm", 0), *_eager())
@@ -122,7 +122,7 @@ def test_length_rows_are_full(workshops):
 
 def test_lengths_are_measured_shortest_first():
     """The record of the longest has the fit of all."""
-    from fixtures.workloads.length import length_batches
+    from eagerbench.workloads.length import length_batches
 
     selection = SimpleNamespace(grid="default", batch_sizes=(), sequence_lengths=(256, 64, 16), seed=0)
     assert [batch.sequence_length for batch in length_batches(specs.resolve("minilm", 0), selection)] == [16, 64, 256]
@@ -132,8 +132,8 @@ def test_a_text_is_cut_where_positions_end():
     """RoBERTa's start behind its padding index: of a factory's model with 514 of them 512 can be used."""
     from transformers import BertConfig, CamembertConfig
 
-    from fixtures.models.sentence import MEAN
-    from fixtures.workloads.padded_batch import length_limit
+    from eagerbench.models.sentence import MEAN
+    from eagerbench.workloads.padded_batch import length_limit
 
     for config in (CamembertConfig(max_position_embeddings=514), BertConfig(max_position_embeddings=512)):
         model = SimpleNamespace(spec=SimpleNamespace(max_length=None), config=config, tokenizer=None, sentence=MEAN)
@@ -141,14 +141,14 @@ def test_a_text_is_cut_where_positions_end():
 
 
 def _eager():
-    from fixtures import backends
+    from eagerbench import backends
 
     return backends.variants()["eager"]
 
 
 def test_outputs_that_would_fill_the_memory_are_refused_before_any_batch(workshops, monkeypatch):
     """A language model's logits: told from the shortest sentence, of which one is computed."""
-    from fixtures.measurement import rows
+    from eagerbench.measuring import rows
 
     workshop = workshops("tiny-gpt2")
     sentences = Corpus(24).tokenised(workshop.model).rows

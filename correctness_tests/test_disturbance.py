@@ -14,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import ROOT, run_pytest
 
-from fixtures.measurement import disturbance, readings, timing, turns
-from fixtures.measurement.disturbance import (
+from eagerbench.machine import readings
+from eagerbench.machine.readings import Counters, Reading
+from eagerbench.measuring import disturbance, timing, turns
+from eagerbench.measuring.disturbance import (
     ACCEPT,
     MOST_LOST,
     MOST_REPEATS,
@@ -26,7 +28,6 @@ from fixtures.measurement.disturbance import (
     busy,
     disturbed,
 )
-from fixtures.measurement.readings import Counters, Reading
 
 
 @pytest.fixture(autouse=True)
@@ -195,7 +196,7 @@ def test_tests_of_the_suite_itself_accept_what_disturbs_them(monkeypatch):
 
 
 def test_fields_fit_the_schema():
-    properties = json.loads((ROOT / "analysis/record.schema.json").read_text())["properties"]
+    properties = json.loads((ROOT / "eagerbench/results/record.schema.json").read_text())["properties"]
     for conditions in (Conditions(case(*[QUIET] * 4)), Conditions(case(*[TAKEN] * 4), 2, "ended after 1 of 3"),
                        Conditions([])):
         assert set(conditions.fields()) <= set(properties)
@@ -212,7 +213,7 @@ def test_thresholds_stand_in_one_place():
 def test_beside_a_busy_core_nothing_wrong_is_said(tmp_path, monkeypatch):
     """A whole session with every core taken: each case is unusable or as it is without."""
     monkeypatch.setenv(ACCEPT, "no")
-    from fixtures.measurement.busy import verdict
+    from eagerbench.measuring.busy import verdict
 
     cores = sorted(os.sched_getaffinity(0))
     busy_ones = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in cores]

@@ -10,10 +10,10 @@ import pytest
 from fake_suites import GOOD, command, environment, left_of, suite
 from running import ROOT, copy_of_project, own_environment
 
-from analysis import pairs
-from analysis.duet import _arguments, _arms
-from analysis.duet_pair import LEAST_TURNS, MOST_TURNS, TURN_S, schedule
-from fixtures.measurement.partner import VARIABLE
+from eagerbench.gate import pairs
+from eagerbench.gate.duet import _arguments, _arms
+from eagerbench.gate.duet_pair import LEAST_TURNS, MOST_TURNS, TURN_S, schedule
+from eagerbench.measuring.partner import VARIABLE
 
 
 def test_pairs_and_null_arm(duet, tmp_path):
@@ -145,7 +145,7 @@ def test_abba(duet, tmp_path):
 
 def test_sides_that_plan_other_numbers_of_turns_are_cut_alike():
     """As abba's do where a call takes longer on one side."""
-    from analysis.duet_pair import _ratio
+    from eagerbench.gate.duet_pair import _ratio
 
     found = _ratio([0.1, 0.2, 0.3], [0.2, 0.4])
     assert (found["turns"], found["base_turns"], found["head_turns"]) == (2, [0.1, 0.2], [0.2, 0.4])
@@ -181,17 +181,17 @@ def test_wrong_usage_is_one_line(duet, tmp_path):
 
 
 def test_partner_alone_is_refused():
-    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "fixtures.measurement.partner", "--collect-only"],
+    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "eagerbench.measuring.partner", "--collect-only"],
                           cwd=ROOT, capture_output=True, text=True, check=False,
                           env={name: value for name, value in own_environment().items() if name != VARIABLE})
     assert done.returncode == 4
-    assert "`python -m analysis duet`" in done.stderr
+    assert "`eagerbench duet`" in done.stderr
 
 
 def test_wrong_output_in_head_has_no_time(tmp_path):
     """The real suite: correctness is judged in a duet as always, and costs the other variant nothing."""
     head = copy_of_project(tmp_path / "head")
-    module = head / "fixtures" / "backends" / "onnxruntime.py"
+    module = head / "eagerbench" / "backends" / "onnxruntime.py"
     text = module.read_text()
     assert "BACKEND = " in text
     module.write_text(text + '''
@@ -256,7 +256,7 @@ def test_paths_hold_in_other_directories(tmp_path):
 
 def test_sides_say_what_they_ran_on(duet, tmp_path):
     said = '''
-    from fixtures.measurement.partner import PARTNER
+    from eagerbench.measuring.partner import PARTNER
 
     @pytest.mark.bench_id("good")
     def test_good(timed, request):

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from fake_suites import GOOD, suite
 
-from analysis import duet_checkout
+from eagerbench.gate import duet_checkout
 
 
 @pytest.fixture

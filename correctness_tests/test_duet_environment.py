@@ -5,15 +5,15 @@ import sys
 
 import pytest
 
-from analysis.duet_checkout import CannotCheckOut
-from analysis.duet_environment import interpreter, packages
+from eagerbench.gate.duet_checkout import CannotCheckOut
+from eagerbench.gate.duet_environment import interpreter, packages
 
 PROJECT = """
 [build-system]
 requires = ["setuptools>=77"]
 build-backend = "setuptools.build_meta"
 [project]
-name = "inference-bench"
+name = "eagerbench"
 version = "0"
 dependencies = ["iniconfig"]
 [project.optional-dependencies]
@@ -54,7 +54,7 @@ def test_an_environment_is_made_once(tmp_path, capsys):
     installed = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert installed == ["2.0.0"]
     names = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
-    assert "inference-bench" not in names  # the side's own directory is what it must import
+    assert "eagerbench" not in names  # the side's own directory is what it must import
     assert "base: its packages are not those of this checkout" in capsys.readouterr().err
     assert interpreter("base", before, here) == python
     assert capsys.readouterr().err == ""

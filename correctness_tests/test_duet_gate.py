@@ -1,4 +1,4 @@
-"""`python -m analysis gate --base`: the stages, what is left undone, and what GitHub Actions is told."""
+"""`eagerbench gate --base`: the stages, what is left undone, and what GitHub Actions is told."""
 
 import json
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 from analysis_files import analysis, drawn, saved
 from fake_suites import GOOD, left_of, quick, suite
 
-from analysis import duet_gate, judge
+from eagerbench.gate import duet_gate, judge
 
 
 @pytest.fixture
@@ -128,7 +128,8 @@ def test_whole_gate(tmp_path, directory):
 
 
 def gate(base, head, tmp_path, directory, *options):
-    command = [sys.executable, "-m", "analysis", "gate", "--base", base, "--head", head, "--turns", "2", "--directory",
+    command = [sys.executable, "-m", "eagerbench", "gate", "--base", base, "--head", head, "--turns", "2",
+               "--directory",
                directory, *options]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False,
                           env=quick(tmp_path / "tmp"))
@@ -150,7 +151,7 @@ def test_history_holds_a_verdict_once(tmp_path, capsys):
     assert (code, len(err.splitlines())) == (2, 1)
     good = json.loads(verdict.read_text())
     spoilt = {**good, "benchmarks": [{**good["benchmarks"][0], "ratio": ["1"]}]}, {**good, "outcome": 3}
-    for bad in (*map(json.dumps, spoilt), "{}", '{"format": "inference-bench-verdict/1"}', "[]", "nothing"):
+    for bad in (*map(json.dumps, spoilt), "{}", '{"format": "eagerbench-verdict/1"}', "[]", "nothing"):
         verdict.write_text(bad)
         code, _, err = analysis(capsys, "history", verdict, "--file", history)
         assert (code, len(err.splitlines())) == (2, 1)

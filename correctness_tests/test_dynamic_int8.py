@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from conftest import skip_unavailable
-from fixtures import backends
-from fixtures.backends.int8_linears import engine, quantise
-from fixtures.backends.torch_runner import TorchRunner
+from eagerbench import backends
+from eagerbench.backends.int8_linears import engine, quantise
+from eagerbench.backends.torch_runner import TorchRunner
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 
 from conftest import skip_unavailable
-from fixtures import backends
-from fixtures.backends.torch_runner import TorchRunner, bf16_products, onednn_primitives
+from eagerbench import backends
+from eagerbench.backends.torch_runner import TorchRunner, bf16_products, onednn_primitives
 
 
 @pytest.mark.parametrize("model_name", ["tiny-bert", "minilm"])

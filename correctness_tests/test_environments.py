@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import backends
+from eagerbench import backends
 
 ROOT = Path(__file__).parents[1]
 PREFIX = "make env-"

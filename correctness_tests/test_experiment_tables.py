@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import run_python
 
-from analysis import corpus, length, padding
-from analysis.__main__ import main
+from eagerbench.cli import main
+from eagerbench.results import corpus_tables as corpus
+from eagerbench.results import length_tables as length
+from eagerbench.results import padding_tables as padding
 
-PLOTS = pytest.importorskip("analysis.plot", exc_type=ImportError).PLOTS  # the extra environments have no plotly
+PLOTS = pytest.importorskip("eagerbench.results.plot", exc_type=ImportError).PLOTS  # not in extra environments
 
 positive = st.floats(1e-7, 1e-2)
 
@@ -122,5 +124,5 @@ def test_an_image_without_kaleido_is_one_line(tmp_path, capsys):
 def test_plot_without_records_is_one_line(tmp_path):
     file = tmp_path / "run.json"
     file.write_text('{"benchmarks": []}')
-    ended = run_python("-m", "analysis", "plot", "corpus", str(file))
+    ended = run_python("-m", "eagerbench", "plot", "corpus", str(file))
     assert (ended.code, ended.err) == (2, f"{file}: no record of the experiment corpus in it\n")

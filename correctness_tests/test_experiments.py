@@ -10,12 +10,12 @@ from statistics import median
 import pytest
 from running import ROOT, run_pytest
 
-from analysis import records
-from analysis.experiments import TABLES
-from analysis.length import cost_per_token
-from fixtures.errors import BadInput
-from fixtures.experiments import EXPERIMENTS, refuse_incomplete
-from fixtures.plan import SHORT_LIST
+from eagerbench.errors import BadInput
+from eagerbench.experiments import EXPERIMENTS, refuse_incomplete
+from eagerbench.plan import SHORT_LIST
+from eagerbench.results import records
+from eagerbench.results.experiment_tables import TABLES
+from eagerbench.results.length_tables import cost_per_token
 
 
 def _tests() -> dict[str, tuple[str, str]]:
@@ -36,14 +36,14 @@ def test_every_experiment_is_complete(name):
     _, doc = _tests()[name]
     assert re.search(r"^Final number: `\w+`.*\nSample: pytest perf_tests\S* --benchmark-only[^\n]*$", doc,
                      re.MULTILINE | re.DOTALL)
-    assert (ROOT / "fixtures" / "measurement" / f"{EXPERIMENTS[name].method}.py").exists()
-    schema = json.loads(files("analysis").joinpath("record.schema.json").read_text())
+    assert (ROOT / "eagerbench" / "experiments" / f"{EXPERIMENTS[name].method}.py").exists()
+    schema = json.loads(files("eagerbench.results").joinpath("record.schema.json").read_text())
     assert any(name in json.dumps(branch["if"]) for branch in schema["allOf"])
 
 
 @pytest.mark.parametrize(("change", "says"), [
-    ({}, "a table (TABLES in analysis/experiments.py) and its fields"),
-    ({"method": "nowhere"}, "its method fixtures/measurement/nowhere.py")])
+    ({}, "a table (TABLES in eagerbench/results/experiment_tables.py) and its fields"),
+    ({"method": "nowhere"}, "its method eagerbench/experiments/nowhere.py")])
 def test_half_an_experiment_is_refused(change, says):
     half = {**EXPERIMENTS, "half": replace(EXPERIMENTS["latency"], **change)}
     with pytest.raises(BadInput, match=re.escape(says)):
@@ -78,7 +78,7 @@ def test_cells_are_those_of_the_collected_experiments(tmp_path):
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     assert records.problems(content) == []
-    cells = {cell["bench_id"]: cell for cell in content["inference_bench"]["cells"]}
+    cells = {cell["bench_id"]: cell for cell in content["eagerbench"]["cells"]}
     assert {cell["experiment"] for cell in cells.values()} == {"corpus", "padding"}
     assert cells["tiny-bert/torchscript-onednn/corpus/b4/sorted/n16/cpu"]["reason"].startswith("its build serves one")
     assert "tiny-bert: corpus throughput" in ended.out
@@ -90,7 +90,7 @@ def test_cells_are_those_of_the_collected_experiments(tmp_path):
 
 def test_unknown_experiment_is_one_line(tmp_path):
     (tmp_path / "test_it.py").write_text("import pytest\n@pytest.mark.experiment('latencyy')\ndef test(case): pass\n")
-    ended = run_pytest("-p", "fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path))
+    ended = run_pytest("-p", "eagerbench.fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path))
     assert ended.code == 2
     assert "unknown experiment 'latencyy': did you mean 'latency'" in ended.out + ended.err
 

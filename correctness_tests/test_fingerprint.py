@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fixtures.models import fingerprint, specs
-from fixtures.models.loading import load
+from eagerbench.models import fingerprint, specs
+from eagerbench.models.loading import load
 
 MODEL = """
 import torch

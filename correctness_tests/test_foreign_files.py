@@ -6,7 +6,7 @@ import math
 import pytest
 from analysis_files import analysis, benchmark_file, complete_record, saved
 
-from analysis import records
+from eagerbench.results import records
 
 ROUNDS = {"a": [0.1, 0.2], "b": [0.3, 0.4], "c": [0.5, 0.6]}
 FUNCTION = "test_f[<function f at 0x{:x}>]"
@@ -33,10 +33,10 @@ def test_what_other_suites_call_seed_and_model_is_not_ours(tmp_path, capsys):
     assert "another benchmark of this name" not in " ".join(out.split())
     assert records.problems(records.read(files[0])) == []
     code, _, err = analysis(capsys, "check", files[0])
-    assert (code, err) == (4, f"{files[0]}: no record of inference-bench in it\n")
+    assert (code, err) == (4, f"{files[0]}: no record of eagerbench in it\n")
     for command in (("summary", files[0]), ("statements", files[0])):
         assert analysis(capsys, *command)[0] == 0
-    assert "no record of inference-bench in it" in analysis(capsys, "summary", files[0])[1]
+    assert "no record of eagerbench in it" in analysis(capsys, "summary", files[0])[1]
     assert analysis(capsys, "merge", *files, "--keep-first", "-o", tmp_path / "all.json")[0] == 0
     assert analysis(capsys, "plot", "corpus", files[0])[0] == 2
 
@@ -153,7 +153,7 @@ def test_a_session_of_ours_has_every_experiment(capsys):
     """The file that the fuzzer mutates: of a real session, complete by the schema, and without anything left out."""
     from fuzzing import DATA
 
-    from analysis.experiments import TABLES
+    from eagerbench.results.experiment_tables import TABLES
 
     assert {record.get("experiment") for record in records.own(records.read(DATA))} == set(TABLES)
     assert analysis(capsys, "check", DATA)[0] == 0

@@ -6,10 +6,10 @@ import time
 import pytest
 from fuzzing import Fuzzer, html_problems, markdown_problems, until
 
-from analysis import show
+from eagerbench.results import show
 
 SECONDS = 6
-pytest.importorskip("analysis.plot", exc_type=ImportError)  # the extra environments have no plotly
+pytest.importorskip("eagerbench.results.plot", exc_type=ImportError)  # the extra environments have no plotly
 
 
 def fuzz(directory, seconds: float, seed: int) -> tuple[int, list[str]]:
@@ -40,8 +40,8 @@ def test_many_mutated_files(tmp_path, monkeypatch):
 def test_the_fuzzer_can_fail(tmp_path, monkeypatch):
     """A reader that trusts its file is found out within a few mutations."""
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("analysis.records.sound", lambda content, absent=True: (content["benchmarks"], []))
-    monkeypatch.setattr(show, "planned", lambda content: (content["inference_bench"]["cells"], {}, []))
+    monkeypatch.setattr("eagerbench.results.records.sound", lambda content, absent=True: (content["benchmarks"], []))
+    monkeypatch.setattr(show, "planned", lambda content: (content["eagerbench"]["cells"], {}, []))
     fuzzer = Fuzzer(tmp_path)
     found = [line for number in range(30) for line in fuzzer.run(0, number)]
     assert any("mistake of ours" in line for line in found)

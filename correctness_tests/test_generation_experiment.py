@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from fixtures import backends
-from fixtures.models import specs
-from fixtures.workloads.prompt import Prompt
+from eagerbench import backends
+from eagerbench.models import specs
+from eagerbench.workloads.prompt import Prompt
 
 WORK = Prompt(3, 9, 6, "dynamic")
 CAUSAL = ("tiny-gpt2", "tiny-bloom", "tiny-llama")
@@ -21,7 +21,7 @@ def generated(workshops):
     """`generated(model, variant, cache)`: what a variant generates, and what it must."""
     from dataclasses import replace
 
-    from fixtures.measurement.generation import Greedy, _expected
+    from eagerbench.experiments.generation import Greedy, _expected
 
     def run(model_name, variant_name, cache):
         workshop = workshops(model_name)
@@ -38,7 +38,7 @@ def generated(workshops):
 @pytest.mark.parametrize("model_name", CAUSAL)
 @pytest.mark.parametrize("cache", ["none", "dynamic", "static"])
 def test_every_cache_gives_the_same_tokens(generated, model_name, cache):
-    from fixtures.measurement.generation import judge
+    from eagerbench.experiments.generation import judge
 
     found, expected, tolerance = generated(model_name, "eager", cache)
     parting, comparison = judge(found, expected.generated, expected.double, tolerance, pretrained=False)
@@ -51,7 +51,7 @@ def test_every_cache_gives_the_same_tokens(generated, model_name, cache):
 @pytest.mark.parametrize(("graph", "model_name"), GRAPHS)
 @pytest.mark.parametrize("cache", ["none", "dynamic"])
 def test_graphs_generate_with_and_without_past_key_values(generated, graph, model_name, cache):
-    from fixtures.measurement.generation import judge
+    from eagerbench.experiments.generation import judge
 
     found, expected, tolerance = generated(model_name, graph, cache)
     parting, comparison = judge(found, expected.generated, expected.double, tolerance, pretrained=False)
@@ -63,8 +63,8 @@ def test_a_growing_cache_computes_one_token_a_step(workshops):
     """The prompt at once, then one token a call, with keys and values of all before it."""
     import torch
 
-    from fixtures.backends.generating import WithPast, growing
-    from fixtures.measurement.generation import Greedy
+    from eagerbench.backends.generating import WithPast, growing
+    from eagerbench.experiments.generation import Greedy
 
     model = workshops("tiny-llama").model
     whole, seen = WithPast(model.copy()).eval(), []
@@ -83,8 +83,8 @@ def test_compiled_generation_runs_compiled(workshops):
     """Graphs for the prompt and for one token are compiled by the first call, and none after it."""
     from dataclasses import replace
 
-    from fixtures.backends.building import build
-    from fixtures.measurement.generation import Greedy, _expected
+    from eagerbench.backends.building import build
+    from eagerbench.experiments.generation import Greedy, _expected
 
     workshop, work = workshops("tiny-gpt2"), replace(WORK, cache="static")
     built = build("torch-compile", workshop.model, work.inputs(workshop.model), workshop.placement, workshop.store)
@@ -99,7 +99,7 @@ def test_compiled_generation_runs_compiled(workshops):
 
 
 def _eager(ids):
-    from fixtures.measurement.generation import Generated
+    from eagerbench.experiments.generation import Generated
 
     ids = np.array(ids)
     logits = np.zeros((*ids.shape, 10), np.float32)
@@ -109,7 +109,7 @@ def _eager(ids):
 
 
 def test_where_tokens_part():
-    from fixtures.measurement.generation import before, part
+    from eagerbench.experiments.generation import before, part
 
     eager = _eager([[1, 2, 3, 4], [5, 6, 7, 8]])
     same = part(eager.ids, eager)
@@ -124,7 +124,7 @@ def test_where_tokens_part():
 
 def test_a_token_that_eager_would_not_take_fails():
     """With logits that are right: what is chosen is judged too. A near tie may go either way."""
-    from fixtures.measurement.generation import Generated, judge
+    from eagerbench.experiments.generation import Generated, judge
 
     eager = _eager([[1, 2, 3, 4]])
     wrong = Generated(np.array([[1, 2, 0, 4]]), eager.logits)
@@ -167,7 +167,7 @@ def test_prompts_are_full_and_decided_by_the_seed(workshops):
 
 
 def test_table_says_where_tokens_part():
-    from analysis.generation import tables
+    from eagerbench.results.generation_tables import tables
 
     common = {"batch_size": 1, "sequence_length": 8, "new_tokens": 4, "time_to_first_token_s": 0.01,
               "time_per_output_token_s": 0.002, "max_abs_error": 0.0, "largest_gap_allowed": 3.0}

@@ -12,11 +12,11 @@ import torch
 from refusals import expected as refusal
 
 from conftest import Workshop
-from fixtures import backends
-from fixtures.backends.base import ExportingBackend, Placement
-from fixtures.backends.building import build
-from fixtures.errors import CannotRun
-from fixtures.tolerance import compare
+from eagerbench import backends
+from eagerbench.backends.base import ExportingBackend, Placement
+from eagerbench.backends.building import build
+from eagerbench.errors import CannotRun
+from eagerbench.outputs.tolerance import compare
 
 if not torch.cuda.is_available():
     pytest.skip(f"torch {torch.__version__} sees no CUDA device here", allow_module_level=True)
@@ -36,7 +36,7 @@ FULL = "sdpa-flash-fp16", "sdpa-flash-bf16"  # flash attention takes no mask
 @pytest.fixture(scope="module")
 def on_gpu(store, selection):
     """`on_gpu(model)`: the workshop of a model whose reference and variants are on the GPU."""
-    from fixtures.backends.torch_runner import exact_float32
+    from eagerbench.backends.torch_runner import exact_float32
 
     exact_float32()
     made = {}
@@ -121,9 +121,9 @@ def test_eager_float32_is_float32(on_gpu):
 
 
 def test_device_times_clocks_and_memory_are_read(on_gpu):
-    from fixtures.measurement.gpu_memory import GpuMemory
-    from fixtures.measurement.gpu_observer import observer
-    from fixtures.measurement.turns import Turns
+    from eagerbench.measuring.gpu_memory import GpuMemory
+    from eagerbench.measuring.gpu_observer import observer
+    from eagerbench.measuring.turns import Turns
 
     workshop = on_gpu("tiny-bert")
     inputs = workshop.inputs(4, 16)
@@ -152,8 +152,8 @@ def test_device_times_clocks_and_memory_are_read(on_gpu):
 @pytest.mark.parametrize("tried", ["eager", "eager-fp16", "eager-tf32", "sdpa-fp16"])
 @pytest.mark.parametrize("model_name", ["tiny-gpt2", "tiny-bloom"])
 def test_generation(on_gpu, model_name, tried):
-    from fixtures.measurement.generation import Greedy, _expected, judge
-    from fixtures.workloads.prompt import Prompt
+    from eagerbench.experiments.generation import Greedy, _expected, judge
+    from eagerbench.workloads.prompt import Prompt
 
     workshop, work = on_gpu(model_name), Prompt(3, 9, 6, "dynamic")
     expected = _expected(workshop.model, work)
@@ -190,7 +190,7 @@ def test_accelerate_places_on_the_gpu_and_beside_it(on_gpu, limits, spread):
 
 def test_exported_variants_are_listed():
     """What is built by export has its artifact keyed by the GPU."""
-    from fixtures.backends.building import _gpu
+    from eagerbench.backends.building import _gpu
 
     assert any(isinstance(backends.variants()[name][1], ExportingBackend) for name in VARIANTS)
     assert set(_gpu(DEVICE)) == {"gpu", "cuda"}

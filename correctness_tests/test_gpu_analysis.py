@@ -6,10 +6,10 @@ import pytest
 from analysis_files import analysis, saved
 from gpu_files import gpu_file, padding, record, usual
 
-from analysis import gpu, records, summary
-from analysis.statements import DOES_NOT, HOLDS, NOT_MEASURED, judge, published, records_of
-from analysis.statistics import paired_log_ratios, ratio_of_pairs
-from analysis.thin import thinned
+from eagerbench.results import gpu, records, summary
+from eagerbench.results.statements import DOES_NOT, HOLDS, NOT_MEASURED, judge, published, records_of
+from eagerbench.results.thin import thinned
+from eagerbench.statistics import paired_log_ratios, ratio_of_pairs
 
 STATEMENTS = {one["id"]: one for one in published()[1]}
 OF_GPUS = [name for name, one in STATEMENTS.items() if "cuda" in str(one["rule"])]
@@ -93,7 +93,7 @@ def test_command(tmp_path, capsys):
 
 
 def test_a_file_without_a_gpu_has_tables_too(tmp_path, capsys):
-    file = saved(tmp_path, "cpu.json", {**gpu_file(record("eager", 1, "cpu", 0.005)), "inference_bench": {}})
+    file = saved(tmp_path, "cpu.json", {**gpu_file(record("eager", 1, "cpu", 0.005)), "eagerbench": {}})
     code, out, _ = analysis(capsys, "gpu", file)
     assert code == 0
     assert "latency on the GPU" not in out
@@ -125,7 +125,7 @@ def test_thinning_keeps_medians_and_says_so():
     assert thinned(content, 10**7) is content
     small = thinned(content, 10_000)
     record_of, data = small["benchmarks"][0]["extra_info"], small["benchmarks"][0]["stats"]["data"]
-    most = small["inference_bench"]["thinned"]["rounds_per_turn"]
+    most = small["eagerbench"]["thinned"]["rounds_per_turn"]
     assert record_of["variant_turns"] == record_of["reference_turns"] == [most] * 3
     assert len(data) == 3 * most
     assert record_of["thinned_from_rounds"] == sum(turns)
@@ -140,10 +140,10 @@ def test_thinning_keeps_medians_and_says_so():
 
 
 @pytest.mark.parametrize(("place", "value"), [
-    (("inference_bench",), []), (("inference_bench", "gpu_machine"), "x"), (("machine_info", "cpu"), 5),
-    (("inference_bench", "gpu_machine", "facts"), [1]), (("inference_bench", "gpu_machine", "steps"), [{"step": 5}]),
-    (("inference_bench", "gpu_machine", "facts", "peak_flops_per_s"), {"float32": "fast"}),
-    (("inference_bench", "thinned"), {"rounds_per_turn": "\x1b"})])
+    (("eagerbench",), []), (("eagerbench", "gpu_machine"), "x"), (("machine_info", "cpu"), 5),
+    (("eagerbench", "gpu_machine", "facts"), [1]), (("eagerbench", "gpu_machine", "steps"), [{"step": 5}]),
+    (("eagerbench", "gpu_machine", "facts", "peak_flops_per_s"), {"float32": "fast"}),
+    (("eagerbench", "thinned"), {"rounds_per_turn": "\x1b"})])
 def test_what_stands_around_the_records_is_checked(tmp_path, capsys, place, value):
     content = copy.deepcopy(usual())
     holder = content

@@ -7,7 +7,7 @@ from gpu_steps import SESSION, code
 WORKS = r"""
 import os, sys, time
 from pathlib import Path
-from fixtures import quiet
+from eagerbench.machine import quiet
 name, log = sys.argv[1], Path(sys.argv[2])
 def note(what):
     with log.open("a") as lines:
@@ -51,7 +51,7 @@ def test_sessions_run_side_by_side_and_never_while_one_measures(made, tmp_path, 
 
 
 def test_a_session_that_dies_while_it_measures_leaves_the_others_awake(made, tmp_path, capsys):
-    dies = code("dies", "import os, time\nfrom fixtures import quiet\ntime.sleep(0.5)\n"
+    dies = code("dies", "import os, time\nfrom eagerbench.machine import quiet\ntime.sleep(0.5)\n"
                 "with quiet.alone():\n    time.sleep(0.2); os._exit(3)", shares=True)
     written = SESSION % str(tmp_path / "out" / "steps" / "lives.json")
     lives = code("lives", "import time; time.sleep(1.2)" + written, shares=True)
@@ -78,7 +78,7 @@ def test_what_is_timed_outside_leaves_out_its_pauses(monkeypatch, tmp_path):
     import os
     import time
 
-    from fixtures import quiet
+    from eagerbench.machine import quiet
 
     now = time.perf_counter()
     monkeypatch.setattr(quiet.time, "perf_counter", lambda: now)
@@ -94,7 +94,7 @@ def test_what_is_timed_outside_leaves_out_its_pauses(monkeypatch, tmp_path):
 
 
 def test_a_pause_is_noted_before_the_stopped_one_wakes(monkeypatch, tmp_path):
-    from fixtures import quiet
+    from eagerbench.machine import quiet
 
     monkeypatch.setenv(quiet.VARIABLE, str(tmp_path))
     quiet.note(tmp_path, [99999999])

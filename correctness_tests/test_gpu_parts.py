@@ -5,12 +5,13 @@ import types
 
 import pytest
 
-from fixtures.measurement import gpu_facts, machine
-from fixtures.measurement.device_clock import DeviceClock
-from fixtures.measurement.gpu_facts import FIELDS, GpuFacts
-from fixtures.measurement.gpu_memory import GpuMemory
-from fixtures.measurement.gpu_observer import GpuObserver, observer
-from fixtures.measurement.turns import Schedule, Turns
+from eagerbench.machine import facts as machine
+from eagerbench.machine import gpu_facts
+from eagerbench.machine.device_clock import DeviceClock
+from eagerbench.machine.gpu_facts import FIELDS, GpuFacts
+from eagerbench.measuring.gpu_memory import GpuMemory
+from eagerbench.measuring.gpu_observer import GpuObserver, observer
+from eagerbench.measuring.turns import Schedule, Turns
 
 LOADED = {"sm_mhz": 1980, "memory_mhz": 2619, "power_w": 612.5, "temperature_c": 54, "throttle": "power cap"}
 
@@ -95,7 +96,7 @@ def test_without_nvml_all_is_null_with_the_reason(monkeypatch):
 
 def test_turns_are_observed_outside_of_what_is_timed(workshops):
     """Real turns of real runners: each round of either side has a device time, each turn its clocks."""
-    from fixtures.backends.torch_runner import TorchRunner
+    from eagerbench.backends.torch_runner import TorchRunner
 
     workshop = workshops("tiny-bert")
     runners = {side: TorchRunner(workshop.model.module) for side in ("variant", "reference")}
@@ -134,13 +135,13 @@ def test_a_runtime_of_its_own_has_no_device_times():
 def test_fields_fit_the_schema():
     from analysis_files import complete_record
 
-    from analysis.jsonfile import schema_problems
+    from eagerbench.jsonfile import schema_problems
 
     seen = GpuObserver({"variant": None, "reference": None}, made_clock, GpuFacts("GPU-1", made_nvml(nvmlInit=refuse)))
     seen.after_turn("reference", 0, 1)
     record = {**complete_record("m/eager/b1/s8/cuda:0"), "experiment": "latency", **seen.fields()}
-    assert list(schema_problems(record, "record.schema.json")) == []
-    assert list(schema_problems({**record, "gpu_power_w": ["hot"]}, "record.schema.json"))
+    assert list(schema_problems(record, "results/record.schema.json")) == []
+    assert list(schema_problems({**record, "gpu_power_w": ["hot"]}, "results/record.schema.json"))
 
 
 def test_nothing_is_observed_on_the_cpu():

@@ -5,7 +5,7 @@ import json
 from analysis_files import benchmark_file, saved
 from gpu_files import FACTS, gpu_file, record
 
-from analysis import records
+from eagerbench.results import records
 from scripts.gpu import result
 
 
@@ -28,7 +28,7 @@ def test_files_become_one_in_the_order_of_the_steps(tmp_path):
     names = [bench["extra_info"]["bench_id"] for bench in content["benchmarks"]]
     assert names == [f"bert-base/eager/{place}" for place in ("b1/s128/cuda:0", "b32/s128/cuda:0", "b32/s128/cpu")]
     assert said.startswith("3 benchmarks in ")
-    about = content["inference_bench"]["gpu_machine"]
+    about = content["eagerbench"]["gpu_machine"]
     assert about["facts"]["gpu"] == "Made-up GPU"
     assert [one["step"] for one in about["steps"]] == ["latency/eager", "cpu/eager", "facts"]
     assert records.problems(content) == []
@@ -52,7 +52,7 @@ def test_steps_that_only_an_earlier_call_ran_are_listed_too(tmp_path):
     save(Outcome("facts", "done", 9.0, "a GPU"), tmp_path)
     save(Outcome("latency/eager", "failed", 9.0, "as it was before"), tmp_path)
     _, content = written(tmp_path, latency__eager=gpu_file(record("eager", 1, "cuda:0", 0.005)))
-    steps = content["inference_bench"]["gpu_machine"]["steps"]
+    steps = content["eagerbench"]["gpu_machine"]["steps"]
     assert [(one["step"], one["status"]) for one in steps] == [("latency/eager", "done"), ("facts", "done")]
 
 
@@ -69,6 +69,6 @@ def test_a_large_result_is_thinned_until_it_can_be_committed(tmp_path):
         bench["stats"]["data"] = rounds
     _, small = written(tmp_path, latency__eager=content)
     assert (tmp_path / "result.json").stat().st_size <= result.MOST_BYTES
-    assert small["inference_bench"]["thinned"]["rounds_per_turn"] >= 3
+    assert small["eagerbench"]["thinned"]["rounds_per_turn"] >= 3
     assert records.problems(small) == []
     assert "Raw rounds are thinned to at most" in (tmp_path / "result.md").read_text()

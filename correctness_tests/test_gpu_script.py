@@ -13,9 +13,9 @@ import pytest
 from gpu_steps import NO_GPU, SESSION, code
 from running import ROOT, own_environment
 
-from fixtures import backends
-from fixtures.experiments import EXPERIMENTS
-from fixtures.models.catalog import CATALOG
+from eagerbench import backends
+from eagerbench.experiments import EXPERIMENTS
+from eagerbench.models.catalog import CATALOG
 from scripts.gpu import __main__ as script
 from scripts.gpu import running
 from scripts.gpu.running import DONE, FAILED, NOT_REACHED, SKIPPED, Outcome
@@ -80,7 +80,7 @@ def test_a_rehearsal_measures_on_little_and_resumes(poor, tmp_path):
     assert found["latency/sdpa-fp16"][4] == "runs on cuda, not on cpu"
     content = json.loads((out / "result.json").read_text())
     assert {bench["extra_info"]["model"] for bench in content["benchmarks"]} == {"tiny-bert"}
-    assert [one["step"] for one in content["inference_bench"]["gpu_machine"]["steps"]] == list(found)
+    assert [one["step"] for one in content["eagerbench"]["gpu_machine"]["steps"]] == list(found)
     assert "### steps" in (out / "result.md").read_text()
     record = content["benchmarks"][0]["extra_info"]
     assert record["peak_rss_missing"] == "needs a process of its own: leave out --peaks here"
@@ -178,7 +178,7 @@ def test_what_became_of_a_process(tmp_path, text, status, said):
     ([("unusable", "2 of 2 turns disturbed")], SKIPPED, "0 timed; unusable: 2 of 2 turns disturbed"),
 ])
 def test_what_became_of_a_session(tmp_path, cells, status, said):
-    content = {"inference_bench": {"cells": [{"status": one, "reason": reason} for one, reason in cells]}}
+    content = {"eagerbench": {"cells": [{"status": one, "reason": reason} for one, reason in cells]}}
     file = tmp_path / "steps" / "s.json"
     outcome = ran(code("s", f"open({str(file)!r}, 'w').write({json.dumps(content)!r})"), tmp_path)
     assert (outcome.status, outcome.said) == (status, said)
@@ -187,7 +187,7 @@ def test_what_became_of_a_session(tmp_path, cells, status, said):
 def test_what_a_lost_session_had_finished_is_kept(tmp_path):
     journal = tmp_path / "artifacts" / "interrupted"
     journal.mkdir(parents=True)
-    content = json.dumps({"inference_bench": {"cells": [{"status": "timed", "reason": ""}]}, "benchmarks": []})
+    content = json.dumps({"eagerbench": {"cells": [{"status": "timed", "reason": ""}]}, "benchmarks": []})
     text = (f"import os; open({str(journal)!r} + f'/now-{{os.getpid()}}.json', 'w').write({content!r}); "
             "os.kill(os.getpid(), 9)")
     outcome = ran(code("lost", text), tmp_path)

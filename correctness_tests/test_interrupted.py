@@ -8,7 +8,7 @@ import time
 
 from running import ROOT, own_environment, run_pytest
 
-from analysis import records
+from eagerbench.results import records
 
 
 def test_killed_session_keeps_what_was_finished(tmp_path):
@@ -29,7 +29,7 @@ def test_killed_session_keeps_what_was_finished(tmp_path):
     content = records.read(left)
     kept = [bench["extra_info"]["bench_id"] for bench in content["benchmarks"]]
     assert 3 <= len(kept) < 12
-    assert kept == [cell["bench_id"] for cell in content["inference_bench"]["cells"] if cell["status"] == "timed"]
+    assert kept == [cell["bench_id"] for cell in content["eagerbench"]["cells"] if cell["status"] == "timed"]
     assert records.problems(content) == []
     later = run_pytest("--collect-only", "--artifacts", str(artifacts), "perf_tests/test_harness_overhead.py")
     assert f"results of an interrupted session: {left}" in later.out

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from conftest import skip_unavailable
-from fixtures import backends
+from eagerbench import backends
 
 GRAPH_VARIANTS = {
     # Two layers: linear + gelu and linear + add need oneDNN's packing, which IPEX takes for bf16 only.
@@ -48,7 +48,7 @@ def test_other_graphs_are_not_fused_by_it(ipex_workshop):
 
 
 def test_plan_says_how_to_install_it_and_does_not_import_it():
-    code = ("import sys; from fixtures import backends; variant, backend = backends.variants()['ipex']; "
+    code = ("import sys; from eagerbench import backends; variant, backend = backends.variants()['ipex']; "
             "print(backend.unavailable(variant, 'cpu')); sys.exit('intel_extension_for_pytorch' in sys.modules)")
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

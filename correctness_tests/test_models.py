@@ -11,11 +11,11 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from fixtures.errors import BadInput
-from fixtures.models import specs
-from fixtures.models.catalog import CATALOG, HEADS
-from fixtures.models.loading import load
-from fixtures.workloads import export_example
+from eagerbench.errors import BadInput
+from eagerbench.models import specs
+from eagerbench.models.catalog import CATALOG, HEADS
+from eagerbench.models.loading import load
+from eagerbench.workloads import export_example
 
 
 @pytest.mark.parametrize("name", [name for name, entry in CATALOG.items() if entry.parameters])
@@ -148,7 +148,7 @@ def test_factory(tmp_path, monkeypatch):
 
 
 def test_two_models_of_one_name(bert_directory, tmp_path):
-    from fixtures import options
+    from eagerbench.fixtures import options
 
     other = tmp_path / "other" / bert_directory.name
     shutil.copytree(bert_directory, other)
@@ -158,7 +158,7 @@ def test_two_models_of_one_name(bert_directory, tmp_path):
 
 def test_fingerprint_of_a_module_without_source_or_config():
     """A class made at run time, a buffer that is a transposed view, and a config that is none of transformers'."""
-    from fixtures.models.loading import LoadedModel
+    from eagerbench.models.loading import LoadedModel
 
     made = type("Made", (torch.nn.Module,), {"__module__": "nowhere", "forward": lambda self, input_ids: input_ids})()
     made.register_buffer("view", torch.arange(6.0).reshape(2, 3).T)
@@ -173,7 +173,7 @@ def test_fingerprint_of_a_module_without_source_or_config():
 @pytest.mark.parametrize("name", ["tiny-bert", "tiny-roberta", "tiny-gpt2"])
 def test_directory_without_a_tokenizer_gets_drawn_ids(tmp_path, name):
     """transformers would make a tokenizer that knows no word."""
-    from fixtures.workloads.padded_batch import PaddedBatch
+    from eagerbench.workloads.padded_batch import PaddedBatch
 
     load(specs.resolve(name, 0)).module.save_pretrained(tmp_path / "model")
     loaded = load(specs.resolve(str(tmp_path / "model"), 0))
@@ -194,7 +194,7 @@ def test_name_of_a_directory_becomes_plain(bert_directory):
 
 def test_number_of_heads_is_part_of_the_fingerprint():
     """Same class, same shapes, same weights: only an attribute differs, and the artifact must not be shared."""
-    from fixtures.models.loading import LoadedModel
+    from eagerbench.models.loading import LoadedModel
 
     one, other = (torch.nn.MultiheadAttention(8, heads) for heads in (2, 4))
     other.load_state_dict(one.state_dict())

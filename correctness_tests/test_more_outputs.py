@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from conftest import Workshop, skip_unavailable
-from fixtures import backends
-from fixtures.backends.building import build
-from fixtures.backends.torch_runner import named_tensors
-from fixtures.errors import CannotRun
-from fixtures.measurement.reference import Reference
-from fixtures.models.loading import LoadedModel
-from fixtures.models.specs import ModelSpec
+from eagerbench import backends
+from eagerbench.backends.building import build
+from eagerbench.backends.torch_runner import named_tensors
+from eagerbench.errors import CannotRun
+from eagerbench.measuring.reference import Reference
+from eagerbench.models.loading import LoadedModel
+from eagerbench.models.specs import ModelSpec
 
 Pair = namedtuple("Pair", ["logits", "states"])
 

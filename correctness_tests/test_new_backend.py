@@ -6,7 +6,7 @@ import re
 import pytest
 from running import ROOT, copy_of_project, run_pytest
 
-EXAMPLE = re.search(r"```python\n(# fixtures/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
+EXAMPLE = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
                     re.DOTALL)[1]
 WITHOUT_A_MODEL = {"harness/no-op", "control/matmul", "control/copy"}
 IN_THIS_PROCESS = ("-k", "not startup and not memory and not threads")  # test_processes.py has their wrong outputs
@@ -21,8 +21,8 @@ def project(tmp_path):
     def make(old: str = "", new: str = ""):
         assert old in EXAMPLE
         root = copy_of_project(tmp_path)
-        (root / "fixtures/backends/no_grad.py").write_text(EXAMPLE.replace(old, new) if old else EXAMPLE)
-        registry = root / "fixtures/backends/__init__.py"
+        (root / "eagerbench/backends/no_grad.py").write_text(EXAMPLE.replace(old, new) if old else EXAMPLE)
+        registry = root / "eagerbench/backends/__init__.py"
         last_line = '    "onnxruntime",\n'
         registry.write_text(registry.read_text().replace(last_line, f'{last_line}    "no_grad",\n'))
         return root

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures.places import set_apart
-from fixtures.predictions import nearest_rows
-from fixtures.tolerance import CLASSES, Comparison, compare, relative_distance
+from eagerbench.outputs.places import set_apart
+from eagerbench.outputs.predictions import nearest_rows
+from eagerbench.outputs.tolerance import CLASSES, Comparison, compare, relative_distance
 
 ODD = (np.nan, np.inf, -np.inf)
 MASKS = (-1e4, -65504.0, -1e9, float(np.finfo(np.float32).min), -np.inf)
@@ -124,7 +124,7 @@ def test_padded_positions_do_not_count_whatever_is_there(odd):
 
 
 def test_nothing_left_to_compare_is_said():
-    from analysis.summary import _judging
+    from eagerbench.results.summary import _judging
 
     eager = np.full((4, 3), np.nan, np.float32)
     found = judged(eager, eager)
@@ -178,7 +178,7 @@ def test_eager_is_always_equal_to_itself(data, class_name):
 
 def test_generation_with_masked_words():
     """A vocabulary of which some words are suppressed: −∞ in the logits of every token."""
-    from fixtures.measurement.generation import Generated, judge, largest_gap
+    from eagerbench.experiments.generation import Generated, judge, largest_gap
 
     logits = np.random.default_rng(1).normal(size=(2, 4, 30)).astype(np.float32)
     bound = largest_gap(logits, "reduced-precision")
@@ -197,11 +197,11 @@ def test_a_module_that_masks_its_logits():
     """Eager and its frozen trace, on a module whose logits are −∞ and −1e9 in places."""
     import torch
 
-    from fixtures.backends.torch_runner import TorchRunner
-    from fixtures.backends.tracing import trace
-    from fixtures.measurement.reference import Reference
-    from fixtures.models.loading import LoadedModel
-    from fixtures.models.specs import ModelSpec
+    from eagerbench.backends.torch_runner import TorchRunner
+    from eagerbench.backends.tracing import trace
+    from eagerbench.measuring.reference import Reference
+    from eagerbench.models.loading import LoadedModel
+    from eagerbench.models.specs import ModelSpec
 
     class Masking(torch.nn.Module):
         def __init__(self):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from conftest import TINY_MODELS, Workshop, skip_unavailable
-from fixtures import backends
-from fixtures.tolerance import compare
+from eagerbench import backends
+from eagerbench.outputs.tolerance import compare
 
 ENCODER_TWINS = [name for name in TINY_MODELS if name != "tiny-gpt2"]
 
@@ -24,7 +24,7 @@ def plain(workshops):
 @pytest.fixture
 def session(plain):
     """`session(**settings)`: the tiny model's export in a session of other settings."""
-    from fixtures.backends.onnx_session import SessionRunner
+    from eagerbench.backends.onnx_session import SessionRunner
 
     workshop, runner = plain
     file = workshop.built("onnxruntime").directory / "model.onnx"
@@ -86,7 +86,7 @@ def test_gpu_variants_say_what_they_need():
 @pytest.fixture
 def half(plain, tmp_path):
     """The float16 conversion, on the CPU: its provider computes it in float32 between casts."""
-    from fixtures.backends.base import Placement
+    from eagerbench.backends.base import Placement
 
     variant, backend = backends.variants()["onnxruntime-fp16"]
     workshop = plain[0]
@@ -113,9 +113,9 @@ def test_float16_computed_in_float32_is_not_engaged(plain, half):
 
 
 def test_an_export_is_made_once_and_its_cost_is_counted_for_each(plain, tmp_path):
-    from fixtures.backends import onnx_export
-    from fixtures.backends.artifacts import ArtifactStore
-    from fixtures.backends.building import build
+    from eagerbench.backends import onnx_export
+    from eagerbench.backends.artifacts import ArtifactStore
+    from eagerbench.backends.building import build
 
     workshop = plain[0]
     inputs = workshop.example()
@@ -131,7 +131,7 @@ def test_an_export_is_made_once_and_its_cost_is_counted_for_each(plain, tmp_path
 
 
 def test_exports_beyond_the_limit_are_dropped(plain, workshops, monkeypatch):
-    from fixtures.backends import onnx_export
+    from eagerbench.backends import onnx_export
 
     monkeypatch.setattr(onnx_export, "_kept", {})
     monkeypatch.setattr(onnx_export, "_KEEP_BYTES", 1)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from running import run_python
 
-from fixtures import backends
+from eagerbench import backends
 
 pytest.importorskip("openvino", reason="not installed: openvino")
 
 
 def test_calibration_has_no_text_of_the_benchmark():
-    from fixtures.backends.calibration import CALIBRATION_TEXTS
-    from fixtures.workloads.sentences import SENTENCES
+    from eagerbench.backends.calibration import CALIBRATION_TEXTS
+    from eagerbench.workloads.sentences import SENTENCES
 
     def in_a_row(texts):
         words = [text.lower().split() for text in texts]
@@ -23,8 +23,8 @@ def test_calibration_has_no_text_of_the_benchmark():
 
 @pytest.mark.parametrize("model_name", ["minilm", "tiny-bert", "tiny-vit"])
 def test_calibration_inputs_are_not_the_benchmarks(workshops, model_name):
-    from fixtures.backends.calibration import calibration_batches
-    from fixtures.workloads import workload
+    from eagerbench.backends.calibration import calibration_batches
+    from eagerbench.workloads import workload
 
     model = workshops(model_name).model
     batches = calibration_batches(model)
@@ -66,7 +66,7 @@ def test_emulated_bf16_is_no_bf16_variant(workshops):
     variant, backend = backends.variants()["openvino-bf16"]
     if backend.unavailable(variant, "cpu") is None:
         pytest.skip("this processor has bf16 instructions; the emulation cannot be had here")
-    from fixtures.backends.openvino_runtime import RequestRunner
+    from eagerbench.backends.openvino_runtime import RequestRunner
 
     workshop = workshops("tiny-bert")
     inputs = workshop.inputs(1, 4)
@@ -84,8 +84,8 @@ def test_neither_torch_nor_telemetry_in_a_process_that_loads(workshops, tmp_path
     done = run_python("-c", f"""
 import os, pathlib, sys
 os.environ["HOME"] = {str(tmp_path)!r}
-from fixtures import backends
-from fixtures.backends.base import Placement
+from eagerbench import backends
+from eagerbench.backends.base import Placement
 variant, backend = backends.variants()["openvino"]
 runner = backend.load(variant, pathlib.Path({str(directory)!r}), Placement("cpu", 1))
 assert runner.threads == 1 and runner.precision == "f32"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import skip_unavailable
-from fixtures.errors import CannotRun
+from eagerbench.errors import CannotRun
 
 NAME = "optimum-bettertransformer"
 CONVERTED = {"tiny-bert": "Bert", "tiny-camembert": "Bert", "tiny-roberta": "Bert", "tiny-xlm-roberta": "Bert",
@@ -20,7 +20,7 @@ def _available():
 def test_layers_are_converted_run_and_reversed_exactly(workshops, model_name):
     import torch
 
-    from fixtures.backends.optimum_bettertransformer import convert, converted_layers
+    from eagerbench.backends.optimum_bettertransformer import convert, converted_layers
 
     workshop = workshops(model_name)
     built = workshop.built(NAME)
@@ -44,7 +44,7 @@ def test_t5_is_refused_because_it_comes_out_wrong():
     import torch
     import transformers
 
-    from fixtures.backends.optimum_bettertransformer import convert
+    from eagerbench.backends.optimum_bettertransformer import convert
 
     torch.manual_seed(0)
     config = transformers.T5Config(vocab_size=100, d_model=64, d_kv=16, d_ff=128, num_layers=2, num_heads=4,
@@ -62,7 +62,7 @@ def test_t5_is_refused_because_it_comes_out_wrong():
 def test_llama_is_refused():
     import transformers
 
-    from fixtures.backends.optimum_bettertransformer import convert
+    from eagerbench.backends.optimum_bettertransformer import convert
 
     config = transformers.LlamaConfig(vocab_size=100, hidden_size=64, intermediate_size=64, num_hidden_layers=1,
                                       num_attention_heads=4, attn_implementation="eager")

@@ -4,7 +4,7 @@ import pytest
 from refusals import TOO_COARSE
 
 from conftest import AUDIO_MODELS, COMPILED_SHAPE, PUBLISHED_MODELS, SLOW_TWINS, TINY_MODELS
-from fixtures import backends
+from eagerbench import backends
 
 # Other than the exported (3, 11): more rows than AGREEMENT_ROWS, a batch of one, a length of one.
 SHAPES = (COMPILED_SHAPE, (1, 7), (2, 1))
@@ -30,9 +30,9 @@ def test_eager_twice_gives_the_same_bits(workshops):
 
 def test_agreement_of_real_sentences(workshops, variant_name):
     """On the real model most sentences keep their nearest neighbour, quantised variants included."""
-    from fixtures.tolerance import CLASSES, compare
-    from fixtures.workloads.padded_batch import pad, tokenise
-    from fixtures.workloads.sentences import SENTENCES
+    from eagerbench.outputs.tolerance import CLASSES, compare
+    from eagerbench.workloads.padded_batch import pad, tokenise
+    from eagerbench.workloads.sentences import SENTENCES
 
     workshop = workshops("minilm")
     rows = [tokenise(workshop.model, sentence, COMPILED_SHAPE[1]) for sentence in SENTENCES]

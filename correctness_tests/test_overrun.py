@@ -7,11 +7,11 @@ import fake_timing
 import pytest
 from fake_suites import suite
 
-from analysis import duet_pair
-from fixtures.measurement import partner as partner_module
-from fixtures.measurement import timing
-from fixtures.measurement.disturbance import OVERRUN, Watch
-from fixtures.measurement.readings import Reading
+from eagerbench.gate import duet_pair
+from eagerbench.machine.readings import Reading
+from eagerbench.measuring import partner as partner_module
+from eagerbench.measuring import timing
+from eagerbench.measuring.disturbance import OVERRUN, Watch
 
 SLOW_AFTER = 2000  # calls: past the warm-up, within the turns
 

@@ -11,11 +11,12 @@ import sys
 import time
 
 import pytest
+from eagerbench.fixtures.journal import Journal
 from running import ROOT, own_environment
 
-from analysis import duet_checkout, owned
-from analysis.owned import FREE, HELD, UNKNOWN, Lock, look
-from fixtures.journal import Journal
+from eagerbench.gate import duet_checkout
+from eagerbench.machine import owned
+from eagerbench.machine.owned import FREE, HELD, UNKNOWN, Lock, look
 
 
 def namespace() -> list[str]:
@@ -58,7 +59,8 @@ def test_a_lock_dies_with_its_holder(tmp_path, apart):
     if apart and not inside:
         pytest.skip("this kernel gives no process namespace")
     file = tmp_path / "a.lock"
-    with running(f"from pathlib import Path; from analysis.owned import Lock; kept = Lock(Path({str(file)!r}))",
+    with running(f"from pathlib import Path; from eagerbench.machine.owned import Lock; "
+                 f"kept = Lock(Path({str(file)!r}))",
                  *inside) as process:
         assert state(file) == HELD
         process.send_signal(signal.SIGKILL)
@@ -98,17 +100,17 @@ def test_a_living_duet_is_left_alone_and_a_killed_one_is_cleared(tmp_path, monke
     scratch.mkdir()
     git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@b"]
     subprocess.run(["git", "init", "-q", str(repository)], check=True)
-    (repository / "fixtures" / "measurement").mkdir(parents=True)
-    (repository / "fixtures" / "measurement" / "partner.py").write_text("")
+    (repository / "eagerbench" / "measuring").mkdir(parents=True)
+    (repository / "eagerbench" / "measuring" / "partner.py").write_text("")
     for arguments in (["add", "."], ["commit", "-q", "-m", "x"]):
         subprocess.run([*git, *arguments], check=True)
     monkeypatch.setattr(duet_checkout.tempfile, "gettempdir", lambda: str(scratch))
-    for name in ("inference-bench-duet-4194999-old", f"inference-bench-duet-{os.getpid()}-x", "inference-bench-duet-"):
+    for name in ("eagerbench-duet-4194999-old", f"eagerbench-duet-{os.getpid()}-x", "eagerbench-duet-"):
         (scratch / name).mkdir()  # of a version that trusted process numbers: not known to be anybody's
     before = set(scratch.iterdir())
     code = f"""
 from pathlib import Path
-from analysis import duet_checkout
+from eagerbench.gate import duet_checkout
 repository = Path({str(repository)!r})
 side = duet_checkout.resolve("--base", "HEAD", repository)
 with_sides = duet_checkout.checked_out({{"base": side, "head": side}})
@@ -121,7 +123,7 @@ with_sides.__enter__()"""
     with running(code, *namespace(), TMPDIR=str(scratch)) as process:
         (made,) = set(scratch.iterdir()) - before
         duet_checkout._remove_stale()
-        assert (made / "base" / "fixtures").exists()
+        assert (made / "base" / "eagerbench").exists()
         assert worktrees() == 3
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -8,8 +8,8 @@ import pytest
 from running import ROOT, copy_of_project, own_environment, run_pytest
 
 from conftest import skip_unavailable
-from fixtures import plain_paths
-from fixtures.plain_paths import plain
+from eagerbench.machine import plain_paths
+from eagerbench.machine.plain_paths import plain
 
 ODD = "it's a ü #$x"
 
@@ -38,7 +38,7 @@ def test_an_odd_path_gets_a_link_that_a_command_line_keeps_whole(tmp_path, monke
 def test_a_directory_of_somebody_else_is_not_used(tmp_path, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    (tmp_path / f"inference-bench-links-{os.getuid()}").symlink_to(elsewhere)
+    (tmp_path / f"eagerbench-links-{os.getuid()}").symlink_to(elsewhere)
     monkeypatch.setattr(plain_paths, "_OTHERS", (str(tmp_path),))
     monkeypatch.setattr(plain_paths.tempfile, "gettempdir", lambda: "/no such directory")
     with pytest.raises(OSError, match="has a path without spaces"):

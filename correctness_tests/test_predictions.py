@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from running import run_pytest
 
-from analysis import records
-from analysis.experiments import TABLES
 from conftest import Workshop
-from fixtures.predictions import agreed, agreement, how_read, matrix, places_kept, rank_correlation
-from fixtures.tolerance import compare
-from fixtures.workloads.tasks import Labelling
+from eagerbench.outputs.predictions import agreed, agreement, how_read, matrix, places_kept, rank_correlation
+from eagerbench.outputs.tolerance import compare
+from eagerbench.results import records
+from eagerbench.results.experiment_tables import TABLES
+from eagerbench.workloads.tasks import Labelling
 
 RNG = np.random.default_rng(0)
 scores = st.lists(st.integers(-5, 5).map(float), min_size=2, max_size=30).filter(lambda found: len(set(found)) > 1)

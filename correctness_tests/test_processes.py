@@ -12,22 +12,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import ROOT, copy_of_project, run_pytest
 
-from analysis import memory, records
-from analysis.startup import break_even
-from analysis.statistics import paired_log_ratios, ratio_of_pairs
-from fixtures import backends
-from fixtures.backends.base import Placement
-from fixtures.errors import CannotRun
-from fixtures.measurement.fresh_process import gpu_peak_bytes
-from fixtures.measurement.instances import run_instances
-from fixtures.models import specs
-from fixtures.workloads.padded_batch import PaddedBatch
-from fixtures.workloads.processes import InProcesses, Layout, layouts, physical_cores
+from eagerbench import backends
+from eagerbench.backends.base import Placement
+from eagerbench.errors import CannotRun
+from eagerbench.measuring.fresh_process import gpu_peak_bytes
+from eagerbench.measuring.instances import run_instances
+from eagerbench.models import specs
+from eagerbench.results import memory_tables as memory
+from eagerbench.results import records
+from eagerbench.results.startup_tables import break_even
+from eagerbench.statistics import paired_log_ratios, ratio_of_pairs
+from eagerbench.workloads.padded_batch import PaddedBatch
+from eagerbench.workloads.processes import InProcesses, Layout, layouts, physical_cores
 
 TESTS = tuple(f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
 SMALL = ("--benchmark-only", "--model", "tiny-bert", "--batch-sizes", "2", "--sequence-lengths", "8",
          "--time-budget", "0.3")
-NO_GRAD = re.search(r"```python\n(# fixtures/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
+NO_GRAD = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
                     re.DOTALL)[1]
 two_cores = pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(physical_cores()) < 2,
                                reason="instances need two cores")
@@ -141,17 +142,18 @@ def test_a_wrong_output_in_another_process_fails(tmp_path):
     """The variant is right in the session, and wrong where it is measured."""
     root = copy_of_project(tmp_path)
     wrong = NO_GRAD.replace("return self.module(**native)", "outputs = self.module(**native)\n"
-                            "                    outputs.logits += 0 if 'fixtures.plugin' in sys.modules else 0.01\n"
+                            "                    here = 'eagerbench.fixtures.plugin' in sys.modules\n"
+                            "                    outputs.logits += 0 if here else 0.01\n"
                             "                    return outputs").replace('"""\n', '"""\nimport sys\n', 1)
-    (root / "fixtures/backends/no_grad.py").write_text(wrong)
-    registry = root / "fixtures/backends/__init__.py"
+    (root / "eagerbench/backends/no_grad.py").write_text(wrong)
+    registry = root / "eagerbench/backends/__init__.py"
     registry.write_text(registry.read_text().replace('    "onnxruntime",\n', '    "onnxruntime",\n    "no_grad",\n'))
     file = root / "run.json"
     ended = run_pytest(*TESTS, *SMALL, "--variant", "no-grad", "--benchmark-json", str(file), cwd=root)
     assert ended.code == 1
     content = json.loads(file.read_text())
     assert content["benchmarks"] == []
-    reasons = {cell["experiment"]: cell["reason"] for cell in content["inference_bench"]["cells"]
+    reasons = {cell["experiment"]: cell["reason"] for cell in content["eagerbench"]["cells"]
                if cell["status"] == "failed"}
     assert set(reasons) == {"startup", "memory"} | ({"threads"} if len(physical_cores()) > 1 else set())
     assert all("no-grad in" in reason and "output differs from eager beyond exact-math" in reason

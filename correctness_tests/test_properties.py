@@ -5,8 +5,8 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from fixtures import backends
-from fixtures.tolerance import compare
+from eagerbench import backends
+from eagerbench.outputs.tolerance import compare
 
 MODEL = "tiny-bert"
 few = settings(max_examples=12, deadline=None, derandomize=True,
@@ -25,7 +25,7 @@ def batches(draw, least_rows: int = 1):
 @pytest.fixture
 def bench(workshops, variant_name):
     """`(run, pad, same)` of a variant on the tiny model."""
-    from fixtures.workloads.padded_batch import pad
+    from eagerbench.workloads.padded_batch import pad
 
     workshop = workshops(MODEL)
     tolerance = workshop.built(variant_name).variant.tolerance
@@ -94,7 +94,7 @@ def test_any_mask_matches_eager(workshops, variant_name, rows, side, holes):
     """Masks with holes too: any position but the first real one may be masked out."""
     if backends.variants()[variant_name][1].right_padding_only:
         pytest.skip(f"{variant_name} takes padding on the right only")
-    from fixtures.workloads.padded_batch import pad
+    from eagerbench.workloads.padded_batch import pad
 
     workshop = workshops(MODEL)
     inputs = pad(rows, workshop.model, max(map(len, rows)), side)

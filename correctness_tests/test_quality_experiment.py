@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from running import run_pytest
 
-from analysis import records
-from fixtures import backends
-from fixtures.errors import BadInput
-from fixtures.models import specs
-from fixtures.workloads.batching import by_length
-from fixtures.workloads.corpus import Corpus
-from fixtures.workloads.quality import BATCH_SIZE, Embeddings, EvalPairs, one_shape, read_pairs
+from eagerbench import backends
+from eagerbench.errors import BadInput
+from eagerbench.models import specs
+from eagerbench.results import records
+from eagerbench.workloads.batching import by_length
+from eagerbench.workloads.corpus import Corpus
+from eagerbench.workloads.quality import BATCH_SIZE, Embeddings, EvalPairs, one_shape, read_pairs
 
 PAIRS = "".join(f"The cat sleeps {n} hours.\tA cat slept for {n} hours.\t{n / 2}\n" for n in range(10))
 
@@ -76,9 +76,9 @@ def test_random_weights_are_refused():
 
 def test_batches_of_one_shape_give_the_same_sentences(workshops):
     """What builds that serve one shape get, cut to what the others give."""
-    from fixtures.measurement.quality import OneShapePass
-    from fixtures.measurement.rows import Pass, of_sentences
-    from fixtures.tolerance import compare
+    from eagerbench.experiments.quality import OneShapePass
+    from eagerbench.measuring.rows import Pass, of_sentences
+    from eagerbench.outputs.tolerance import compare
 
     workshop = workshops("minilm")
     rows = Corpus(21).tokenised(workshop.model).rows
@@ -97,7 +97,7 @@ def test_batches_of_one_shape_give_the_same_sentences(workshops):
 
 def test_twins_are_no_neighbours():
     """Of three sentences, one of them twice, the twin would be the nearest whatever a variant does."""
-    from fixtures.measurement.quality import distinct
+    from eagerbench.experiments.quality import distinct
 
     rows = [np.array(ids) for ids in ([5, 6], [7], [5, 6], [8])]
     assert distinct(rows) == [0, 1, 3]
@@ -118,7 +118,7 @@ def test_a_session_with_pairs_of_the_users(tmp_path):
 
 
 def test_correlation_with_scores():
-    from fixtures.measurement.quality import cosine, spearman
+    from eagerbench.experiments.quality import cosine, spearman
 
     angles = np.linspace(0, 3, 12)
     first = np.tile([1.0, 0.0], (12, 1))
@@ -130,7 +130,7 @@ def test_correlation_with_scores():
 
 
 def test_table_puts_the_least_change_first():
-    from analysis.quality import tables
+    from eagerbench.results.quality_tables import tables
 
     def record(variant, changed, **more):
         return {"variant": variant, "workload": "n32", "neighbours_changed": changed, "cosine_mean": 0.99,

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from running import run_python
 
-from fixtures.measurement import quota
-from fixtures.measurement.quota import Quota, cpu_quota, cpu_stat_files, scarce, usable_cores, usable_cpus
-from fixtures.workloads import processes
+from eagerbench.machine import quota
+from eagerbench.machine.quota import Quota, cpu_quota, cpu_stat_files, scarce, usable_cores, usable_cpus
+from eagerbench.workloads import processes
 
 V2 = "30 23 0:26 {root} /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = ("31 23 0:27 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
@@ -102,8 +102,9 @@ def test_less_than_a_core_a_thread_is_said():
 
 
 def test_thread_layouts_have_no_more_instances_than_the_quota_fills(monkeypatch):
-    from fixtures.models import specs
-    from fixtures.options import Selection
+    from eagerbench.fixtures.options import Selection
+
+    from eagerbench.models import specs
 
     monkeypatch.setattr(processes, "physical_cores", lambda: list(range(64)))
     monkeypatch.setattr(quota, "cpu_quota", lambda root=None: Quota(2.0, ""))
@@ -117,7 +118,7 @@ def test_thread_layouts_have_no_more_instances_than_the_quota_fills(monkeypatch)
 def test_a_session_in_a_quota_defaults_to_it_and_says_so(tmp_path):
     """The plan and the header, in a process that sees half a core."""
     tree(tmp_path, "0::/a\n", V2.format(root="/"), {"a/cpu.max": "50000 100000"})
-    program = ("import sys, pathlib, pytest\nfrom fixtures.measurement import quota\n"
+    program = ("import sys, pathlib, pytest\nfrom eagerbench.measuring import quota\n"
                f"quota.cpu_quota.__defaults__ = quota.usable_cores.__defaults__ = (pathlib.Path({str(tmp_path)!r}),)\n"
                "sys.exit(pytest.main(['perf_tests/test_latency.py', '--collect-only', '-q', '--model', 'tiny-bert', "
                "'--variant', 'eager', '-v']))")

@@ -5,9 +5,9 @@ import re
 import pytest
 from running import ROOT, run_python
 
-from fixtures import backends
-from fixtures.backends.base import Backend
-from fixtures.tolerance import CLASSES
+from eagerbench import backends
+from eagerbench.backends.base import Backend
+from eagerbench.outputs.tolerance import CLASSES
 
 VARIANTS_TABLE = (ROOT / "README.md").read_text().split("| variant | what it is |")[1].split("\n\n")[0].splitlines()[2:]
 DESCRIBED = [name for row in VARIANTS_TABLE for name in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])]
@@ -37,7 +37,7 @@ def test_no_package_no_variant():
 def test_listing_imports_no_runtime():
     """Neither the registry nor the plan imports a backend's library; what was selected may be imported later."""
     extra = sorted({name for _, backend in backends.variants().values() for name in backend.packages} - {"torch"})
-    code = ("import sys; from fixtures import backends; backends.variants(); "
+    code = ("import sys; from eagerbench import backends; backends.variants(); "
             "assert 'torch' not in sys.modules; "
             "[backend.unavailable(v, 'cpu') for v, backend in backends.variants().values()]; "
             f"print([name for name in {extra} if name in sys.modules])")

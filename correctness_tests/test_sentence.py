@@ -8,10 +8,10 @@ import torch
 import transformers
 from safetensors.torch import save_file
 
-from fixtures.errors import BadInput
-from fixtures.models import sentence, specs
-from fixtures.models.loading import load
-from fixtures.workloads.corpus import Corpus
+from eagerbench.errors import BadInput
+from eagerbench.models import sentence, specs
+from eagerbench.models.loading import load
+from eagerbench.workloads.corpus import Corpus
 
 TYPES = "sentence_transformers.models."
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "query", ":", "cat", "sleeps", "a", "dog", "barks", "."]
@@ -180,7 +180,7 @@ def test_a_prompt_that_is_not_pooled(directory, mode):
 
 
 def test_without_a_length_of_its_own_the_smallest_limit_holds(directory):
-    from fixtures.workloads.padded_batch import length_limit
+    from eagerbench.workloads.padded_batch import length_limit
 
     root = directory(flags("mean"))
     write(root / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer", "model_max_length": 20})
@@ -227,9 +227,9 @@ def test_directory_without_modules_is_mean_pooled(tmp_path):
 
 def test_embeddings_of_batches_are_the_pipelines(directory):
     """Through the reference: each sentence alone by hand, against all of them in padded batches."""
-    from fixtures.measurement.reference import Reference
-    from fixtures.measurement.rows import expected_of
-    from fixtures.predictions import SENTENCE_EMBEDDING
+    from eagerbench.measuring.reference import Reference
+    from eagerbench.measuring.rows import expected_of
+    from eagerbench.outputs.predictions import SENTENCE_EMBEDDING
 
     root = directory(flags("cls", "max"), ("Normalize", "2_Normalize"))
     model = load(specs.resolve(str(root), 0))

@@ -8,7 +8,7 @@ import sys
 import pytest
 from running import ROOT, copy_of_project, own_environment, run_pytest, run_python
 
-from analysis import records
+from eagerbench.results import records
 
 ONNX_VARIANTS = ("--variant", "onnxruntime", "--variant", "onnxruntime-fused", "--variant", "onnxruntime-int8")
 SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
@@ -30,7 +30,7 @@ def ran(tmp_path_factory):
 def test_records_fit_the_schema(ran):
     _, content, file, _ = ran
     assert records.problems(content) == []
-    assert run_python("-m", "analysis", "check", str(file)).code == 0
+    assert run_python("-m", "eagerbench", "check", str(file)).code == 0
 
 
 def test_what_other_tools_read_is_there(ran):
@@ -51,7 +51,7 @@ def test_record_can_be_judged_again(ran):
     """The ratio follows from the rounds and turns in the file."""
     import math
 
-    from analysis.statistics import paired_log_ratios, ratio_of_pairs
+    from eagerbench.statistics import paired_log_ratios, ratio_of_pairs
 
     for bench in ran[1]["benchmarks"]:
         record = bench["extra_info"]
@@ -64,7 +64,7 @@ def test_what_is_listed_is_what_runs(ran):
     listed = run_pytest(*SELECTION, "--list-cases")
     assert listed.code == 0
     lines = [line.split(maxsplit=2)[1:] for line in listed.out.splitlines() if line.startswith("latency ")]
-    cells = {cell["bench_id"]: cell for cell in ran[1]["inference_bench"]["cells"]}
+    cells = {cell["bench_id"]: cell for cell in ran[1]["eagerbench"]["cells"]}
     assert [name for name, _ in lines] == list(cells)
     for name, plan in lines:
         expected = "run" if cells[name]["status"] == "timed" else f"skip: {cells[name]['reason']}"
@@ -94,7 +94,7 @@ def test_tables(ran):
     assert "| onnxruntime-int8 | quantised |" in markdown
     bound = r"(\d+\.\d\d|<0\.01|>99)"
     assert re.search(rf"│ eager +│ exact-math +│ \d+\.\d\d[*?]? \[{bound}, {bound}\]", out)
-    assert run_python("-m", "analysis", "summary", str(ran[2]), "--markdown").out.strip() == markdown.strip()
+    assert run_python("-m", "eagerbench", "summary", str(ran[2]), "--markdown").out.strip() == markdown.strip()
 
 
 def test_identity_is_made_of_values(ran):
@@ -120,8 +120,8 @@ def test_two_runs_compare_without_a_warning(ran, tmp_path):
 
 def test_selection_of_a_directory_does_just_that(tmp_path):
     """The command of the README for a model of one's own."""
-    from fixtures.models import specs
-    from fixtures.models.loading import load
+    from eagerbench.models import specs
+    from eagerbench.models.loading import load
 
     root = copy_of_project(tmp_path)
     load(specs.resolve("tiny-bert", 0)).module.save_pretrained(root / "some-bert-dir")
@@ -146,7 +146,7 @@ def test_model_that_one_backend_cannot_export(tmp_path, monkeypatch):
                        "--sequence-lengths", "8", "--time-budget", "0.3", "--benchmark-json", str(file),
                        "--benchmark-save-data")
     assert ended.code == 0, ended.out
-    cells = {cell["variant"]: cell for cell in json.loads(file.read_text())["inference_bench"]["cells"]}
+    cells = {cell["variant"]: cell for cell in json.loads(file.read_text())["eagerbench"]["cells"]}
     assert cells["eager"]["status"] == cells["torchscript"]["status"] == "timed"
     assert cells["onnxruntime"]["status"] == "skipped"
     assert "build failed: UnsupportedOperatorError" in cells["onnxruntime"]["reason"]
@@ -170,7 +170,7 @@ def build():
 
 @pytest.mark.parametrize(("content", "says"), [
     (None, "No such file"), ("", "not JSON"), ("{", "not JSON"), ("[]", "no list of benchmarks"),
-    ('{"benchmarks": 3}', "no list of benchmarks"), ('{"benchmarks": []}', "no record of inference-bench"),
+    ('{"benchmarks": 3}', "no list of benchmarks"), ('{"benchmarks": []}', "no record of eagerbench"),
     ('{"benchmarks": [{"extra_info": {"model_fingerprint": "a", "engagement": "b"}, "stats": {"median": 1}}]}',
      "'bench_id' is a required property"),
 ])
@@ -178,7 +178,7 @@ def test_check_refuses(tmp_path, content, says):
     file = tmp_path / "run.json"
     if content is not None:
         file.write_text(content)
-    ended = run_python("-m", "analysis", "check", str(file))
+    ended = run_python("-m", "eagerbench", "check", str(file))
     assert ended.code in (2, 4)
     assert says in ended.err
     assert "Traceback" not in ended.err
@@ -223,7 +223,7 @@ def test_a_graph_that_keeps_the_length_of_its_example_is_a_reason(tmp_path, monk
                        "0.3", "--benchmark-json", str(file), "--benchmark-save-data")
     assert ended.code == 0
     content = json.loads(file.read_text())
-    cells = {cell["variant"]: cell for cell in content["inference_bench"]["cells"]}
+    cells = {cell["variant"]: cell for cell in content["eagerbench"]["cells"]}
     assert cells["eager"]["status"] == "timed"
     assert cells["torchscript"]["status"] == "skipped"
     assert cells["torchscript"]["reason"].startswith("Positions computes in another way at 2 × 8 than at 3 × 11")

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from running import ROOT
 
-from analysis import grid, shown
-from analysis.grid import Grid
-from fixtures.errors import BadInput, CannotRun, first_line
+from eagerbench import shown
+from eagerbench.errors import BadInput, CannotRun, first_line
+from eagerbench.results import grid
+from eagerbench.results.grid import Grid
 
 LONG = "tests/test_models.py::test_forward[" + "some-very-long-parameter-" * 3 + "end]"
 WIDE = "tests/" + "名前" * 40 + "/cpu"
@@ -88,8 +89,8 @@ def test_a_width_that_nobody_knows_is_that_of_a_log(monkeypatch):
 
 
 def test_one_place_prints():
-    """Everything of `analysis` goes out through `shown.say` or `grid.show`."""
-    found = {file.name for file in (ROOT / "analysis").glob("*.py") for node in ast.walk(ast.parse(file.read_text()))
+    """Everything of ours goes out through `shown.say` or `grid.show`."""
+    found = {file.name for file in (ROOT / "eagerbench").rglob("*.py") for node in ast.walk(ast.parse(file.read_text()))
              if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"}
     assert found == {"shown.py", "grid.py"}
 

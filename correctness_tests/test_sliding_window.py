@@ -5,9 +5,9 @@ import pytest
 import small_architectures
 
 from conftest import Workshop, skip_unavailable
-from fixtures import backends
-from fixtures.measurement.generation import Greedy, judge
-from fixtures.workloads.prompt import Prompt
+from eagerbench import backends
+from eagerbench.experiments.generation import Greedy, judge
+from eagerbench.workloads.prompt import Prompt
 
 WINDOW = 16
 

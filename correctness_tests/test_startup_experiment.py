@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analysis.startup import break_even
 from conftest import TINY_MODELS
-from fixtures.backends.artifacts import ArtifactStore
-from fixtures.measurement import fresh_process
-from fixtures.measurement.fresh_process import Imports
-from fixtures.models import saved, specs
-from fixtures.models.loading import LoadedModel, load
+from eagerbench.backends.artifacts import ArtifactStore
+from eagerbench.measuring import fresh_process
+from eagerbench.measuring.fresh_process import Imports
+from eagerbench.models import saved, specs
+from eagerbench.models.loading import LoadedModel, load
+from eagerbench.results.startup_tables import break_even
 
 
 def test_break_even():

@@ -5,14 +5,14 @@ import pytest
 import torch
 import transformers
 
-from fixtures.errors import CannotRun
-from fixtures.measurement.reference import Reference
-from fixtures.measurement.rows import expected_of
-from fixtures.models.loading import LoadedModel
-from fixtures.models.specs import ModelSpec
-from fixtures.models.state import Snapshot, fresh, persistent_buffers
-from fixtures.tolerance import compare
-from fixtures.workloads.padded_batch import PaddedBatch
+from eagerbench.errors import CannotRun
+from eagerbench.measuring.reference import Reference
+from eagerbench.measuring.rows import expected_of
+from eagerbench.models.loading import LoadedModel
+from eagerbench.models.specs import ModelSpec
+from eagerbench.models.state import Snapshot, fresh, persistent_buffers
+from eagerbench.outputs.tolerance import compare
+from eagerbench.workloads.padded_batch import PaddedBatch
 
 SPEC = ModelSpec("remembering", "factory", "x:y", 0, None)
 

@@ -8,9 +8,19 @@ import pytest
 from analysis_files import benchmark_file, complete_record, saved
 from running import run_python
 
-from analysis.experiments import TABLES
-from analysis.statements import DOES_NOT, HOLDS, NOT_MEASURED, fit, judge, matches, published, records_of, tables
-from fixtures import backends
+from eagerbench import backends
+from eagerbench.results.experiment_tables import TABLES
+from eagerbench.results.statements import (
+    DOES_NOT,
+    HOLDS,
+    NOT_MEASURED,
+    fit,
+    judge,
+    matches,
+    published,
+    records_of,
+    tables,
+)
 
 SOURCES, STATEMENTS = published()
 VALUE = {"value": "speedup", "select": {"variant": "onnx*"}, "holds": {"above": 1}}
@@ -116,7 +126,7 @@ def test_holds_knows_every_comparison():
 def test_published_rule_speaks_of_what_exists(statement):
     assert statement["source"] in SOURCES
     rule = statement["rule"]
-    known = json.loads(files("analysis").joinpath("record.schema.json").read_text())["properties"]
+    known = json.loads(files("eagerbench.results").joinpath("record.schema.json").read_text())["properties"]
     selections = [rule[name] for name in ("select", "among", "over", "under") if name in rule]
     fields = {rule.get("value") or rule["ratio"], *rule.get("by", ()),
               *([rule["growth"]] if "growth" in rule else []), *(name for one in selections for name in one)}
@@ -181,20 +191,20 @@ def test_command(tmp_path):
     other = saved(tmp_path, "other.json", benchmark_file({name: [0.1, 0.2]}, records={name: latency}))
     code = f"""
 import sys
-from analysis.__main__ import main
+from eagerbench.cli import main
 status = main(["statements", {str(file)!r}, {str(other)!r}, "--markdown"])
-assert "torch" not in sys.modules and "fixtures" not in sys.modules
+assert "torch" not in sys.modules and "eagerbench.fixtures" not in sys.modules
 sys.exit(status)
 """
     ended = run_python("-c", code)
     assert ended.code == 0, ended.err
     assert re.search(r"\| onnx-batch-1 \| ONNX Runtime is 2 to 3 times .* \| holds \| 2\.50; 2 of 2", ended.out)
-    missing = run_python("-m", "analysis", "statements", str(file), str(tmp_path / "none.json"))
+    missing = run_python("-m", "eagerbench", "statements", str(file), str(tmp_path / "none.json"))
     assert (missing.code, missing.err.count("\n")) == (2, 1)
     assert "No such file" in missing.err
     bad = {name: {**latency, "model": ["m"]}}
     wrong = saved(tmp_path, "wrong.json", benchmark_file({name: [0.1, 0.2]}, records=bad))
-    ended = run_python("-m", "analysis", "statements", str(wrong))
+    ended = run_python("-m", "eagerbench", "statements", str(wrong))
     assert ended.code == 2
     assert ended.err
     assert all(line.startswith(f"{wrong}: ") for line in ended.err.splitlines())

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures import backends
-from fixtures.models import specs
-from fixtures.models.catalog import HEADS
-from fixtures.workloads.sentences import SENTENCES
-from fixtures.workloads.tasks import (
+from eagerbench import backends
+from eagerbench.models import specs
+from eagerbench.models.catalog import HEADS
+from eagerbench.workloads.sentences import SENTENCES
+from eagerbench.workloads.tasks import (
     LONGEST_ANSWER,
     STRIDE,
     WIDTH,

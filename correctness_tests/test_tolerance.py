@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fixtures.tolerance import CLASSES, compare
+from eagerbench.outputs.tolerance import CLASSES, compare
 
 
 def perturb_one_weight(module: torch.nn.Module, class_name: str) -> None:
@@ -49,8 +49,8 @@ DEFECTS = (perturb_one_weight, drop_mask, permute_heads)
     ("exact-math", "tiny-bert"), *[(class_name, "minilm") for class_name in CLASSES]])
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
 def test_defect_is_caught(workshops, model_name, class_name, defect):
-    from fixtures.backends.torch_runner import TorchRunner
-    from fixtures.workloads.padded_batch import pad
+    from eagerbench.backends.torch_runner import TorchRunner
+    from eagerbench.workloads.padded_batch import pad
 
     workshop = workshops(model_name)
     rng = np.random.default_rng(0)

@@ -9,7 +9,7 @@ import torch
 from running import run_python
 
 from conftest import skip_unavailable
-from fixtures import backends
+from eagerbench import backends
 
 ROWS = {"input": np.ones((8, 64), np.float32)}
 
@@ -28,7 +28,7 @@ def test_freezing_is_seen(freezing):
     """Without it inductor still compiles, and takes the weights unpacked."""
     from torch._inductor.compile_fx import compile_fx
 
-    from fixtures.backends.compiled_runner import CompiledRunner
+    from eagerbench.backends.compiled_runner import CompiledRunner
 
     skip_unavailable("torch-compile")
     module = torch.nn.Linear(64, 64).eval().requires_grad_(False)

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from conftest import skip_unavailable
-from fixtures import backends
-from fixtures.backends.torchao_int8 import _quantised
-from fixtures.models.loading import LoadedModel
-from fixtures.models.specs import resolve
-from fixtures.tolerance import compare
+from eagerbench import backends
+from eagerbench.backends.torchao_int8 import _quantised
+from eagerbench.models.loading import LoadedModel
+from eagerbench.models.specs import resolve
+from eagerbench.outputs.tolerance import compare
 
 
 @pytest.fixture(autouse=True)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from fixtures import backends
-from fixtures.backends import tracing
-from fixtures.backends.artifacts import ArtifactStore
-from fixtures.backends.building import build
-from fixtures.backends.torch_runner import TorchRunner
-from fixtures.errors import CannotRun
-from fixtures.models import specs
-from fixtures.models.loading import LoadedModel, load
+from eagerbench import backends
+from eagerbench.backends import tracing
+from eagerbench.backends.artifacts import ArtifactStore
+from eagerbench.backends.building import build
+from eagerbench.backends.torch_runner import TorchRunner
+from eagerbench.errors import CannotRun
+from eagerbench.models import specs
+from eagerbench.models.loading import LoadedModel, load
 
 HEADS = ("question-answering", "token-classification", "masked-lm")
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis.statistics import _interval_rank, paired_log_ratios, ratio_of_pairs
-from fixtures.measurement.turns import LEAST_PAIRS, MOST_PAIRS, TURN_S, Schedule, Turns, schedule, warm_up
+from eagerbench.measuring.turns import LEAST_PAIRS, MOST_PAIRS, TURN_S, Schedule, Turns, schedule, warm_up
+from eagerbench.statistics import _interval_rank, paired_log_ratios, ratio_of_pairs
 
 seconds = st.floats(1e-4, 20)
 

@@ -6,9 +6,9 @@ import pytest
 import small_architectures
 from running import run_pytest
 
-from fixtures.models import specs
-from fixtures.models.classes import UnknownHead, unknown_head
-from fixtures.models.loading import load
+from eagerbench.models import specs
+from eagerbench.models.classes import UnknownHead, unknown_head
+from eagerbench.models.loading import load
 
 
 @pytest.fixture

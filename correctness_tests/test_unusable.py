@@ -5,8 +5,9 @@ import json
 import pytest
 from analysis_files import analysis, benchmark_file, complete_record, saved
 
-from analysis import latency, statements, summary
-from analysis.statistics import says_nothing
+from eagerbench.results import latency_tables as latency
+from eagerbench.results import statements, summary
+from eagerbench.statistics import says_nothing
 
 REASON = "6 of 6 turns disturbed: other processes kept 0.9 cores busy"
 UNUSABLE = {"usable": False, "unusable_reason": REASON}
@@ -25,12 +26,12 @@ def file_of(found: dict[str, dict]) -> dict:
               "workload": record["workload"], "status": "timed" if record.get("usable", True) else "unusable",
               "reason": record.get("unusable_reason", "")} for name, record in found.items()]
     return benchmark_file({key: [0.1, 0.2] for key in found}, records=found,
-                          inference_bench={"cells": cells, "session": {"wall_s": 1.0, "measured_s": 0.5}})
+                          eagerbench={"cells": cells, "session": {"wall_s": 1.0, "measured_s": 0.5}})
 
 
 def shown(found: dict[str, dict]) -> list:
     content = file_of(found)
-    ours = content["inference_bench"]
+    ours = content["eagerbench"]
     return summary.tables(content["benchmarks"], ours["cells"], ours["session"])
 
 

@@ -7,15 +7,15 @@ import pytest
 import torch
 import transformers
 
-from fixtures.errors import BadInput, CannotRun
-from fixtures.measurement.reference import Reference
-from fixtures.models import specs
-from fixtures.models.loading import LoadedModel, load
-from fixtures.models.specs import ModelSpec
-from fixtures.tolerance import compare
-from fixtures.workloads import export_example
-from fixtures.workloads.padded_batch import PaddedBatch, pad
-from fixtures.workloads.vocabulary import draw_ids, out_of_range, pad_id, vocabulary
+from eagerbench.errors import BadInput, CannotRun
+from eagerbench.measuring.reference import Reference
+from eagerbench.models import specs
+from eagerbench.models.loading import LoadedModel, load
+from eagerbench.models.specs import ModelSpec
+from eagerbench.outputs.tolerance import compare
+from eagerbench.workloads import export_example
+from eagerbench.workloads.padded_batch import PaddedBatch, pad
+from eagerbench.workloads.vocabulary import draw_ids, out_of_range, pad_id, vocabulary
 
 SPEC = ModelSpec("toy", "factory", "x:y", 0, None)
 SMALL = {"vocab_size": 60, "n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 32}

@@ -5,11 +5,11 @@ import os
 import pytest
 from running import run_python
 
-from analysis.wait_policy import ENVIRONMENTS, VARIABLES, in_effect
-from fixtures.errors import BadInput
-from fixtures.measurement import waiting
+from eagerbench.errors import BadInput
+from eagerbench.machine import waiting
+from eagerbench.machine.wait_policy import ENVIRONMENTS, VARIABLES, in_effect
 
-PROGRAM = "from fixtures.measurement import waiting\nprint(waiting.configure({choice!r}))\nimport torch"
+PROGRAM = "from eagerbench.measuring import waiting\nprint(waiting.configure({choice!r}))\nimport torch"
 
 
 @pytest.fixture(autouse=True)

@@ -41,7 +41,7 @@ def test_actions_are_pinned_and_steps_are_one_call(file):
 
 
 def test_nightly_shards_hold_every_variant_of_the_main_environment():
-    from fixtures import backends
+    from eagerbench import backends
 
     nightly = yaml.safe_load((ROOT / ".github" / "workflows" / "nightly.yml").read_text())
     shards = [entry["variants"] for entry in nightly["jobs"]["grid"]["strategy"]["matrix"]["include"]]

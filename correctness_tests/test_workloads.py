@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from conftest import TINY_MODELS
-from fixtures import backends
-from fixtures.errors import CannotRun
-from fixtures.models import specs
-from fixtures.workloads import workload
-from fixtures.workloads.image_batch import ImageBatch
-from fixtures.workloads.padded_batch import PaddedBatch
+from eagerbench import backends
+from eagerbench.errors import CannotRun
+from eagerbench.models import specs
+from eagerbench.workloads import workload
+from eagerbench.workloads.image_batch import ImageBatch
+from eagerbench.workloads.padded_batch import PaddedBatch
 
 
 @pytest.mark.parametrize("model_name", [*(name for name in TINY_MODELS if name != "tiny-vit"), "minilm"])
@@ -73,7 +73,7 @@ def test_too_long_is_told_before_anything_is_built():
 def test_model_without_token_inputs_says_what_to_add():
     import torch
 
-    from fixtures.models.loading import LoadedModel
+    from eagerbench.models.loading import LoadedModel
 
     linear = LoadedModel(specs.ModelSpec("linear", "factory", "x:y", 0, None), torch.nn.Linear(2, 2), None, False)
     with pytest.raises(CannotRun, match="give it a method example_inputs"):

@@ -1,8 +1,7 @@
 """Tests of one variant share a worker; every other file stays together."""
 
 import pytest
-
-from fixtures.xdist_groups import group
+from eagerbench.fixtures.xdist_groups import group
 
 
 @pytest.mark.parametrize(("nodeid", "expected"), [

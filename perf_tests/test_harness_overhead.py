@@ -2,7 +2,7 @@
 
 from statistics import median
 
-from fixtures.measurement.timing import time_against
+from eagerbench.measuring.timing import time_against
 
 TARGET_S = 20e-6
 

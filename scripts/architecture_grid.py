@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "correctness_tests")]
 import architectures  # noqa: E402  (the lines above make it importable from anywhere)
 
-from analysis.shown import markdown  # noqa: E402
-from fixtures import backends  # noqa: E402
+from eagerbench import backends  # noqa: E402
+from eagerbench.shown import markdown  # noqa: E402
 
 SOME = ("eager", "sdpa", "torchscript-freeze", "dynamic-int8", "onnxruntime", "openvino")
 MOST_S = 900  # of one process
@@ -108,14 +108,14 @@ def _session(model: Path, part: str, variants, file: Path) -> tuple[list[dict], 
         try:
             # What runs is asked, not how fast: times that other work disturbs are accepted.
             code = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, timeout=MOST_S, check=False,
-                                  env={**os.environ, "INFERENCE_BENCH_DISTURBED": "accept"}).returncode
+                                  env={**os.environ, "EAGERBENCH_DISTURBED": "accept"}).returncode
         except subprocess.TimeoutExpired:
             return [], -9
     if not saved.exists():
         return [{"variant": variant, "experiment": part, "workload": "", "status": "died",
                  "reason": f"exit code {code} and no file; see {file.with_suffix('.log').name}"}
                 for variant in variants], code
-    cells = json.loads(saved.read_text(encoding="utf-8"))["inference_bench"]["cells"]
+    cells = json.loads(saved.read_text(encoding="utf-8"))["eagerbench"]["cells"]
     saved.unlink()
     of_part = [cell for cell in cells if (cell["experiment"] == "latency") == (part != "others")]
     return [{key: cell[key] for key in _KEPT} for cell in of_part], code

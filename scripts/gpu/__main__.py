@@ -15,7 +15,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fixtures import quiet
+from eagerbench.machine import quiet
 from scripts.gpu import running, wheels
 from scripts.gpu.running import DONE, FAILED, NOT_REACHED, ROOT, SKIPPED, Outcome, Running
 from scripts.gpu.steps import Found, Step, matching, steps

@@ -11,7 +11,8 @@ def facts(device: str = "cuda:0") -> dict:
     """JSON: names, sizes in bytes, `before` and `after` the products as NVML says, `peak_flops_per_s` by dtype."""
     import torch
 
-    from fixtures.measurement import gpu_facts, machine
+    from eagerbench.machine import facts as machine
+    from eagerbench.machine import gpu_facts
 
     found = torch.cuda.get_device_properties(device)
     nvml = gpu_facts.of(device)

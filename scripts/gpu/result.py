@@ -4,8 +4,9 @@ import json
 import sys
 from pathlib import Path
 
-from analysis import gpu, jsonfile, merge, records
-from analysis.thin import thinned
+from eagerbench import jsonfile
+from eagerbench.results import gpu, merge, records
+from eagerbench.results.thin import thinned
 
 MOST_BYTES = 1_500_000
 
@@ -19,7 +20,7 @@ def write(out: Path) -> str:
     if not files:
         return "no result: no step has measured anything"
     content = merge.merge(files, [records.read(file) for file in files], keep_first=True)
-    content.setdefault("inference_bench", {})["gpu_machine"] = {
+    content.setdefault("eagerbench", {})["gpu_machine"] = {
         "facts": _facts(out), "steps": [*outcomes["steps"], *_earlier(out, outcomes["steps"])],
         "python": outcomes["python"]}
     content = thinned(content, MOST_BYTES)

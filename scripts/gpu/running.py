@@ -107,7 +107,7 @@ def _end(process: subprocess.Popen) -> None:
             break
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, how)
-            os.killpg(process.pid, signal.SIGCONT)  # another session may have stopped it (fixtures.quiet)
+            os.killpg(process.pid, signal.SIGCONT)  # another session may have stopped it (eagerbench.machine.quiet)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(wait)
     with contextlib.suppress(ProcessLookupError):
@@ -139,7 +139,7 @@ def _read(step: Step, file: Path, log: Path, code: int | None) -> tuple[str, str
 
 
 def _session(file: Path) -> tuple[str, str]:
-    cells = json.loads(file.read_text())["inference_bench"]["cells"]
+    cells = json.loads(file.read_text())["eagerbench"]["cells"]
     timed = sum(cell["status"] == "timed" for cell in cells)
     others = [(cell["status"], cell["reason"]) for cell in cells if cell["status"] in ("skipped", "unusable", "failed")]
     said = "; ".join([f"{timed} timed", *(f"{status}: {reason}" for status, reason in

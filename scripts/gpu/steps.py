@@ -32,7 +32,7 @@ class Step:
         limit_s: it is stopped after these seconds.
         expected_s: what it should take on a GPU of 2023, process start included: an estimate until measured.
         needs: reasons not to run it, the first that holds.
-        shares: whether the next one may begin beside it, as sessions can (`fixtures.quiet`).
+        shares: whether the next one may begin beside it, as sessions can (`eagerbench.machine.quiet`).
         kind: how its outcome is read: `session`, `tests`, `facts`, or `memory` (no process).
     """
 

@@ -1,1 +1,0 @@
-"""Everything that reads saved benchmark JSON. Imports neither torch nor fixtures."""

@@ -1,0 +1,47 @@
+"""The registry: a backend is one module in this package and one line here. Rows keep this order."""
+
+import importlib
+from functools import cache
+
+from eagerbench.backends.base import Backend, Variant
+
+REGISTRY = (
+    "eager",
+    "bettertransformer",
+    "optimum_bettertransformer",
+    "torchscript",
+    "torchscript_onednn",
+    "torchscript_script",
+    "ipex",
+    "torch_compile",
+    "torch_compile_dynamic",
+    "aot_inductor",
+    "onnxruntime",
+    "onnxruntime_dynamo",
+    "onnxruntime_gpu",
+    "onnxruntime_openvino",
+    "openvino_runtime",
+    "dynamic_int8",
+    "dynamic_int8_torchscript",
+    "torchao_int8",
+    "bitsandbytes_quantised",
+    "accelerate_placed",
+    "cuda",
+    "cuda_kernels",
+    "neuron",
+)
+
+REFERENCE = "eager"
+
+
+@cache
+def variants() -> dict[str, tuple[Variant, Backend]]:
+    """Every variant by name, with its backend, in registry order."""
+    found: dict[str, tuple[Variant, Backend]] = {}
+    for module_name in REGISTRY:
+        backend = importlib.import_module(f"{__name__}.{module_name}").BACKEND
+        for variant in backend.variants:
+            if variant.name in found:
+                raise ValueError(f"two backends offer the variant {variant.name!r}")
+            found[variant.name] = (variant, backend)
+    return found

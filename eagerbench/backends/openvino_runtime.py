@@ -1,0 +1,223 @@
+"""OpenVINO on the CPU: float32, bf16, and int8 after NNCF's post-training quantisation."""
+
+import collections
+import contextlib
+import io
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eagerbench.backends.artifacts import saving
+from eagerbench.backends.base import Engagement, ExportingBackend, Variant
+
+_FILE = "model.xml"
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is not quantised
+_PRODUCTS = ("FullyConnected", "MatMul", "Convolution")
+_PRODUCT_OPERATORS = ("MatMul", "Convolution", "GroupConvolution")
+_ACTIVATIONS = ("Relu", "Gelu", "Swish", "Sigmoid", "Tanh", "HSwish", "Elu")
+
+
+class RequestRunner:
+    """`InferRequest.infer` on numpy arrays, which OpenVINO reads and writes in place.
+
+    Args:
+        model: path of an `.xml` file, or an `openvino.Model`.
+        precision: `f32` or `bf16`. Never left to OpenVINO: it takes bf16 where the processor has it.
+        fuse: False makes every intermediate value an output, so that no operator can be merged into the next.
+    """
+
+    def __init__(self, model: Any, precision: str, threads: int, fuse: bool = True):
+        self._core = _openvino().Core()
+        if isinstance(model, Path):
+            model = self._core.read_model(model)
+        self._names = [output.get_any_name() for output in model.outputs]
+        self._products = {op.get_friendly_name() for op in model.get_ops()
+                          if op.get_type_name() in _PRODUCT_OPERATORS}
+        self.fusable = sum(map(_is_fusable, model.get_ops()))
+        if not fuse:
+            inner = [op for op in model.get_ops() if op.get_type_name() not in ("Parameter", "Constant", "Result")]
+            model.add_outputs([output for op in inner for output in op.outputs()])
+        settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": threads,
+                    "INFERENCE_PRECISION_HINT": precision}
+        self._compiled = self._core.compile_model(model, "CPU", settings)
+        self._accepted = [entry.get_any_name() for entry in self._compiled.inputs]
+        self._request = self._compiled.create_infer_request()
+
+    def prepare(self, inputs):
+        return {name: np.require(inputs[name], requirements=["C", "W"]) for name in self._accepted}
+
+    def __call__(self, native):
+        return self._request.infer(native, share_inputs=True, share_outputs=True)
+
+    def arrays(self, outputs):
+        """Copies: the next call overwrites what a call returned."""
+        return {name: np.array(value, np.float32) for name, value in zip(self._names, outputs.values(), strict=False)}
+
+    @property
+    def threads(self) -> int:
+        return self._compiled.get_property("INFERENCE_NUM_THREADS")
+
+    @property
+    def precision(self) -> str:
+        """Name of the type that the compiled model computes in where it is not quantised."""
+        return self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
+
+    @property
+    def native_bf16(self) -> bool:
+        """Whether OpenVINO counts bf16 among this processor's capabilities; without it, it emulates."""
+        return "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+    def nodes(self) -> list[dict[str, str]]:
+        """What OpenVINO made of the model: each node's type, precision, kernel and the operators merged in it.
+
+        Kernels are known after the first call. Keys:
+        https://docs.openvino.ai/2026/openvino-workflow/running-inference/inspect-runtime-model.html
+        """
+        return [{key: str(getattr(value, "value", value)) for key, value in op.get_rt_info().items()}
+                for op in self._compiled.get_runtime_model().get_ops()]
+
+    def is_fused(self, product: dict[str, str]) -> bool:
+        """Whether a matrix product took up its bias or activation: its name is not that of a bare product."""
+        return product["originalLayersNames"] not in self._products
+
+
+class OpenVino(ExportingBackend):
+    """Converted from the PyTorch module with all sizes of token inputs dynamic, weights in float32.
+
+    Sources: https://docs.openvino.ai/2026/openvino-workflow/model-preparation/convert-model-pytorch.html,
+    https://docs.openvino.ai/2026/openvino-workflow/model-optimization-guide/quantizing-models-post-training.html
+    """
+
+    variants = (
+        Variant("openvino", "exact-math"),
+        Variant("openvino-bf16", "reduced-precision", "bfloat16"),
+        Variant("openvino-int8", "quantised", "int8"),
+    )
+    packages = ("openvino", "nncf", "torch", "transformers")
+    devices = ("cpu",)
+    costly = True
+    install = "pip install -e '.[openvino]'"
+
+    def export(self, variant, model, example, directory):
+        converted = _convert(model, example)
+        if variant.dtype == "int8":
+            converted = _quantise(converted, model)
+        with saving():
+            _openvino().save_model(converted, directory / _FILE, compress_to_fp16=False)
+
+    def load(self, variant, directory, placement):
+        return RequestRunner(directory / _FILE, _PRECISIONS[variant.dtype], placement.threads)
+
+    def build_disengaged(self, variant, model, example, placement):
+        """float32 without fusions; for bf16 and int8 the float32 build, with them."""
+        return RequestRunner(_convert(model, example), "f32", placement.threads, fuse=variant.dtype != "float32")
+
+    def probe(self, variant, runner, inputs):
+        """Float32 is engaged when products took up what follows them, or when nothing that they could follows."""
+        nodes = runner.nodes()
+        products = [node for node in nodes if node["layerType"] in _PRODUCTS]
+        by_type = collections.Counter(node["runtimePrecision"] for node in products)
+        attention = [node for node in nodes if node["layerType"] == "ScaledDotProductAttention"
+                     or (node["layerType"] == "Subgraph" and "softmax" in node["originalLayersNames"].lower())]
+        quantised = by_type["i8"] + by_type["u8"]
+        facts = {"precision": runner.precision, "products": len(products), "quantised_products": quantised,
+                 **{f"products_{name}": count for name, count in sorted(by_type.items())},
+                 "fused_products": sum(map(runner.is_fused, products)), "fused_attention": len(attention),
+                 "softmax_left": sum(node["layerType"] == "Softmax" for node in nodes),
+                 "kernels": sorted({node["primitiveType"] for node in products})}
+        if variant.dtype == "int8":
+            engaged = 2 * quantised > len(products)
+        elif variant.dtype == "bfloat16":
+            facts["native_bf16"] = runner.native_bf16
+            engaged = runner.precision == "bf16" and 2 * by_type["bf16"] > len(products) and runner.native_bf16
+        else:
+            facts["fusable_products"] = runner.fusable
+            engaged = (runner.precision == "f32" and set(by_type) <= {"f32"}
+                       and (facts["fused_products"] > 0 or not runner.fusable))
+        counts = ", ".join(f"{count} in {name}" for name, count in sorted(by_type.items()))
+        fused = (f"{facts['fused_products']} with bias or activation" if runner.fusable
+                 else "no bias or activation to take up")
+        summary = (f"matrix products: {counts or 'none'}, {fused}; "
+                   f"{len(attention)} fused attention blocks, {facts['softmax_left']} not")
+        return Engagement(engaged, summary, facts)
+
+
+def _is_fusable(op: Any) -> bool:
+    """Whether an operator is a product with a weight, followed by a bias or an activation that it can take up."""
+    if op.get_type_name() not in _PRODUCT_OPERATORS:
+        return False
+    if not any(_is_constant(op.input_value(side).get_node()) for side in (0, 1)):
+        return False
+    followers = [target.get_node() for target in op.output(0).get_target_inputs()]
+    if len(followers) != 1:
+        return False
+    follower = followers[0]
+    return follower.get_type_name() in _ACTIVATIONS or (follower.get_type_name() == "Add" and any(
+        _is_constant(value.get_node()) for value in follower.input_values()))
+
+
+def _is_constant(node: Any) -> bool:
+    """A constant, as it is or through conversions of its type and order."""
+    while node.get_type_name() in ("Convert", "Transpose", "Reshape") and node.get_input_size():
+        node = node.input_value(0).get_node()
+    return node.get_type_name() == "Constant"
+
+
+def _openvino() -> Any:
+    """The package without its telemetry, which otherwise sends usage data and writes to ~/intel by default.
+
+    A blocked import is the switch that needs no file in the user's home; both packages then take their own stub.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)
+    import openvino
+
+    return openvino
+
+
+def _convert(model: Any, example: Any) -> Any:
+    """`openvino.Model` with the reference's output names.
+
+    From eager attention: OpenVINO fuses it as it does SDPA's, with half of the transpositions left (MiniLM: 6, not 12).
+    """
+    import torch
+
+    from eagerbench.backends.axes import dynamic_axes
+    from eagerbench.backends.torch_runner import counting, named_tensors
+
+    native = {name: torch.from_numpy(array) for name, array in example.items()}
+    module = counting(model.copy().cpu())
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        names = named_tensors(module(**native))
+        converted = _openvino().convert_model(module, example_input=native)
+    for entry in converted.inputs:  # Wav2Vec2's has a number for a second name
+        entry.get_tensor().set_names(entry.get_names() & set(example) or entry.get_names())
+    known = {name for entry in converted.inputs for name in entry.get_names()}
+    axes = {name: of_one for name, of_one in dynamic_axes(model).items() if name in known}
+    if any(len(of_one) < example[name].ndim for name, of_one in axes.items()):  # OpenVINO itself leaves all sizes open
+        converted.reshape({name: [-1 if axis in of_one else size for axis, size in enumerate(example[name].shape)]
+                           for name, of_one in axes.items()})
+    for output, name in zip(converted.outputs, names, strict=True):
+        output.get_tensor().set_names({name})
+    return converted
+
+
+def _quantise(converted: Any, model: Any) -> Any:
+    """NNCF's post-training quantisation for transformers, on inputs that no benchmark uses."""
+    from eagerbench.backends.calibration import calibration_batches
+
+    _openvino()  # before NNCF, for its telemetry
+    batches = calibration_batches(model)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        import nncf
+
+        nncf.set_log_level("ERROR")
+        return nncf.quantize(converted, nncf.Dataset(batches), model_type=nncf.ModelType.TRANSFORMER,
+                             subset_size=len(batches))
+
+
+BACKEND = OpenVino()

@@ -1,0 +1,228 @@
+"""`eagerbench duet`: pairs of pytest sessions of two commits that take turns on this machine.
+
+Exit codes: 0 measured, 2 usage (no such revision, directory or interpreter, a revision older than the duet), 3 no pair
+is valid or the run was given up, 128 + N ended by signal N. The file holds every finished pair also then.
+"""
+
+import argparse
+import itertools
+import math
+import os
+import random
+import shutil
+import sys
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median, stdev
+
+from eagerbench import jsonfile
+from eagerbench.gate import duet_checkout, duet_environment, duet_side, duet_signals
+from eagerbench.gate.duet_pair import MOST_TURNS, Plan, run_pair
+from eagerbench.gate.pairs import FORMAT, GIVE_UP_AFTER, finished, meanings
+from eagerbench.shown import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.usage = "eagerbench duet --base REV|DIR [options] [-- pytest selection …]"
+    add_sides(parser)
+    parser.add_argument("selection", nargs="*", metavar="pytest selection",
+                        help="behind --: options of pytest that choose what runs")
+    parser.add_argument("--pairs", type=_count, default=6, metavar="N",
+                        help="pairs of base and head (default: 6)")
+    parser.add_argument("--null-pairs", type=_natural, metavar="N", help="pairs of base and base again "
+                        "(default: half as many)")
+    parser.add_argument("--only", action="append", default=[], metavar="BENCH_ID",
+                        help="run these benchmarks and the controls; repeatable")
+    parser.add_argument("--stage", choices=("screen", "confirm"), default="screen", help="what the pairs are for")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE",
+                        help="default: .benchmarks/duet-<date>.json")
+
+
+def add_sides(parser: argparse._ActionsContainer, required: bool = True) -> None:
+    """Options that say what is compared and how, shared with the gate."""
+    add = parser.add_argument
+    add("--base", required=required, metavar="REV|DIR", help="revision or directory to compare with")
+    add("--head", default=".", metavar="REV|DIR", help="revision or directory to judge (default: ., with "
+        "what is not committed)")
+    for side in ("base", "head"):
+        add(f"--{side}-python", metavar="PYTHON", help=f"interpreter of {side} (default: this one, or, "
+            f"where {side} wants other packages than this directory, that of an environment made for it)")
+    add("--design", choices=("turns", "abba"), default="turns", help="abba: one whole process after the other, for "
+        "models of which two do not fit in memory; it detects less (default: turns)")
+    add("--turns", type=_count, default=MOST_TURNS, metavar="N", help="turns of each side in a benchmark, at most "
+        f"(default: {MOST_TURNS})")
+    add("--time-out", type=_seconds, default=600.0, metavar="S", help="a side that is silent for longer ends its pair "
+        "(default: 600)")
+    add("--seed", type=_natural, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """The command. Leaves no process, no stopped child, no worktree and no temporary file, however it ends."""
+    output = chosen.output or Path(".benchmarks") / f"duet-{time.strftime('%Y%m%d-%H%M%S')}.json"
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        content = measure(chosen, output, chosen.pairs, chosen.null_pairs, chosen.only, chosen.stage)
+    except (duet_checkout.CannotCheckOut, OSError) as error:
+        say(error, error=True)
+        return 2
+    except duet_signals.Ended as ended:
+        say(f"ended by {ended}; finished pairs are in {output}", error=True)
+        return ended.exit_code
+    say(as_text(content))
+    say(f"saved in {output}")
+    return 0 if finished(content) else 3
+
+
+def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: int | None, only: list[str],
+            stage: str) -> dict:
+    """Run pairs, and write the file after each.
+
+    Args:
+        chosen: with the options of `add_sides`, and `selection`.
+        null_pairs: None for half of `pairs`.
+        only: benchmarks to run; empty for all.
+
+    Returns:
+        the content of the file, as `duet.schema.json` says.
+
+    Raises:
+        CannotCheckOut: with one line.
+        Ended: by a signal.
+    """
+    with duet_signals.ends_in_order():
+        repository = Path.cwd()
+        base, head = (duet_checkout.resolve(f"--{name}", getattr(chosen, name), repository)
+                      for name in ("base", "head"))
+        given = {name: getattr(chosen, f"{name}_python") for name in ("base", "head")}
+        pythons = {name: _interpreter(text) for name, text in given.items() if text}
+        seed = random.SystemRandom().randrange(2**31) if chosen.seed is None else chosen.seed
+        arms = _arms(pairs, math.ceil(pairs / 2) if null_pairs is None else null_pairs)
+        duet_side.adopt_orphans()
+        with duet_checkout.checked_out({"base": base, "head": head, "null": base}) as directories:
+            for name in [name for name, text in given.items() if not text]:
+                pythons[name] = duet_environment.interpreter(name, directories[name], repository)
+            pythons["null"] = pythons["base"]
+            places = {name: duet_side.Place(name, directory, pythons[name]) for name, directory in directories.items()}
+            content = {
+                "format": FORMAT,
+                **{name: {"revision": source.revision, "directory": str(directories[name]), "python": pythons[name],
+                          "models": {}}
+                   for name, source in (("base", base), ("head", head))},
+                "seed": seed, "design": chosen.design, "stage": stage, "machine_info": {},
+                "started": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "pairs": []}
+            plan = Plan(_arguments(chosen.selection, repository), tuple(only), _allocator(chosen.selection), seed,
+                        chosen.design, chosen.turns, chosen.time_out, directories["base"].parent)
+            try:
+                _run_pairs(plan, arms, places, content, output)
+            finally:
+                with duet_signals.uninterrupted():
+                    duet_side.end_children()
+    return content
+
+
+def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Place], content: dict, output: Path) -> None:
+    for index, arm in enumerate(arms):
+        began = time.monotonic()
+        pair, found = run_pair(plan, index, arm, places["base"], places[arm])
+        content["pairs"].append(pair)
+        content["machine_info"] = content["machine_info"] or found.machine_info
+        for side in ("base", "head"):
+            content[side]["models"] = {**found.models.get(side, {}), **content[side]["models"]}
+        _write(output, content)
+        say(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}", error=True)
+        if index + 1 >= GIVE_UP_AFTER and not any(pair["valid"] for pair in content["pairs"][-GIVE_UP_AFTER:]):
+            say(f"given up: {GIVE_UP_AFTER} pairs in succession are not valid", error=True)
+            return
+
+
+def as_text(content: dict) -> str:
+    """A line for each benchmark: the ratio head / base of valid pairs, and its spread; null arm beside it."""
+    valid = [pair for pair in content["pairs"] if pair["valid"]]
+    names = dict.fromkeys(name for pair in valid for name in pair["benchmarks"])
+    width = max(map(len, names), default=0)
+    lines = []
+    for name in names:
+        arms = []
+        for arm in ("head", "null"):
+            logs = [pair["benchmarks"][name]["log_ratio"] for pair in valid
+                    if pair["arm"] == arm and name in pair["benchmarks"]]
+            spread = f" ± {stdev(logs):.2%}" if len(logs) > 1 else ""
+            arms.append(f"{arm} {math.expm1(median(logs)):+.2%}{spread} ({len(logs)})" if logs else f"{arm} –")
+        lines.append(f"{name:<{width}}  " + "  ".join(arms))
+    lines.append("head against base, median of pairs ± standard deviation of a pair (number of pairs); above 0 head is "
+                 "slower")
+    changes = Counter(change for pair in meanings([content]).values() for change in pair if change)
+    lines += [f"{change} in {count} benchmarks" for change, count in changes.items()]
+    if content["design"] == "abba":
+        lines.append("design abba: the sides ran one after the other, so the machine's drift is in the ratios; "
+                     "it detects less than turns")
+    return "\n".join(lines)
+
+
+def _outcome(pair: dict) -> str:
+    failed = "".join(f"; {name}: {reason}" for name, reason in pair["failed"].items())
+    failed += "".join(f"; {name}: {ratio['overrun']}" for name, ratio in pair["benchmarks"].items()
+                      if "overrun" in ratio)
+    return f"{len(pair['benchmarks'])} benchmarks{failed}" if pair["valid"] else f"not valid: {pair['reason']}"
+
+
+def _arms(pairs: int, null_pairs: int) -> list[str]:
+    """Null pairs spread evenly among the others."""
+    total = pairs + null_pairs
+    return ["null" if (index + 1) * null_pairs // total > index * null_pairs // total else "head"
+            for index in range(total)]
+
+
+def _arguments(selection: list[str], repository: Path) -> list[str]:
+    """Of pytest. Paths are made absolute, as the sides run elsewhere; both share one cache of artifacts."""
+    ours = []
+    for argument in selection:
+        option, equals, value = argument.rpartition("=")
+        path = value.startswith(("./", "../")) or value in (".", "..") or (equals and (repository / value).exists())
+        ours.append(f"{option}{equals}{os.path.normpath(repository / value)}" if path else argument)
+    if not any(argument.startswith("--artifacts") for argument in selection):
+        ours += ["--artifacts", str(repository / ".artifacts")]
+    named = any(argument.partition("::")[0].startswith("perf_tests") for argument in selection)
+    return [*([] if named else ["perf_tests"]), "--benchmark-only", *ours]
+
+
+def _allocator(selection: list[str]) -> str:
+    given = dict(itertools.pairwise(selection)).get("--allocator")
+    return given or next((word.partition("=")[2] for word in selection if word.startswith("--allocator=")), "pinned")
+
+
+def _interpreter(text: str) -> str:
+    found = shutil.which(text)
+    if found is None:
+        raise duet_checkout.CannotCheckOut(f"{text}: no such interpreter")
+    return os.path.abspath(found)  # a link is not followed: it says which environment it is of
+
+
+def _write(file: Path, content: dict) -> None:
+    partial = file.with_name(f"{file.name}.partial")
+    with duet_signals.uninterrupted():
+        jsonfile.write(partial, content)
+        partial.replace(file)
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _natural(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise ValueError
+    return number

@@ -1,0 +1,153 @@
+"""What a duet runs: revisions and directories, each brought to a temporary path of the same length."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from eagerbench.gate import git
+from eagerbench.gate.duet_signals import uninterrupted
+from eagerbench.machine import owned
+
+_PREFIX = "eagerbench-duet-"
+_LOCK = "owner.lock"
+_PARTNER = Path("eagerbench") / "measuring" / "partner.py"
+
+
+class CannotCheckOut(Exception):
+    """No such revision or directory, or one that cannot take turns. Its text is one line."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a side is made from. `commit` is None for a directory.
+
+    Attributes:
+        revision: what the record says of it.
+        directory: the directory to copy, or where the repository is.
+    """
+
+    revision: str
+    directory: Path
+    commit: str | None
+
+
+def resolve(option: str, text: str, repository: Path) -> Source:
+    """A revision of the repository at `repository`, otherwise a directory.
+
+    Raises:
+        CannotCheckOut: neither, or git refuses to work there; with git's own words.
+    """
+    asked = git.run(repository, "rev-parse", "--verify", f"{text}^{{commit}}")
+    if text and not text.startswith("-") and asked.returncode == 0:
+        return Source(asked.stdout.strip(), repository, asked.stdout.strip())
+    try:
+        directory = Path(text).expanduser().absolute()
+        there = bool(text) and directory.is_dir()
+    except (OSError, RuntimeError, ValueError):  # too long for a name, or nobody's home
+        there = False
+    if not there:
+        raise CannotCheckOut(f"{option} {text}: neither a revision in {repository} nor a directory "
+                             f"({git.cause(asked, repository)})")
+    return Source(_described(directory), directory, None)
+
+
+def _described(directory: Path) -> str:
+    """The commit of a directory and, where it differs from that, a hash over what differs: two states of one
+    uncommitted change are two heads. Untracked files count where they are Python."""
+    asked = git.run(directory, "rev-parse", "--verify", "HEAD")
+    if asked.returncode and not git.no_repository(asked) and not git.no_commit(asked) and _has_git(directory):
+        raise CannotCheckOut(f"{directory}: {git.cause(asked, directory)}")
+    if asked.returncode:
+        return str(directory)
+    commit = asked.stdout
+    changed = git.output(directory, "diff", "--name-only", "-z", "--relative", "HEAD") or ""
+    added = git.output(directory, "ls-files", "--others", "--exclude-standard", "-z", "--", "*.py") or ""
+    names = sorted(filter(None, {*changed.split("\0"), *added.split("\0")}))
+    digest = hashlib.sha256()
+    for name in names:
+        file = directory / name
+        content = file.read_bytes() if file.is_file() else b""
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return f"{commit.strip()}-dirty-{digest.hexdigest()[:12]}" if names else commit.strip()
+
+
+def _has_git(directory: Path) -> bool:
+    """Whether it is in a repository, also where git itself cannot say."""
+    return any((parent / ".git").exists() for parent in (directory, *directory.parents))
+
+
+@contextlib.contextmanager
+def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
+    """Bring every source to a path of its own, named as its key. They are removed whatever happens inside.
+
+    A directory is copied as it is now, without what git ignores (or, outside of git, what begins with a dot).
+
+    Raises:
+        CannotCheckOut: git fails, or the revision is older than the duet.
+    """
+    _remove_stale()
+    parent = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    places = {name: parent / name for name in sources}
+    lock = None
+    try:
+        lock = _lock(parent)
+        for name, source in sources.items():
+            with uninterrupted():
+                _bring(source, places[name])
+            if not (places[name] / _PARTNER).exists():
+                raise CannotCheckOut(f"{name}: {source.revision} has no {_PARTNER}: it is older than the duet, or "
+                                     "another project; choose a later revision")
+        yield places
+    finally:
+        with uninterrupted():
+            for name, source in sources.items():
+                if source.commit is not None:
+                    git.output(source.directory, "worktree", "remove", "--force", "--force", str(places[name]))
+            shutil.rmtree(parent, ignore_errors=True)
+            if lock is not None:
+                lock.release()
+
+
+def _bring(source: Source, place: Path) -> None:
+    if source.commit is not None:
+        done = git.run(source.directory, "worktree", "add", "--quiet", "--detach", str(place), source.commit)
+        if done.returncode:
+            raise CannotCheckOut(f"git worktree add {source.revision}: {git.cause(done, source.directory)}")
+        return
+    tracked = git.output(source.directory, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    if tracked is None:
+        shutil.copytree(source.directory, place, symlinks=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        return
+    for name in filter(None, tracked.split("\0")):
+        if (source.directory / name).is_file():  # neither deleted nor a submodule
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source.directory / name, place / name)
+
+
+def _lock(parent: Path) -> owned.Lock | None:
+    """None where the temporary directory knows no locks: it is then left alone if this process is killed."""
+    try:
+        return owned.Lock(parent / _LOCK)
+    except OSError:
+        return None
+
+
+def _remove_stale() -> None:
+    """Directories of a controller that was killed by SIGKILL, and what git knows of their worktrees.
+
+    `git worktree prune` would not do: it forgets those that this process cannot see, of another container, say.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with contextlib.suppress(OSError, ValueError, IndexError), owned.look(left / _LOCK) as state:
+            if state != owned.FREE or left.lstat().st_uid != os.getuid():
+                continue
+            for link in left.glob("*/.git"):  # of a worktree a file: `gitdir: …/.git/worktrees/base`
+                if link.is_file():
+                    repository = Path(link.read_text().partition(" ")[2].strip()).parents[1]
+                    git.output(repository, "worktree", "remove", "--force", "--force", str(link.parent))
+            shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,143 @@
+"""Strict reading and writing of JSON files: whatever is in them, an error is one line with the file and the reason."""
+
+import json
+import math
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from eagerbench.shown import one_line, visible
+
+MOST_BYTES = 256 * 2**20  # 200 benchmarks with a million rounds each; parsing takes several times that of memory
+_PART = 2**20
+_MOST_PROBLEMS = 20
+_LARGEST = 2**63  # of a whole number
+
+
+class UnreadableFile(Exception):
+    """A file that is not what it should be. Each line names the file and a problem, and is safe for a terminal."""
+
+    def __init__(self, *lines: str):
+        super().__init__("\n".join(map(visible, lines)))
+
+
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file: UTF-8, or UTF-16 or UTF-32 as some shells write it, with or without a byte-order mark.
+
+    Raises:
+        UnreadableFile: missing, too large, not JSON, a name twice in one object, or no object at all.
+    """
+    raw = bytearray()
+    try:
+        with file.open("rb") as stream:
+            while len(raw) <= MOST_BYTES and (part := stream.read(_PART)):
+                raw += part
+    except (OSError, ValueError) as error:
+        raise UnreadableFile(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    if len(raw) > MOST_BYTES:
+        raise UnreadableFile(f"{file}: larger than {MOST_BYTES >> 20} MiB; save it without --benchmark-save-data")
+    if not raw.strip():
+        raise UnreadableFile(f"{file}: empty, not JSON; was the session that wrote it interrupted?")
+    encoding = json.detect_encoding(raw)
+    try:
+        content = json.loads(raw.decode(encoding), object_pairs_hook=_without_twins)
+    except UnicodeDecodeError as error:
+        raise UnreadableFile(f"{file}: not JSON (byte {error.start} is no {encoding}: {error.reason}); save it as UTF-8"
+                             ) from None
+    except (ValueError, RecursionError) as error:
+        raise UnreadableFile(f"{file}: not JSON ({one_line(error)}); save it again") from None
+    if not isinstance(content, dict):
+        raise UnreadableFile(f"{file}: a JSON {type(content).__name__}, no object: no list of benchmarks in it")
+    return renamed(content)
+
+
+def renamed(content: dict[str, Any]) -> dict[str, Any]:
+    """A file's content with today's name of this project, which was inference-bench until version 0.2."""
+    if "inference_bench" in content and "eagerbench" not in content:
+        content = {"eagerbench" if name == "inference_bench" else name: value for name, value in content.items()}
+    if isinstance(kind := content.get("format"), str) and kind.startswith("inference-bench-"):
+        content["format"] = kind.replace("inference-bench-", "eagerbench-", 1)
+    return content
+
+
+def refuse(file: Path | str, problems: list[str]) -> None:
+    """Raise UnreadableFile when there are problems, with a line for each of the first twenty."""
+    if problems:
+        more = [f"and {len(problems) - _MOST_PROBLEMS} more"] if len(problems) > _MOST_PROBLEMS else []
+        raise UnreadableFile(*(f"{file}: {one_line(line)}" for line in [*problems[:_MOST_PROBLEMS], *more]))
+
+
+def schema_problems(content: Any, name: str, absent: bool = True) -> Iterator[str]:
+    """One line for each place of `content` that does not fit `eagerbench/<name>`, or that holds no usable number.
+
+    Args:
+        absent: whether a missing field is a problem.
+    """
+    yield from number_problems(content)
+    for error in _validator(name).iter_errors(content):
+        if error.validator in ("required", "dependentRequired") and not absent:
+            continue
+        place = ".".join(map(str, error.path))[:120] or "the file"
+        shown = error.message if len(error.message) < 200 else f"{error.message[:100]} … {error.message[-90:]}"
+        yield f"{place}: {shown}"
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The content of `eagerbench/<name>`."""
+    return json.loads(files("eagerbench").joinpath(name).read_text(encoding="utf-8"))
+
+
+def write(file: Path, content: dict[str, Any]) -> None:
+    """Write JSON that a person can read too.
+
+    Raises:
+        UnreadableFile: the file cannot be written, or JSON has no such number.
+    """
+    try:
+        text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+    except ValueError:
+        raise UnreadableFile(f"{file}: not written: its inputs have a NaN or an infinity, which JSON has not") from None
+    write_text(file, text + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    try:
+        file.write_text(text, encoding="utf-8", errors="backslashreplace")
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UnreadableFile(f"{file}: cannot be written ({reason})") from None
+
+
+def number_problems(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[str]:
+    """One line for each number that cannot be used.
+
+    NaN is a number to JSON's schema and fits every bound; a whole number of 400 digits is too large for a float.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        yield f"{'.'.join(map(str, place))} is {value}, not a finite number"
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        yield f"{'.'.join(map(str, place))} is too large a number"
+    elif isinstance(value, dict | list):
+        for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from number_problems(inner, (*place, name))
+
+
+@cache
+def _validator(name: str):
+    """JSON's schema calls 1.0 an integer; Python would count with it and fail, or show it."""
+    import jsonschema
+
+    whole = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int)
+    strict = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=whole)
+    return strict(schema(name))
+
+
+def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twin = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twin!r} stands twice in one object")
+    return found

@@ -1,0 +1,270 @@
+"""A variant in a process of its own: loads it, calls it, and reports outputs, times and peak memory.
+
+Run as `python -m eagerbench.measuring.fresh_process REQUEST.json`. An artifact is loaded without the model, so a
+runtime that needs no torch is measured without torch. The peak is VmHWM of /proc/self/status, which starts anew
+with this process (ru_maxrss would inherit the parent's). Nothing runs beside the calls: what is read about the
+process is read between them.
+"""
+
+import builtins
+import contextlib
+import dataclasses
+import importlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from eagerbench import backends
+from eagerbench.backends.base import Arrays, Placement, Runner
+from eagerbench.errors import CannotRun
+
+if TYPE_CHECKING:
+    from eagerbench.models.loading import LoadedModel
+    from eagerbench.models.specs import ModelSpec
+
+_ROOT = Path(__file__).parents[2]
+_TIMEOUT_S = 1800
+_Result = TypeVar("_Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class FreshRun:
+    """What a fresh process did.
+
+    Attributes:
+        outputs: named float32 arrays of each batch, of its second call.
+        first_outputs: those of the first call of the first batch.
+        peaks: peak resident bytes while each batch ran; the first one's has the loading in it.
+        gpu_peaks: most bytes that torch had allocated on the GPU meanwhile; None on the CPU and without torch.
+        imports_s: seconds inside imports, from the start of loading to the end of the first call.
+        load_s: seconds to load the artifact, or the model that the variant is made of, without imports.
+        build_s: seconds to make the variant of that model, without imports; 0 for an artifact.
+        first_call_s: seconds of the first call, without imports.
+    """
+
+    outputs: list[dict[str, np.ndarray]]
+    first_outputs: dict[str, np.ndarray]
+    peaks: list[int]
+    gpu_peaks: list[int | None]
+    imports_s: float
+    load_s: float
+    build_s: float
+    first_call_s: float
+
+    @property
+    def ready_s(self) -> float:
+        """Seconds from a running interpreter to the first outputs."""
+        return self.imports_s + self.load_s + self.build_s + self.first_call_s
+
+
+def run_fresh(variant_name: str, directory: Path | None, spec: "ModelSpec", batches: list[Arrays],
+              placement: Placement, allocator: str = "system", state_dict: Path | None = None) -> FreshRun:
+    """Run batches, in order, in a new process.
+
+    Args:
+        directory: of the variant's artifact; None to build it there from the model of `spec`.
+        allocator: `pinned` or `system`.
+        state_dict: file of pickled weights to load the model from, instead of how `spec` is loaded.
+
+    Raises:
+        CannotRun: the process failed, and its last line says how; or it took longer than 30 minutes.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        file = write_request(Path(scratch), variant_name, directory, spec, batches, placement, allocator,
+                             state_dict=state_dict and str(state_dict))
+        try:
+            done = subprocess.run(command(__name__, file), env=environment(), capture_output=True, text=True,
+                                  timeout=_TIMEOUT_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise CannotRun(f"in a process of its own: not ready after {_TIMEOUT_S} s") from None
+        if done.returncode:
+            raise CannotRun(failure(done.returncode, done.stderr))
+        outputs = [read_arrays(file.with_name(f"out{index}.npz")) for index in range(len(batches))]
+        return FreshRun(outputs, read_arrays(file.with_name("first.npz")),
+                        **json.loads(file.with_name("facts.json").read_text()))
+
+
+def write_request(scratch: Path, variant_name: str, directory: Path | None, spec: "ModelSpec",
+                  batches: list[Arrays], placement: Placement, allocator: str, **more: Any) -> Path:
+    """The file that tells a process of its own what to run, beside its inputs."""
+    for index, batch in enumerate(batches):
+        np.savez(scratch / f"in{index}.npz", **batch)
+    file = scratch / "request.json"
+    file.write_text(json.dumps({
+        "variant": variant_name, "directory": directory and str(directory), "spec": dataclasses.asdict(spec),
+        "placement": dataclasses.asdict(placement), "allocator": allocator, "batches": len(batches), **more}))
+    return file
+
+
+def command(module: str, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def environment() -> dict[str, str]:
+    """Of a process that finds this package, wherever it is started."""
+    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {**os.environ, "PYTHONPATH": path}
+
+
+def failure(status: int, stderr: str) -> str:
+    lines = stderr.strip().splitlines() or [f"ended with status {status}"]
+    return f"in a process of its own: {lines[-1]}"
+
+
+def read_arrays(file: Path) -> dict[str, np.ndarray]:
+    with np.load(file) as arrays:
+        return dict(arrays)
+
+
+class Imports:
+    """While entered, adds up the seconds of outermost imports: by statement, and by `importlib.import_module`."""
+
+    def __init__(self):
+        self.seconds = 0.0
+        self._depth = 0
+        self._originals = builtins.__import__, importlib.import_module
+
+    def __enter__(self) -> "Imports":
+        statement, function = self._originals
+        builtins.__import__, importlib.import_module = self._timed(statement), self._timed(function)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        builtins.__import__, importlib.import_module = self._originals
+
+    def _timed(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def timed_import(*arguments: Any, **named: Any) -> Any:
+            if self._depth:
+                return original(*arguments, **named)
+            self._depth, start = 1, time.perf_counter()
+            try:
+                return original(*arguments, **named)
+            finally:
+                self.seconds += time.perf_counter() - start
+                self._depth = 0
+
+        return timed_import
+
+    def apart(self, action: Callable[[], _Result]) -> tuple[_Result, float]:
+        """What an action returned, and its seconds without imports."""
+        before, start = self.seconds, time.perf_counter()
+        result = action()
+        return result, time.perf_counter() - start - (self.seconds - before)
+
+
+class Opened:
+    """The variant of a request, loaded in this process; `load_s` and `build_s` as in `FreshRun`."""
+
+    def __init__(self, request: dict, imports: Imports):
+        self._request = request
+        self._imports = imports
+        self._placement = Placement(**request["placement"])
+        self._variant, self._backend = backends.variants()[request["variant"]]
+        self._runner: Runner | None = None
+        self.load_s = self.build_s = 0.0
+
+    def runner(self, batch: Arrays) -> Runner:
+        """The runner for a batch: loaded at the first one, built anew for each where a build serves one shape."""
+        if self._runner is not None and not self._backend.per_workload:
+            return self._runner
+        self._runner = None  # its memory goes before the next build takes its own
+        if self._request["directory"]:
+            load = self._backend.load
+            self._runner, self.load_s = self._imports.apart(
+                lambda: load(self._variant, Path(self._request["directory"]), self._placement))
+            self._set_torch()
+        else:
+            model, self.load_s = self._imports.apart(self._model)
+            self._runner, self.build_s = self._imports.apart(
+                lambda: self._backend.build(self._variant, model, batch, self._placement))
+        return self._runner
+
+    def _model(self) -> "LoadedModel":
+        import torch
+
+        torch.set_num_threads(self._placement.threads)
+        from eagerbench.backends.torch_runner import exact_float32
+        from eagerbench.models import saved
+        from eagerbench.models.loading import load
+        from eagerbench.models.specs import ModelSpec
+
+        exact_float32()
+        spec = ModelSpec(**self._request["spec"])
+        if self._request.get("state_dict"):
+            return saved.from_state_dict(spec, Path(self._request["state_dict"]), self._placement.device)
+        return load(spec, self._placement.device, single_use=True)
+
+    def _set_torch(self) -> None:
+        if "torch" in sys.modules:
+            from eagerbench.backends.torch_runner import exact_float32
+
+            exact_float32()
+            sys.modules["torch"].set_num_threads(self._placement.threads)
+
+
+def read_request(file: Path) -> tuple[dict, list[Arrays]]:
+    """A request and its batches; the allocator is set before anything imports torch."""
+    from eagerbench.machine import allocator
+
+    request = json.loads(file.read_text())
+    allocator.configure(request["allocator"])
+    return request, [read_arrays(file.with_name(f"in{index}.npz")) for index in range(request["batches"])]
+
+
+def _serve(file: Path) -> None:
+    request, batches = read_request(file)
+    device = request["placement"]["device"]
+    facts: dict[str, Any] = {"peaks": [], "gpu_peaks": []}
+    with Imports() as imports:
+        opened = Opened(request, imports)
+        for index, batch in enumerate(batches):
+            _forget_peaks(device)
+            runner = opened.runner(batch)
+            native = runner.prepare(batch)
+            result, call_s = imports.apart(lambda runner=runner, native=native: runner(native))
+            if index == 0:
+                np.savez(file.with_name("first.npz"), **runner.arrays(result))
+                facts |= {"imports_s": imports.seconds, "load_s": opened.load_s, "build_s": opened.build_s,
+                          "first_call_s": call_s}
+            del result
+            np.savez(file.with_name(f"out{index}.npz"), **runner.arrays(runner(native)))
+            facts["peaks"].append(_peak_bytes())
+            facts["gpu_peaks"].append(gpu_peak_bytes(device))
+    file.with_name("facts.json").write_text(json.dumps(facts))
+
+
+def _forget_peaks(device: str) -> None:
+    """Start VmHWM anew (man 5 proc, clear_refs); where that is refused the peak is that of all batches so far."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+    if device != "cpu" and "torch" in sys.modules:
+        sys.modules["torch"].cuda.reset_peak_memory_stats(device)
+
+
+def _peak_bytes() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def gpu_peak_bytes(device: str) -> int | None:
+    """Most bytes that torch had allocated on a GPU; None on the CPU, and for a runtime with allocations of its own."""
+    if device == "cpu" or "torch" not in sys.modules:
+        return None
+    return sys.modules["torch"].cuda.max_memory_allocated(device)
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))

@@ -1,0 +1,164 @@
+"""The reference of a model: eager float32, judged itself before anything is judged by it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch.utils.flop_counter import FlopCounterMode
+
+from eagerbench.backends.base import Arrays
+from eagerbench.backends.torch_runner import TorchRunner, named_tensors
+from eagerbench.errors import CannotRun, first_line
+from eagerbench.models.state import Snapshot
+from eagerbench.outputs.tolerance import Comparison, compare
+from eagerbench.workloads.base import OneBatch
+from eagerbench.workloads.vocabulary import out_of_range
+
+if TYPE_CHECKING:
+    from eagerbench.models.loading import LoadedModel
+
+
+@dataclass
+class Expected:
+    """What a workload must give: eager's outputs, eager's in float64, and the FLOPs of one call.
+
+    `call_s` is filled by the first case that warms the reference up on this workload; `pretrained` and `problem_type`
+    are the model's.
+    """
+
+    inputs: Arrays
+    outputs: dict[str, np.ndarray]
+    double: dict[str, np.ndarray]
+    flops: int
+    pretrained: bool = False
+    problem_type: str | None = None
+    call_s: float | None = None
+
+    def judge(self, outputs: Arrays, class_name: str) -> Comparison:
+        """A variant's outputs on these inputs, by a tolerance class."""
+        return compare(outputs, self.outputs, self.double, self.mask, class_name, self.pretrained, self.problem_type)
+
+    @property
+    def mask(self) -> np.ndarray | None:
+        return self.inputs.get("attention_mask")
+
+
+class Reference:
+    """Eager float32 of one model. Outputs are computed once a workload, by a module that no other one has called.
+
+    Attributes:
+        remembers: names of what calls were found to change in the module; empty when every call left it as it was.
+    """
+
+    def __init__(self, model: "LoadedModel", device: str):
+        self._model = model
+        self._device = device
+        self._expected: dict[OneBatch, Expected] = {}
+        self.remembers: list[str] = []
+        self._take_fresh()
+
+    def _take_fresh(self) -> None:
+        self.runner = TorchRunner(self._model.fresh(), self._device)
+        self._untouched = Snapshot(self.runner.module)
+
+    def renew(self) -> None:
+        """Have a module that is as before any call."""
+        changed = self._untouched.changed(self.runner.module)
+        if changed:
+            self.remembers = list(dict.fromkeys([*self.remembers, *changed]))
+            self._take_fresh()
+
+    def depends_on_order(self, one: Arrays, other: Arrays) -> bool:
+        """Whether a call gives other bits once the module was called with something else.
+
+        Raises:
+            CannotRun: eager fails.
+        """
+        self._take_fresh()
+        before = self.outputs(one)
+        self.outputs(other)
+        after = self.outputs(one)
+        self._take_fresh()
+        self.outputs(other)
+        reverse = self.outputs(one)
+        self._take_fresh()
+        return not all(np.array_equal(before[name], outputs[name], equal_nan=True)
+                       for name in before for outputs in (after, reverse))
+
+    @property
+    def problem_type(self) -> str | None:
+        """The config's, which says how predictions are read from logits."""
+        return getattr(self._model.config, "problem_type", None)
+
+    def expected(self, workload: OneBatch) -> Expected:
+        """What a batch must give, computed at its first case."""
+        if workload not in self._expected:
+            self._expected[workload] = self.compute(workload.inputs(self._model))
+        return self._expected[workload]
+
+    def compute(self, inputs: Arrays) -> Expected:
+        """Run eager twice, in float64, and under the FLOP counter.
+
+        Raises:
+            CannotRun: eager fails, gives other bits the second time, or has no float64 twin.
+        """
+        found, = self.compute_all([inputs])
+        return found
+
+    def compute_all(self, batches: Iterable[Arrays]) -> Iterator[Expected]:
+        """`compute` for one batch after another, with one float64 twin for all of them."""
+        double = None
+        self.renew()
+        for inputs in batches:
+            outputs, flops = self._in_single(inputs)
+            try:
+                double = double or DoubleRunner(self._model.copy(dtype="float64"), self.runner.device)
+                wide = {name: array.astype(np.float64) if array.dtype.kind == "f" else array
+                        for name, array in inputs.items()}
+                exact = double.arrays(double(double.prepare(wide)))
+            except Exception as error:
+                raise CannotRun(f"no float64 reference: {first_line(error)}") from error
+            yield Expected(inputs, outputs, exact, flops, self._model.pretrained, self.problem_type)
+        self.renew()
+
+    def outputs(self, inputs: Arrays) -> dict[str, np.ndarray]:
+        """Of one call in float32.
+
+        Raises:
+            CannotRun: eager fails.
+        """
+        try:
+            return self.runner.arrays(self.runner(self.runner.prepare(inputs)))
+        except Exception as error:
+            raise self._failure(error, inputs) from error
+
+    def _failure(self, error: Exception, inputs: Arrays) -> CannotRun:
+        """An index error names no index: beside it what may be out of range."""
+        where = out_of_range(self._model, inputs) if "out of range" in str(error) or "padding" in str(error) else ""
+        return CannotRun(f"the reference fails: {first_line(error)}{where and f' ({where})'}")
+
+    def _in_single(self, inputs: Arrays) -> tuple[dict[str, np.ndarray], int]:
+        """Outputs in float32, and the FLOPs of a call."""
+        try:
+            native = self.runner.prepare(inputs)
+            outputs = self.runner.arrays(self.runner(native))
+            again = self.runner.arrays(self.runner(native))
+            with FlopCounterMode(display=False) as counter:  # its mode changes the order of sums: outputs unused
+                self.runner(native)
+        except Exception as error:
+            raise self._failure(error, inputs) from error
+        if not outputs:
+            raise CannotRun("eager gives no tensor: nothing to compare with")
+        changed = [name for name in outputs if not np.array_equal(outputs[name], again[name], equal_nan=True)]
+        if changed:
+            raise CannotRun(f"eager gives other bits the second time in {', '.join(changed)}: nothing to compare with")
+        return outputs, counter.get_total_flops()
+
+
+class DoubleRunner(TorchRunner):
+    """Keeps float64 outputs as they are."""
+
+    def arrays(self, outputs):
+        return {name: tensor.double().cpu().numpy() for name, tensor in named_tensors(outputs).items()}
+

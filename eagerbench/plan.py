@@ -1,0 +1,121 @@
+"""The plan: every case of a selection, in running order, each with the reason if it will be skipped."""
+
+from dataclasses import dataclass
+
+from eagerbench import backends
+from eagerbench.errors import BadInput
+from eagerbench.experiments import DEFAULT, EXPERIMENTS
+from eagerbench.fixtures.options import Selection
+from eagerbench.models.specs import ModelSpec, resolve
+from eagerbench.shown import one_line
+from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long
+
+# What the experiments but latency run on when nobody names variants: all of them would take an hour.
+SHORT_LIST = ("eager", "onnxruntime", "onnxruntime-int8")
+
+_LONGEST_COLUMN = 60  # one long name must not push every reason off the screen
+
+
+@dataclass(frozen=True)
+class Case:
+    """One (model, variant, experiment, workload): one benchmark, one record. `reason` says why it cannot run."""
+
+    model: ModelSpec
+    variant: backends.Variant
+    experiment: str
+    workload: Workload
+    device: str
+    reason: str | None
+
+    @property
+    def id(self) -> str:
+        """Test id, usable with `-k`: `minilm-sdpa-b8-s128`, `minilm-sdpa-corpus-b8-sorted`."""
+        return "-".join((self.model.name, self.variant.name, *self._marked, self.workload.id))
+
+    @property
+    def bench_id(self) -> str:
+        """Identity across commits, built from values: `minilm/sdpa/b8/s128/cpu`, `minilm/sdpa/corpus/b8/sorted/cpu`."""
+        return "/".join((self.model.name, self.variant.name, *self._marked, *self.workload.parts, self.device))
+
+    @property
+    def group(self) -> str:
+        """What variants are compared in: all on the same workload of a model."""
+        return " ".join((self.model.name, *self._marked, self.workload.title))
+
+    @property
+    def _marked(self) -> tuple[str, ...]:
+        return () if self.experiment == DEFAULT else (self.experiment,)
+
+
+def plan(selection: Selection) -> list[Case]:
+    """All cases: by model, then variant (built once for all of its experiments), then experiment, then workload.
+
+    Raises:
+        BadInput: `--sequence-lengths` gives nothing that any model takes.
+    """
+    _refuse_lengths(selection)
+    cases = []
+    for model, experiments in _models(selection).items():
+        workloads = {name: list(dict.fromkeys(EXPERIMENTS[name].workloads(model, selection))) for name in experiments}
+        rebuilt = _rebuilt(workloads.get(DEFAULT, []), selection)
+        for variant_name in selection.variants:
+            variant, backend = backends.variants()[variant_name]
+            variant = backend.on(variant, selection.device)
+            unavailable = backend.refuses(variant, selection.placement)
+            for name, works in workloads.items():
+                for work in works:
+                    reason = unavailable or work.refuses(model, variant, backend)
+                    if name == DEFAULT:
+                        reason = reason or another_build(backend, work in rebuilt)
+                    elif not selection.every_variant and variant_name not in SHORT_LIST:
+                        reason = reason or f"below the full grid for {', '.join(SHORT_LIST)}: name others by --variant"
+                    cases.append(Case(model, variant, name, work, selection.device, reason))
+    return cases
+
+
+def _refuse_lengths(selection: Selection) -> None:
+    limits = [model.max_length for model in selection.models]
+    if selection.sequence_lengths and None not in limits and min(selection.sequence_lengths) > max(limits):
+        raise BadInput(f"--sequence-lengths {','.join(map(str, selection.sequence_lengths))}: "
+                       + "; ".join(too_long(model, min(selection.sequence_lengths)) for model in selection.models))
+
+
+def _models(selection: Selection) -> dict[ModelSpec, list[str]]:
+    """Each model with its experiments: all of them on models that were named; else those that the default model has no
+    head for on models of their own."""
+    if selection.models_named:
+        return {model: list(EXPERIMENTS) for model in selection.models}
+    found = {model: [name for name, experiment in EXPERIMENTS.items() if experiment.model is None]
+             for model in selection.models}
+    for name, experiment in EXPERIMENTS.items():
+        if experiment.model is not None:
+            found.setdefault(resolve(experiment.model, selection.seed), []).append(name)
+    return found
+
+
+def _rebuilt(works: list[OneBatch], selection: Selection) -> list[OneBatch]:
+    """The batches of the latency experiment that a variant is built for whose build serves one shape.
+
+    In the default grid one: compiling for all of them would take longer than everything else together.
+    """
+    if not works or selection.grid != "default" or selection.batch_sizes or selection.sequence_lengths:
+        return works
+    return [max(works, key=lambda work: (-work.batch_size, work.sequence_length))]
+
+
+def as_text(cases: list[Case]) -> str:
+    """The plan as `--list-cases` prints it: one line a case, a reason behind each that will be skipped."""
+    width = max((size for case in cases if (size := len(case.bench_id)) <= _LONGEST_COLUMN), default=0)
+    lines = [f"{case.experiment:<10}  {case.bench_id:<{width}}  "
+             + (one_line(f"skip: {case.reason}") if case.reason else "run") for case in cases]
+    runs = sum(case.reason is None for case in cases)
+    return "\n".join([*lines, f"{len(cases)} cases: {runs} run, {len(cases) - runs} skipped"])
+
+
+def in_order(items: list, case_ids: list[str]) -> None:
+    """Sort the tests of cases among themselves: a variant is built once, whichever files its experiments are in."""
+    rank = {case_id: index for index, case_id in enumerate(case_ids)}
+    places = [index for index, item in enumerate(items) if "case" in getattr(item, "fixturenames", ())]
+    ordered = sorted((items[index] for index in places), key=lambda item: rank[item.callspec.params["case"]])
+    for index, item in zip(places, ordered, strict=True):
+        items[index] = item

@@ -1,0 +1,298 @@
+"""Reading saved pytest-benchmark files, of this suite and of any other, and checking the records in them."""
+
+import re
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from eagerbench import jsonfile
+from eagerbench.jsonfile import UnreadableFile
+from eagerbench.results import fingerprint, sameness
+
+__all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
+
+BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
+_OPEN = ("option_", "engagement_")  # fields that each backend names
+_ONLY_OURS = ("_sha256", "_fingerprint")  # ends of names of ours; other suites have a `seed` of their own
+# Fields that tell a record of ours: other suites have `model`, `seed` or a `bench_id`, none has two of these.
+_MARKS = ("bench_id", "model_fingerprint", "tolerance_class", "rmse_ratio", "engagement")
+_BENCH_ID = re.compile(r"[^/ ]+(/[^/ ]+)+/(cpu|cuda:[0-9]+)|control/[a-z]+")
+# In a name made of a repr: another one in every process. Without `at`, only what is as long as addresses are.
+_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+|\b0x(?:0000)?[0-9A-Fa-f]{11,12}\b")
+_CELL = ("bench_id", "status", "model", "variant", "workload", "reason", "experiment")
+_LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """One benchmark of a run.
+
+    Attributes:
+        median_s: median round in seconds, from the raw rounds where the file has them.
+        speedup, speedup_low, speedup_high: times faster than eager in the same process, where it was recorded.
+        meaning: what was run, a text for each of `sameness.FIELDS`; None for what the file does not say.
+        unusable: why its times say nothing; empty where they can be used.
+    """
+
+    median_s: float
+    speedup: float | None = None
+    speedup_low: float | None = None
+    speedup_high: float | None = None
+    meaning: tuple[str | None, ...] = (None,) * len(sameness.FIELDS)
+    unusable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One file, reduced to what a comparison needs.
+
+    Attributes:
+        when: start as ISO 8601, empty when the file does not say.
+        machine: its fingerprint.
+        benchmarks: by `bench_id`, or by pytest-benchmark's `fullname` in other suites.
+        cells: status and reason of every planned case, by `bench_id`; empty in other suites.
+        unreadable: why a benchmark or a cell of the file is in neither, by its name.
+        several_machines: whether `merge` made it of files from machines that differ.
+    """
+
+    file: Path
+    when: str
+    machine: dict[str, str]
+    benchmarks: dict[str, Bench]
+    cells: dict[str, tuple[str, str]]
+    unreadable: dict[str, str] = field(default_factory=dict)
+    several_machines: bool = False
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Load a pytest-benchmark file as it is.
+
+    Raises:
+        UnreadableFile: missing, not JSON, or without benchmarks.
+    """
+    content = jsonfile.read_object(file)
+    if not isinstance(content.get("benchmarks"), list):
+        raise UnreadableFile(f"{file}: no list of benchmarks in it; it is no pytest-benchmark file")
+    return content
+
+
+def load(file: Path) -> Run:
+    """Read and check one file.
+
+    Raises:
+        UnreadableFile: nothing in it can be used; with a line for each problem.
+    """
+    return reduced(file, read(file))
+
+
+def load_all(paths: list[Path]) -> list[Run]:
+    """Every file of `paths`, directories included, one after the other: only what is needed stays in memory.
+
+    Raises:
+        UnreadableFile: a problem in a file, or files of several suites.
+    """
+    runs = [load(file) for file in expand(paths)]
+    for run in runs[1:]:
+        # All of a file may have failed.
+        known, names = ({**one.benchmarks, **one.cells, **one.unreadable} for one in (runs[0], run))
+        if not known.keys() & names.keys():
+            jsonfile.refuse(run.file, [f"no benchmark in common with {runs[0].file}: files of two suites?"])
+    return runs
+
+
+def expand(paths: list[Path]) -> list[Path]:
+    """Directories replaced by the JSON files in them, at any depth, sorted.
+
+    Raises:
+        UnreadableFile: a directory without any, a file in it that leads out of it, or a file given twice.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        jsonfile.refuse(path, [] if inside else ["no JSON file in this directory"])
+        for file in inside if path.is_dir() else []:
+            if not file.resolve().is_relative_to(path.resolve()):
+                jsonfile.refuse(file, [f"leads out of {path}: name the file itself if it is meant"])
+        found += inside
+    seen: set[Path] = set()
+    for file in found:
+        jsonfile.refuse(file, ["given twice: a file is one measurement"] if file.resolve() in seen else [])
+        seen.add(file.resolve())
+    return found
+
+
+def reduced(file: Path, content: dict[str, Any]) -> Run:
+    """The Run in the content of a file (`read`). A benchmark that cannot be used costs itself.
+
+    Raises:
+        UnreadableFile: none of them can, or none of the cells.
+    """
+    found: dict[str, Bench] = {}
+    unreadable = {}
+    for index, bench in enumerate(content["benchmarks"]):
+        name = identity(bench)
+        if name is None:
+            unreadable[f"benchmark {index}"] = "neither bench_id nor fullname"
+        elif name in found or name in unreadable:
+            found.pop(name, None)
+            unreadable[name] = "stands twice" + (", apart from an address: give its parameters ids"
+                                                 if _ADDRESS.search(str(bench.get("fullname"))) else "")
+        elif problems := list(_problems(bench)):
+            unreadable[name] = "; ".join(problems)
+        else:
+            found[name] = _bench(bench)
+    planned, bad_cells = cells(content)
+    if (bad_cells and not planned) or (not found and (unreadable or not planned)):
+        jsonfile.refuse(file, [f"{name}: {reason}" for name, reason in {**unreadable, **bad_cells}.items()]
+                        or ["no benchmark in it"])
+    when = content.get("datetime")
+    several = any(isinstance(bench, dict) and isinstance(bench.get("extra_info"), dict)
+                  and bench["extra_info"].get("machine_differences") for bench in content["benchmarks"])
+    return Run(file, when if isinstance(when, str) else "", fingerprint.of(content.get("machine_info")), found,
+               {cell["bench_id"]: (cell["status"], cell.get("reason", "")) for cell in planned},
+               {**unreadable, **bad_cells}, several)
+
+
+def identity(bench: Any) -> str | None:
+    """What a benchmark is known by: our `bench_id`, or its `fullname` without addresses in memory; None without."""
+    if not isinstance(bench, dict):
+        return None
+    record, name = bench.get("extra_info"), bench.get("fullname")
+    own = record.get("bench_id") if isinstance(record, dict) else None
+    if isinstance(own, str) and _BENCH_ID.fullmatch(own):
+        return own
+    return _ADDRESS.sub("", name) if isinstance(name, str) and name else None
+
+
+def _problems(bench: dict[str, Any]) -> Iterator[str]:
+    if not isinstance(bench.get("extra_info") or {}, dict):
+        yield "extra_info is no object"
+    stats = bench.get("stats")
+    if not isinstance(stats, dict):
+        yield "no stats in it"
+        return
+    if not _is_time(stats.get("median")):
+        yield f"its median is {_shown(stats.get('median'))}, no time in seconds"
+    rounds = stats.get("data")
+    if rounds is not None and not isinstance(rounds, list):
+        yield f"its rounds are {_shown(rounds)}, no list"
+    elif rounds:
+        wrong = next((value for value in rounds if not _is_time(value)), None)
+        if wrong is not None or not all(map(_is_time, rounds)):
+            yield f"a round of {_shown(wrong)}, no time in seconds"
+
+
+def _is_time(value: Any) -> bool:
+    return type(value) in (int, float) and _LEAST_S <= value <= _MOST_S  # NaN compares false
+
+
+def _shown(value: Any) -> str:
+    text = repr(value) if not isinstance(value, int) or value.bit_length() < 200 else "a huge number"
+    return text if len(text) < 60 else f"{text[:57]}…"
+
+
+def _bench(bench: dict[str, Any]) -> Bench:
+    stats, record = bench["stats"], bench.get("extra_info") or {}
+    ratios = [record.get(name) for name in ("speedup_vs_eager", "speedup_low", "speedup_high")]
+    known = record if is_ours(bench) else {name: value for name, value in record.items() if name.endswith(_ONLY_OURS)}
+    return Bench(float(median(stats["data"]) if stats.get("data") else stats["median"]),
+                 *(float(value) if type(value) in (int, float) and 0 < value < 1e9 else None for value in ratios),
+                 sameness.meaning(known), unusable(known))
+
+
+def cells(content: Mapping[str, Any]) -> tuple[list[dict[str, str]], dict[str, str]]:
+    """The cells of a file, `bench_id` and `status` and other texts in each; and why any other is none, by its name."""
+    ours = content.get("eagerbench")
+    given = ours.get("cells", []) if isinstance(ours, dict) else []
+    found: dict[str, dict[str, str]] = {}
+    bad = {}
+    for index, cell in enumerate(given if isinstance(given, list) else [None]):
+        known = {name: cell[name] for name in _CELL if name in cell} if isinstance(cell, dict) else {}
+        if not all(isinstance(known.get(name), str) for name in ("bench_id", "status")):
+            bad[f"cell {index}"] = "neither bench_id nor status"
+        elif not all(isinstance(text, str) for text in known.values()):
+            bad[f"cell {index}"] = "; ".join(f"{name} is no text" for name, text in known.items()
+                                             if not isinstance(text, str))
+        elif known["bench_id"] in found:
+            bad[f"cell {known['bench_id']}"] = "stands twice"
+        else:
+            found[known["bench_id"]] = cell
+    return list(found.values()), bad
+
+
+def is_ours(bench: Any) -> bool:
+    """Whether a benchmark has a record of eagerbench: not that of another suite, nor our controls."""
+    record = bench.get("extra_info") if isinstance(bench, dict) else None
+    return isinstance(record, dict) and sum(mark in record for mark in _MARKS) > 1
+
+
+def unusable(record: Mapping[str, Any]) -> str:
+    """Why a record's times say nothing (other work disturbed it); empty where they can be used."""
+    return str(record.get("unusable_reason") or "no reason given") if record.get("usable") is False else ""
+
+
+def own(content: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The records of eagerbench in a file, as they are."""
+    return [bench["extra_info"] for bench in content["benchmarks"] if is_ours(bench)]
+
+
+def sound(content: Mapping[str, Any], absent: bool = True) -> tuple[list[dict[str, Any]], list[str]]:
+    """Benchmarks with a record of ours that fits the schema, and a line for each problem of any other.
+
+    Args:
+        absent: whether a missing field is a problem; those that are there have the right types even so.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    lines = []
+    counts = Counter(map(identity, content["benchmarks"]))
+    for index, bench in enumerate(content["benchmarks"]):
+        name = identity(bench) or f"benchmark {index}"
+        said = ["stands twice"] if counts[identity(bench)] > 1 and identity(bench) else []
+        said += _problems(bench) if isinstance(bench, dict) else ["no stats in it"]
+        said += _record_problems(bench, absent) if is_ours(bench) and not said else []
+        lines += [f"{name}: {line}" for line in said]
+        if is_ours(bench) and not said:
+            found[name] = bench
+    return list(found.values()), lines
+
+
+def problems(content: dict[str, Any]) -> list[str]:
+    """One line for each record that does not fit `record.schema.json`, or that was saved without its rounds."""
+    return sound(content)[1]
+
+
+def experiments_in_schema() -> set[str]:
+    """Experiments whose own fields `record.schema.json` demands."""
+    branches = [branch["if"]["properties"] for branch in jsonfile.schema("results/record.schema.json")["allOf"]]
+    return {branch["experiment"]["const"] for branch in branches if "experiment" in branch}
+
+
+def unlisted(content: dict[str, Any], tables: Container[str]) -> list[str]:
+    """One line for each record of an experiment without a table or without its own fields in the schema, and for each
+    with fields that the schema does not name: what nobody reads or checks."""
+    known, experiments = jsonfile.schema("results/record.schema.json")["properties"], experiments_in_schema()
+    found = []
+    for record in own(content):
+        name, experiment = record.get("bench_id"), record.get("experiment", BEFORE["experiment"])
+        strange = [field for field in record if field not in known and not field.startswith(_OPEN)]
+        if not isinstance(experiment, str) or experiment not in tables:
+            found.append(f"{name}: experiment {experiment!r} has no table (eagerbench/results/experiment_tables.py)")
+        if not isinstance(experiment, str) or experiment not in experiments:
+            found.append(f"{name}: experiment {experiment!r} is not in record.schema.json")
+        if strange:
+            found.append(f"{name}: not in record.schema.json: {', '.join(map(str, strange))}")
+    return found
+
+
+def _record_problems(bench: dict[str, Any], absent: bool) -> Iterator[str]:
+    record = bench["extra_info"]
+    yield from jsonfile.schema_problems({**BEFORE, **record}, "results/record.schema.json", absent)
+    turns, rounds, several = record.get("variant_turns"), bench["stats"].get("data") or [], record.get("instances")
+    if isinstance(turns, list) and all(type(turn) is int for turn in turns) and len(rounds) != sum(turns):
+        yield "its raw rounds are missing (save with --benchmark-save-data)"
+    for name in ("instance_calls", "instance_s", "instance_cores"):
+        if isinstance(record.get(name), list) and len(record[name]) != several:
+            yield f"{name} is not one number for each of {several} instances"

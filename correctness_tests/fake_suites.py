@@ -10,7 +10,9 @@ from running import ROOT, own_environment
 
 CONFTEST = '''
 import pytest
-from eagerbench.measuring.partner import PARTNER
+
+pytest_plugins = ("eagerbench.fixtures.partner",)
+from eagerbench.fixtures.partner import PARTNER
 from eagerbench.measuring.timing import time_in_duet
 
 def pytest_addoption(parser):
@@ -46,8 +48,8 @@ def test_good(timed):
 
 def suite(directory: Path, tests: str = GOOD) -> Path:
     """A fake project that can take turns."""
-    shutil.copytree(ROOT / "eagerbench", directory / "eagerbench", ignore=shutil.ignore_patterns("__pycache__"),
-                    dirs_exist_ok=True)
+    for part in ("eagerbench", "fixtures"):
+        shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
     (directory / "conftest.py").write_text(CONFTEST)
     (directory / "perf_tests").mkdir(exist_ok=True)
     (directory / "perf_tests" / "test_fake.py").write_text(_HEAD + textwrap.dedent(tests))

@@ -4,11 +4,11 @@ from argparse import Namespace
 from types import SimpleNamespace
 
 import pytest
-from eagerbench.fixtures import options
 from running import run_pytest
 
 from eagerbench import backends
 from eagerbench.errors import BadInput
+from eagerbench.fixtures import options
 
 DEFAULTS = {"model": None, "variant": None, "device": "cpu", "batch_sizes": None, "sequence_lengths": None,
             "threads": None, "grid": "default", "time_budget": None, "artifacts": ".artifacts", "rebuild": False,

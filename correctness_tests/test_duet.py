@@ -181,7 +181,7 @@ def test_wrong_usage_is_one_line(duet, tmp_path):
 
 
 def test_partner_alone_is_refused():
-    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "eagerbench.measuring.partner", "--collect-only"],
+    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "eagerbench.fixtures.partner", "--collect-only"],
                           cwd=ROOT, capture_output=True, text=True, check=False,
                           env={name: value for name, value in own_environment().items() if name != VARIABLE})
     assert done.returncode == 4
@@ -256,7 +256,7 @@ def test_paths_hold_in_other_directories(tmp_path):
 
 def test_sides_say_what_they_ran_on(duet, tmp_path):
     said = '''
-    from eagerbench.measuring.partner import PARTNER
+    from eagerbench.fixtures.partner import PARTNER
 
     @pytest.mark.bench_id("good")
     def test_good(timed, request):

@@ -11,9 +11,9 @@ import sys
 import time
 
 import pytest
-from eagerbench.fixtures.journal import Journal
 from running import ROOT, own_environment
 
+from eagerbench.fixtures.journal import Journal
 from eagerbench.gate import duet_checkout
 from eagerbench.machine import owned
 from eagerbench.machine.owned import FREE, HELD, UNKNOWN, Lock, look

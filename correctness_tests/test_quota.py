@@ -103,7 +103,6 @@ def test_less_than_a_core_a_thread_is_said():
 
 def test_thread_layouts_have_no_more_instances_than_the_quota_fills(monkeypatch):
     from eagerbench.fixtures.options import Selection
-
     from eagerbench.models import specs
 
     monkeypatch.setattr(processes, "physical_cores", lambda: list(range(64)))

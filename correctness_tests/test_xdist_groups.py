@@ -1,6 +1,7 @@
 """Tests of one variant share a worker; every other file stays together."""
 
 import pytest
+
 from eagerbench.fixtures.xdist_groups import group
 
 

@@ -23,6 +23,20 @@ class CannotRun(Exception):
         super().__init__(printable(text))
 
 
+class WrongOutput(Exception):
+    """A variant's output is not eager's. The case fails, and no time of it is kept."""
+
+    def __init__(self, text: object):
+        super().__init__(printable(text))
+
+
+class NotEngaged(Exception):
+    """The probe found no evidence that the optimisation ran. The case fails, and no time of it is kept."""
+
+    def __init__(self, text: object):
+        super().__init__(printable(text))
+
+
 class Refused(ValueError):
     """A variant that cannot be built of a model, in plain words: the text is the whole reason."""
 

@@ -1,50 +1,18 @@
 """The plan: every case of a selection, in running order, each with the reason if it will be skipped."""
 
-from dataclasses import dataclass
-
 from eagerbench import backends
+from eagerbench.case import DEFAULT, Case
 from eagerbench.errors import BadInput
-from eagerbench.experiments import DEFAULT, EXPERIMENTS
-from eagerbench.fixtures.options import Selection
+from eagerbench.experiments import EXPERIMENTS
 from eagerbench.models.specs import ModelSpec, resolve
+from eagerbench.selection import Selection
 from eagerbench.shown import one_line
-from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long
+from eagerbench.workloads.base import OneBatch, another_build, too_long
 
 # What the experiments but latency run on when nobody names variants: all of them would take an hour.
 SHORT_LIST = ("eager", "onnxruntime", "onnxruntime-int8")
 
 _LONGEST_COLUMN = 60  # one long name must not push every reason off the screen
-
-
-@dataclass(frozen=True)
-class Case:
-    """One (model, variant, experiment, workload): one benchmark, one record. `reason` says why it cannot run."""
-
-    model: ModelSpec
-    variant: backends.Variant
-    experiment: str
-    workload: Workload
-    device: str
-    reason: str | None
-
-    @property
-    def id(self) -> str:
-        """Test id, usable with `-k`: `minilm-sdpa-b8-s128`, `minilm-sdpa-corpus-b8-sorted`."""
-        return "-".join((self.model.name, self.variant.name, *self._marked, self.workload.id))
-
-    @property
-    def bench_id(self) -> str:
-        """Identity across commits, built from values: `minilm/sdpa/b8/s128/cpu`, `minilm/sdpa/corpus/b8/sorted/cpu`."""
-        return "/".join((self.model.name, self.variant.name, *self._marked, *self.workload.parts, self.device))
-
-    @property
-    def group(self) -> str:
-        """What variants are compared in: all on the same workload of a model."""
-        return " ".join((self.model.name, *self._marked, self.workload.title))
-
-    @property
-    def _marked(self) -> tuple[str, ...]:
-        return () if self.experiment == DEFAULT else (self.experiment,)
 
 
 def plan(selection: Selection) -> list[Case]:

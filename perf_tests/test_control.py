@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from eagerbench.measuring.timing import in_turns
+
 _PRODUCTS, _SIZE = 128, 64  # OpenBLAS keeps products of 64³ on one thread, whatever --threads says
 _COPIED_BYTES = 32 * 2**20
 
@@ -29,7 +31,7 @@ def copy():
 @pytest.mark.parametrize("work", [pytest.param(work, id=work.__name__,
                                                marks=pytest.mark.bench_id(f"control/{work.__name__}"))
                                   for work in (matmul, copy)])
-def test_control(benchmark, meter, work):
+def test_control(benchmark, session, work):
     """How fast the machine is, whatever the code.
 
     Final number: in a duet the ratio of both sides; when it moves by 2 %, the machine did, and no verdict is given.
@@ -37,6 +39,7 @@ def test_control(benchmark, meter, work):
     """
     call, expected = work()
     benchmark.group = "control"
-    timing = meter.time_in_turns(benchmark, f"control/{work.__name__}", call, call)
+    timing = in_turns(session.partner, benchmark, f"control/{work.__name__}", call, call,
+                      session.selection.time_budget)
     np.testing.assert_allclose(timing.result, expected, rtol=1e-5)
     benchmark.extra_info["bench_id"] = f"control/{work.__name__}"

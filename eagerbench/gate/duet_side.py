@@ -16,9 +16,8 @@ from typing import Any
 
 from eagerbench.gate.duet_signals import uninterrupted
 from eagerbench.machine import wait_policy
+from eagerbench.measuring.partner import VARIABLE
 
-VARIABLE = "EAGERBENCH_DUET"
-PARTNER = "eagerbench.measuring.partner"
 _LONGEST_LINE = 4 * 2**20  # bytes; 12 turns of 2,000 rounds take half a million
 _MESSAGES_OF_A_TEST = 6  # ready, warm, turn, timed, ended, and one to see that
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
@@ -228,7 +227,7 @@ def _start(place: Place, arguments: list[str], environment: dict[str, str], log:
     # A group of its own in our session: should we be killed, the kernel wakes what is stopped in it and hangs it up.
     with theirs, log.open("wb") as output:
         process = subprocess.Popen(
-            [place.python, "-m", "pytest", "-p", PARTNER, "-p", "no:cacheprovider", *arguments], cwd=place.directory,
+            [place.python, "-m", "pytest", "-p", "no:cacheprovider", *arguments], cwd=place.directory,
             env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             pass_fds=[theirs.fileno()], process_group=0, preexec_fn=_die_with_parent)
     return Side(place.name, process, ours, log, time_out_s)

@@ -7,9 +7,9 @@ it away, or a quota stops them. docs/busy-machine.md has the quiet and busy runs
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from eagerbench.machine.readings import TICK_S, Counters, Reading
+from eagerbench.results import record
 
 # Share of a turn for which this process's threads together waited for a core or had none. Quiet, 2 threads: median
 # 0.004, 5 of 268 turns above 0.10; with a core or two busy at least 0.37 in all of 286 (docs/busy-machine.md).
@@ -95,25 +95,24 @@ class Conditions:
         """Why the time is unusable; empty where it can be used."""
         return "" if accepted() or not disturbed(self.turns) else _reason(self.turns, self.repeats)
 
-    def fields(self) -> dict[str, Any]:
-        """Of the record."""
+    def record(self) -> record.Conditions:
+        """As a topic of the record."""
         if not self.turns:
-            return {"usable": True, **({"overrun": self.overrun} if self.overrun else {})}
+            return record.Conditions(overrun=self.overrun or None)
         total = sum(turn.seconds for turn in self.turns)
-        return {
-            "usable": not self.reason,
-            **({"unusable_reason": self.reason} if self.reason else {}),
-            **({"disturbance_accepted": True} if accepted() else {}),
-            **({"overrun": self.overrun} if self.overrun else {}),
-            "repeats": self.repeats,
-            "turn_lost": [round(turn.lost, 4) for turn in self.turns],
-            "turn_switches": [turn.switches for turn in self.turns],
-            "cores_used": round(sum(turn.own_s for turn in self.turns) / total, 3),
-            "cores_of_others": round(sum(turn.others_s for turn in self.turns) / total, 3),
-            "stolen_share": round(sum(turn.stolen_s for turn in self.turns) / total, 4),
-            "quota_pauses": sum(turn.pauses for turn in self.turns),
-            "quota_paused_s": round(sum(turn.paused_s for turn in self.turns), 4),
-        }
+        return record.Conditions(
+            usable=not self.reason,
+            unusable_reason=self.reason or None,
+            disturbance_accepted=accepted(),
+            overrun=self.overrun or None,
+            repeats=self.repeats,
+            turn_lost=[round(turn.lost, 4) for turn in self.turns],
+            turn_switches=[turn.switches for turn in self.turns],
+            cores_used=round(sum(turn.own_s for turn in self.turns) / total, 3),
+            cores_of_others=round(sum(turn.others_s for turn in self.turns) / total, 3),
+            stolen_share=round(sum(turn.stolen_s for turn in self.turns) / total, 4),
+            quota_pauses=sum(turn.pauses for turn in self.turns),
+            quota_paused_s=round(sum(turn.paused_s for turn in self.turns), 4))
 
 
 def accepted() -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from eagerbench.machine import gpu_facts
 from eagerbench.machine.device_clock import DeviceClock
 from eagerbench.machine.gpu_facts import FIELDS, GpuFacts
+from eagerbench.results import record
 
 SIDES = ("variant", "reference")
 
@@ -56,8 +57,8 @@ class GpuObserver:
         self._turn[side] = []
         self._read.append(self._facts.read())
 
-    def fields(self) -> dict[str, Any]:
-        """For the record. The clocks and their like have an entry a turn, in order: reference, variant, reference, …"""
+    def record(self) -> record.Gpu:
+        """As a topic of the record. The clocks and their like have an entry a turn: reference, variant, reference, …"""
         found: dict[str, Any] = {}
         for side, prefix in zip(SIDES, ("", "reference_"), strict=True):
             rounds = [seconds for turn in self._turns[side] for seconds in turn]
@@ -66,7 +67,7 @@ class GpuObserver:
         if "variant" not in self._clocks:
             found["device_s_missing"] = "no launches through torch, or several calls a round"
         found |= {f"gpu_{name}": [one[name] for one in self._read] for name in FIELDS}
-        return {**found, "gpu_facts_missing": self._facts.missing}
+        return record.Gpu(**found, gpu_facts_missing=self._facts.missing)
 
 
 def observer(device: str, variant: Any, reference: Any) -> GpuObserver | None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from eagerbench import backends
 from eagerbench.backends.base import Arrays, ExportingBackend
 from eagerbench.backends.building import Built
+from eagerbench.case import Case
 from eagerbench.errors import CannotRun, Refused
-from eagerbench.plan import Case
 from eagerbench.workloads import export_example
 from eagerbench.workloads.base import OneBatch
 

@@ -1,4 +1,4 @@
-"""A session that takes turns with another one: the pytest plugin of a duet's side (`-p eagerbench.measuring.partner`).
+"""The side of a duet: a session that takes turns with another one.
 
 `eagerbench duet` starts two such sessions and is the other end of the channel, a socket inherited as the file
 descriptor that EAGERBENCH_DUET names. Messages are JSON objects, one a line. The controller says which
@@ -7,22 +7,21 @@ benchmarks run and in which order, and when a turn begins; it stops this process
 
 import json
 import math
-import os
 import socket
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from eagerbench.errors import first_line
+from eagerbench.errors import CannotRun
 from eagerbench.measuring.disturbance import overran
 from eagerbench.measuring.turns import TURN_S, Finished
 from eagerbench.results.sameness import FIELDS
 
 VARIABLE = "EAGERBENCH_DUET"
+
+
+class ControllerGone(BaseException):
+    """The other end of the channel is closed: there is nobody to measure for. No fault of a case, so no Exception."""
 
 
 class Partner:
@@ -50,7 +49,10 @@ class Partner:
         return self._hear("run")["ids"]
 
     def wait_until_both_are_built(self, bench_id: str) -> None:
-        """Skips when the other side has failed."""
+        """
+        Raises:
+            CannotRun: the other side has failed.
+        """
         self._bench_id = bench_id
         self._say("ready", id=bench_id)
         self._hear("warm")
@@ -102,18 +104,17 @@ class Partner:
         """What this benchmark was run on (of its record, what `results.sameness` looks at); sent when it ends."""
         self._model = {name: str(record[name]) for name in FIELDS if record.get(name) is not None}
 
-    def note(self, bench_id: str, report: pytest.TestReport, error: BaseException | None) -> None:
-        """Take a phase of the benchmark's test in; after the last one the controller learns how it ended."""
-        if report.when == "setup":
-            self._failure, self._model = None, {}
-        if self._failure is None and not report.passed and error is not None:
-            told = isinstance(error, pytest.fail.Exception | pytest.skip.Exception)
-            reason = " ".join(str(error).split()) if told else first_line(error)
-            self._failure = reason or type(error).__name__
-        elif self._failure is None and report.skipped:
-            self._failure = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
-        if report.when == "teardown":
-            self._say("ended", id=bench_id, failed=self._failure, model=self._model)
+    def begin(self) -> None:
+        """Before a benchmark is set up: nothing has failed."""
+        self._failure, self._model = None, {}
+
+    def failed(self, reason: str) -> None:
+        """Why the benchmark has no time; the first reason counts."""
+        self._failure = self._failure or reason
+
+    def end(self, bench_id: str) -> None:
+        """The controller learns how the benchmark ended."""
+        self._say("ended", id=bench_id, failed=self._failure, model=self._model)
 
     def _say(self, kind: str, **content: Any) -> None:
         try:
@@ -135,63 +136,8 @@ class Partner:
             if message["kind"] != "skip":
                 raise RuntimeError(f"the controller said {message['kind']} where {kinds[0]} was due")
             if message["id"] == self._bench_id:  # otherwise it came when that test had already failed here
-                pytest.skip(message["reason"])
+                raise CannotRun(message["reason"])
 
     @staticmethod
     def _leave() -> None:
-        pytest.exit("the controller of the duet has gone", returncode=2)
-
-
-PARTNER = pytest.StashKey[Partner]()
-
-
-def pytest_configure(config):
-    descriptor = os.environ.get(VARIABLE, "")
-    if not descriptor.isdigit():
-        raise pytest.UsageError(f"{VARIABLE} names no file descriptor: this plugin is for `eagerbench duet`")
-    channel = socket.socket(fileno=int(descriptor))
-    channel.set_inheritable(False)  # a child that outlives this process must not keep the channel open
-    config.stash[PARTNER] = Partner(channel)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config, items):
-    """Keep what both sides have, in the order in which both run it."""
-    offered = {}
-    for item in items:
-        bench_id = _bench_id(item)
-        if bench_id is not None and item.get_closest_marker("skip") is None:
-            offered[bench_id] = item
-    agreed = config.stash[PARTNER].agree(list(offered), _facts(config))
-    config.hook.pytest_deselected(items=[item for item in items if _bench_id(item) not in agreed])
-    items[:] = [offered[bench_id] for bench_id in agreed]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    report = yield
-    item.config.stash[PARTNER].note(_bench_id(item), report, call.excinfo.value if call.excinfo else None)
-    return report
-
-
-def _bench_id(item: pytest.Item) -> str | None:
-    marker = item.get_closest_marker("bench_id")
-    return marker.args[0] if marker else None
-
-
-def _facts(config) -> dict[str, Any]:
-    """What must be the same on both sides, and the machine as pytest-benchmark describes it."""
-    info = config.hook.pytest_benchmark_generate_machine_info(config=config)
-    config.hook.pytest_benchmark_update_machine_info(config=config, machine_info=info)
-    return {"machine_info": info, "hash_seed": os.environ.get("PYTHONHASHSEED"), "stack_bytes": _stack_bytes(),
-            "unknown_variants": getattr(config.option, "unknown_variants", []), "root": str(config.rootpath),
-            "code": str(Path(sys.modules["eagerbench"].__file__).resolve().parents[1])}
-
-
-def _stack_bytes() -> int | None:
-    """Bytes that arguments and environment take at the top of the stack, where they shift every later frame."""
-    process = Path("/proc/self")
-    if not process.exists():
-        return None
-    arguments = (process / "cmdline").read_bytes()
-    return len(arguments) + len((process / "environ").read_bytes()) + len(arguments.partition(b"\0")[0])
+        raise ControllerGone("the controller of the duet has gone")

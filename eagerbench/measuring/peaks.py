@@ -1,60 +1,94 @@
 """Peak memory of a variant, of which latency and memory keep a record."""
 
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from eagerbench.backends.artifacts import ArtifactStore
+from eagerbench.backends.base import Placement
 from eagerbench.backends.building import Built, key
+from eagerbench.case import DEFAULT, Case
 from eagerbench.errors import CannotRun
-from eagerbench.experiments import DEFAULT
 from eagerbench.machine import room
-from eagerbench.plan import Case
+from eagerbench.measuring.gpu_memory import GpuMemory
+from eagerbench.measuring.models import Models
+from eagerbench.measuring.processes import Processes, wrong_elsewhere
+from eagerbench.models.specs import ModelSpec
+from eagerbench.workloads.base import OneBatch
 
-if TYPE_CHECKING:
-    from eagerbench.measuring.meter import Meter
 
+@dataclass(frozen=True)
+class Peak:
+    """Most bytes of a variant: resident in a fresh process, and of the GPU (None without one).
 
-def peaks(meter: "Meter", case: Case, built: Built) -> dict[str, Any]:
-    """Peak bytes of a fresh process that runs this variant, measured once and kept as an artifact.
-
-    `peak_rss_bytes`, resident, is null with the reason in `peak_rss_missing` when that process fails.
-    `peak_gpu_bytes` is there on a GPU. The test fails when the process gave a wrong output.
-    With `--peaks here` there is no such process: `peak_gpu_bytes` is that of the variant's tensors in this one.
+    `missing` says why `rss` is None.
     """
-    if meter.selection.peaks == "here":
-        return _here(meter, case, built)
-    model, reference = meter.model(case.model), meter.reference(case.model)
-    one_shape = built.directory is not None and built.backend.per_workload
-    own = one_shape or case.experiment != DEFAULT
-    workloads = [case.workload] if own else meter.workloads(case.model)
-    for workload in workloads:  # whether one changes what another one gives
-        reference.expected(getattr(workload, "batch", workload))
-    if reference.remembers:
-        workloads = [case.workload]
 
-    def write(_: Path) -> dict[str, dict[str, Any]]:
-        run = meter.run_fresh(case, built, [workload.inputs(model) for workload in workloads])
-        of_each = zip(workloads, run.peaks, run.gpu_peaks, run.outputs, strict=True)
-        return {workload.id: {"rss": rss, "gpu": gpu, "wrong": meter.judge(case.model, workload, built, outputs)}
-                for workload, rss, gpu, outputs in of_each}
-
-    determinants = {"build": key(built.variant, built.backend, model, case.device), "allocator": meter.allocator,
-                    "placement": asdict(meter.placement), "workloads": [workload.id for workload in workloads],
-                    "seed": meter.selection.seed, "facts": ["rss", "gpu", "wrong"]}
-    try:
-        artifact = meter.peak_store.get(f"{case.model.name}-{built.variant.name}", determinants, write)
-    except (CannotRun, OSError) as reason:
-        return {"peak_rss_bytes": None, "peak_rss_missing": room.reason(reason, meter.peak_store.root) or str(reason)}
-    found = artifact.facts[case.workload.id]
-    if found["wrong"]:
-        meter.fail_elsewhere(case, built, "a process of its own", found["wrong"])
-    gpu = {} if found["gpu"] is None else {"peak_gpu_bytes": found["gpu"]}
-    return {"peak_rss_bytes": found["rss"], **gpu}
+    rss: int | None
+    gpu: int | None = None
+    missing: str | None = None
 
 
-def _here(meter: "Meter", case: Case, built: Built) -> dict[str, Any]:
-    batch = getattr(case.workload, "batch", case.workload)
-    native = built.runner.prepare(meter.reference(case.model).expected(batch).inputs)
-    gpu = meter.gpu_memory.peak(lambda: built.runner(native))
-    missing = {"peak_rss_bytes": None, "peak_rss_missing": "needs a process of its own: leave out --peaks here"}
-    return missing if gpu is None else {**missing, "peak_gpu_bytes": gpu}
+class Peaks:
+    """Measures peaks, in a fresh process once for an artifact store, or of the GPU in this one.
+
+    Args:
+        planned: the batches of a model's latency cases: one process measures all of them.
+        here: whether `--peaks here` was given: then there is no process.
+    """
+
+    def __init__(self, models: Models, processes: Processes, placement: Placement, store: ArtifactStore,
+                 gpu_memory: GpuMemory, planned: Callable[[ModelSpec], list[OneBatch]], allocator: str, here: bool):
+        self._models = models
+        self._processes = processes
+        self._placement = placement
+        self._store = store
+        self._gpu_memory = gpu_memory
+        self._planned = planned
+        self._allocator = allocator
+        self._in_this_process = here
+
+    def of(self, case: Case, built: Built) -> Peak:
+        """
+        Raises:
+            WrongOutput: the process gave a wrong output.
+        """
+        if self._in_this_process:
+            return self._here(case, built)
+        workloads = self._workloads(case, built)
+        model = self._models.model(case.model)
+
+        def write(_: Path) -> dict[str, dict[str, Any]]:
+            run = self._processes.run(case, built, [workload.inputs(model) for workload in workloads])
+            of_each = zip(workloads, run.peaks, run.gpu_peaks, run.outputs, strict=True)
+            return {workload.id: {"rss": rss, "gpu": gpu,
+                                  "wrong": self._processes.judge(case.model, workload, built, outputs)}
+                    for workload, rss, gpu, outputs in of_each}
+
+        determinants = {"build": key(built.variant, built.backend, model, case.device), "allocator": self._allocator,
+                        "placement": asdict(self._placement), "workloads": [workload.id for workload in workloads],
+                        "seed": case.model.seed, "facts": ["rss", "gpu", "wrong"]}
+        try:
+            artifact = self._store.get(f"{case.model.name}-{built.variant.name}", determinants, write)
+        except (CannotRun, OSError) as reason:
+            return Peak(None, missing=room.reason(reason, self._store.root) or str(reason))
+        found = artifact.facts[case.workload.id]
+        if found["wrong"]:
+            raise wrong_elsewhere(case, built, "a process of its own", found["wrong"])
+        return Peak(found["rss"], found["gpu"])
+
+    def _workloads(self, case: Case, built: Built) -> list:
+        reference = self._models.reference(case.model)
+        one_shape = built.directory is not None and built.backend.per_workload
+        own = one_shape or case.experiment != DEFAULT
+        workloads = [case.workload] if own else self._planned(case.model)
+        for workload in workloads:  # whether one changes what another one gives
+            reference.expected(getattr(workload, "batch", workload))
+        return [case.workload] if reference.remembers else workloads
+
+    def _here(self, case: Case, built: Built) -> Peak:
+        batch = getattr(case.workload, "batch", case.workload)
+        native = built.runner.prepare(self._models.reference(case.model).expected(batch).inputs)
+        gpu = self._gpu_memory.peak(lambda: built.runner(native))
+        return Peak(None, gpu, "needs a process of its own: leave out --peaks here")

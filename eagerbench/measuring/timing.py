@@ -116,6 +116,14 @@ def time_in_duet(benchmark: Any, call: Call, partner: "Partner", bench_id: str, 
     return Timing(result, first_call_s, warm, None, taken, None, first_call_s + warm.seconds + sum(taken))
 
 
+def in_turns(partner: "Partner | None", benchmark: Any, bench_id: str, call: Call, reference: Call, budget_s: float,
+             reference_s: float | None = None, observer: Observer | None = None) -> Timing:
+    """Time a call in turns with its reference; in a duet with the other commit's process instead."""
+    if partner is not None:
+        return time_in_duet(benchmark, call, partner, bench_id, budget_s)
+    return time_against(benchmark, call, reference, budget_s, reference_s, observer)
+
+
 def time_alone(benchmark: Any, variant: Call, budget_s: float, rounds: int | None = None,
                again: bool = True) -> Timing:
     """Time `variant` without a reference beside it: for calls too long for turns, and for series that are fitted.

@@ -11,6 +11,7 @@ from typing import Any
 from eagerbench import jsonfile
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.results import fingerprint, sameness
+from eagerbench.results.record import KIND
 
 __all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
 
@@ -226,7 +227,7 @@ def cells(content: Mapping[str, Any]) -> tuple[list[dict[str, str]], dict[str, s
 def is_ours(bench: Any) -> bool:
     """Whether a benchmark has a record of eagerbench: not that of another suite, nor our controls."""
     record = bench.get("extra_info") if isinstance(bench, dict) else None
-    return isinstance(record, dict) and sum(mark in record for mark in _MARKS) > 1
+    return isinstance(record, dict) and (record.get("kind") == KIND or sum(mark in record for mark in _MARKS) > 1)
 
 
 def unusable(record: Mapping[str, Any]) -> str:

@@ -3,9 +3,12 @@
 from dataclasses import replace
 from typing import Any
 
-from eagerbench.results.experiment_tables import TABLES
+from eagerbench.experiments import EXPERIMENTS
+from eagerbench.results.decode import decode
 from eagerbench.results.grid import Grid
-from eagerbench.results.records import BEFORE, unusable
+from eagerbench.results.older import BEFORE
+from eagerbench.results.record import Record
+from eagerbench.results.records import is_ours
 
 
 def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], session: dict[str, float]) -> list[Grid]:
@@ -16,43 +19,49 @@ def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], sessio
         cells: `eagerbench.cells` of the file.
         session: `eagerbench.session` of the file, in seconds.
     """
-    records = [{**BEFORE, **bench["extra_info"]} for bench in benchmarks if "model" in bench["extra_info"]]
+    records = [decode(bench["extra_info"]) for bench in benchmarks if is_ours(bench)]
     cells = [{**BEFORE, **cell} for cell in cells]
     doubtful = _doubtful(records)
-    records = [record for record in records if not unusable(record)]
+    records = [record for record in records if record.conditions.usable]
     grids = []
-    for experiment, tables_of in TABLES.items():
-        found = [record for record in records if record["experiment"] == experiment]
-        several = len({record["device"] for record in found}) > 1
-        for model, device in dict.fromkeys((record["model"], record["device"]) for record in found):
-            of_model = [record for record in found if (record["model"], record["device"]) == (model, device)]
-            *others, last = tables_of(f"{model} on {device}" if several else model, of_model)
+    for experiment in EXPERIMENTS.values():
+        found = [record for record in records if record.identity.experiment == experiment.name]
+        several = len({record.identity.device for record in found}) > 1
+        for model, device in dict.fromkeys(map(_place, found)):
+            of_model = [record for record in found if _place(record) == (model, device)]
+            *others, last = experiment.tables(f"{model} on {device}" if several else model, of_model)
             grids += [*others, replace(last, note=" ".join(filter(None, [last.note, *_judging(of_model)])))]
     return [*grids, _matrix(cells, session), *doubtful]
 
 
-def _doubtful(records: list[dict[str, Any]]) -> list[Grid]:
+def _place(record: Record) -> tuple[str, str]:
+    return record.identity.model, record.identity.device
+
+
+def _doubtful(records: list[Record]) -> list[Grid]:
     """Cases whose times are in no table above, and those whose budget was not kept; nothing without any."""
-    rows = [["unusable", record["bench_id"], unusable(record)] for record in records if unusable(record)]
+    rows = [["unusable", record.identity.bench_id, record.conditions.unusable_reason] for record in records
+            if not record.conditions.usable]
     count = len(rows)
-    rows += [["overran", record["bench_id"], record["overrun"]] for record in records if record.get("overrun")]
+    rows += [["overran", record.identity.bench_id, record.conditions.overrun] for record in records
+             if record.conditions.overrun]
     note = (f"{count} of {len(records)} cases were disturbed by other work: their times are in no table above. Stop "
             "what else runs, or give fewer --threads, and run them again.") if count else ""
     return [Grid("what to doubt", ["", "case", "reason"], rows, note)] if rows else []
 
 
-def _judging(records: list[dict[str, Any]]) -> list[str]:
+def _judging(records: list[Record]) -> list[str]:
     """What a reader must know about how the outputs were judged: a sentence each."""
     said = []
-    places = {what: max(record.get(field) or 0 for record in records)
+    places = {what: max(getattr(record.correctness, field) for record in records)
               for field, what in (("equal_nonfinite", "not finite"), ("equal_masked", "mask values"))}
     if any(places.values()):
         counts = " and ".join(f"{count} {what}" for what, count in places.items() if count)
         said.append(f"Of eager's output values up to {counts}: equal in every row above, and left out of its errors.")
-    empty = [record["bench_id"] for record in records if record.get("judged_values") == 0]
+    empty = [record.identity.bench_id for record in records if record.correctness.judged_values == 0]
     if empty:
         said.append(f"No other value was left to compare in {', '.join(empty)}.")
-    if any(record.get("rows_depend_on_batch") for record in records):
+    if any(record.correctness.rows_depend_on_batch for record in records):
         said.append("What a row gives depends on its batch here: it was compared with eager's in the same batch.")
     return said
 

@@ -1,0 +1,1 @@
+from eagerbench.fixtures.options import Selection  # noqa: F401

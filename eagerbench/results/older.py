@@ -41,8 +41,9 @@ def topics(record_type: type[Record]) -> dict[str, type]:
     """Each topic's type, by its name."""
     found = {}
     for field in msgspec.inspect.type_info(record_type).fields:
-        kinds = field.type.types if isinstance(field.type, msgspec.inspect.UnionType) else (field.type,)
-        found |= {field.encode_name: kind.cls for kind in kinds if isinstance(kind, msgspec.inspect.StructType)}
+        for kind in getattr(field.type, "types", (field.type,)):
+            if isinstance(kind, msgspec.inspect.StructType):
+                found[field.encode_name] = kind.cls
     return found
 
 

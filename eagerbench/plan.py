@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from eagerbench import backends
 from eagerbench.errors import BadInput
 from eagerbench.experiments import DEFAULT, EXPERIMENTS
-from eagerbench.fixtures.options import Selection
 from eagerbench.models.specs import ModelSpec, resolve
+from eagerbench.selection import Selection
 from eagerbench.shown import one_line
 from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long
 

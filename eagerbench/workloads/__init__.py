@@ -9,7 +9,7 @@ from eagerbench.workloads.image_batch import ImageBatch
 from eagerbench.workloads.padded_batch import PaddedBatch
 
 if TYPE_CHECKING:
-    from eagerbench.fixtures.options import Selection
+    from eagerbench.selection import Selection
 
 
 def workload(spec: ModelSpec, batch_size: int, sequence_length: int, seed: int = 0) -> OneBatch:

@@ -18,8 +18,8 @@ from eagerbench.workloads.sentences import SENTENCES
 from eagerbench.workloads.vocabulary import draw_ids
 
 if TYPE_CHECKING:
-    from eagerbench.fixtures.options import Selection
     from eagerbench.models.loading import LoadedModel
+    from eagerbench.selection import Selection
 
 MEDIAN_WORDS, SIGMA, MOST_WORDS = 12, 0.6, 200
 _SPECIAL_TOKENS = 2  # that a tokenizer would put around a sentence

@@ -9,7 +9,7 @@ from eagerbench.workloads.base import text_only
 from eagerbench.workloads.padded_batch import PaddedBatch
 
 if TYPE_CHECKING:
-    from eagerbench.fixtures.options import Selection
+    from eagerbench.selection import Selection
 
 # Batch sizes and sequence lengths of a grid.
 GRIDS = {

@@ -14,8 +14,8 @@ from eagerbench.workloads.sentences import SENTENCES
 from eagerbench.workloads.vocabulary import draw_ids
 
 if TYPE_CHECKING:
-    from eagerbench.fixtures.options import Selection
     from eagerbench.models.loading import LoadedModel
+    from eagerbench.selection import Selection
 
 # Rows, the length of the long one, and (percent of padding, layout) of a grid.
 GRIDS = {

@@ -16,8 +16,8 @@ from eagerbench.workloads.base import OneBatch, Workload
 if TYPE_CHECKING:
     import numpy as np
 
-    from eagerbench.fixtures.options import Selection
     from eagerbench.models.loading import LoadedModel
+    from eagerbench.selection import Selection
 
 # (batch size, sequence length) of a grid.
 STARTUP = {"smoke": ((1, 16),), "default": ((1, 128),), "full": ((1, 128), (8, 128))}

@@ -12,8 +12,8 @@ from eagerbench.workloads.base import Workload, head_unknown, too_long
 from eagerbench.workloads.length import FullBatch
 
 if TYPE_CHECKING:
-    from eagerbench.fixtures.options import Selection
     from eagerbench.models.loading import LoadedModel
+    from eagerbench.selection import Selection
 
 # Batch sizes, tokens of the prompt, new tokens, and key-value caches of a grid.
 GRIDS = {

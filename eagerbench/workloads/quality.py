@@ -18,8 +18,8 @@ from eagerbench.workloads.corpus import Corpus, read
 from eagerbench.workloads.padded_batch import pad
 
 if TYPE_CHECKING:
-    from eagerbench.fixtures.options import Selection
     from eagerbench.models.loading import LoadedModel
+    from eagerbench.selection import Selection
 
 BATCH_SIZE = 16
 SENTENCES = {"smoke": 32, "default": 96, "full": 1000}

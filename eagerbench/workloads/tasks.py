@@ -17,8 +17,8 @@ from eagerbench.workloads.sentences import SENTENCES
 from eagerbench.workloads.vocabulary import draw_ids, vocabulary
 
 if TYPE_CHECKING:
-    from eagerbench.fixtures.options import Selection
     from eagerbench.models.loading import LoadedModel
+    from eagerbench.selection import Selection
 
 # Questions, and (batch size, sequence length) of the other tasks.
 GRIDS = {"smoke": (1, (2, 32)), "default": (1, (4, 64)), "full": (8, (8, 128))}

@@ -1,23 +1,23 @@
 """Bad options: one line that says what is wrong and what would be right; exit code 4."""
 
-from argparse import Namespace
 from types import SimpleNamespace
 
 import pytest
 from running import run_pytest
 
 from eagerbench import backends
-from eagerbench.errors import BadInput
-from eagerbench.fixtures import options
-
-DEFAULTS = {"model": None, "variant": None, "device": "cpu", "batch_sizes": None, "sequence_lengths": None,
-            "threads": None, "grid": "default", "time_budget": None, "artifacts": ".artifacts", "rebuild": False,
-            "seed": "0", "allocator": "pinned", "peaks": "fresh", "list_cases": True, "summary_md": None,
-            "device_map": None, "max_memory": None, "corpus": None, "sentences": None, "eval": None}
+from eagerbench.fixtures import options, usage
+from eagerbench.selection import Selection
 
 
-def read(**given) -> options.Selection:
-    return options.read_selection(SimpleNamespace(option=Namespace(**{**DEFAULTS, **given})))
+def read(list_cases: bool = True, **given: str | list[str]) -> Selection:
+    """The selection of a command line with these options."""
+    parser = pytest.Parser(_ispytest=True)
+    options.add_options(parser)
+    line = [f"--{name.replace('_', '-')}={value}" for name, values in given.items()
+            for value in (values if isinstance(values, list) else [values])]
+    with usage.one_line():
+        return options.read_selection(SimpleNamespace(option=parser.parse([*line, *["--list-cases"] * list_cases])))
 
 
 @pytest.mark.parametrize(("given", "says"), [
@@ -41,6 +41,7 @@ def read(**given) -> options.Selection:
     ({"time_budget": "inf"}, "--time-budget inf: expected"),
     ({"seed": "x"}, "--seed x: expected a whole number of at least 0"),
     ({"peaks": "hree"}, "unknown --peaks value 'hree': did you mean 'here'? valid: fresh, here"),
+    ({"wait_policy": "pasive"}, "unknown wait policy 'pasive': did you mean 'passive'"),
     ({"allocator": "pined"}, "unknown allocator 'pined': did you mean 'pinned'"),
     ({"summary_md": "/no/such/place/s.md"}, "--summary-md /no/such/place/s.md: expected a file in an existing"),
     ({"summary_md": "/tmp/" + "x" * 300}, "expected a file in an existing"),
@@ -50,7 +51,7 @@ def read(**given) -> options.Selection:
     ({"artifacts": "/proc/nowhere", "list_cases": False}, "name a directory that can be written"),
 ])
 def test_one_line_that_helps(given, says):
-    with pytest.raises(BadInput) as error:
+    with pytest.raises(pytest.UsageError) as error:
         read(**given)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
@@ -61,7 +62,7 @@ def test_cuda_without_cuda():
 
     if torch.cuda.is_available():
         pytest.skip("this machine has CUDA")
-    with pytest.raises(BadInput, match="sees no CUDA device here"):
+    with pytest.raises(pytest.UsageError, match="sees no CUDA device here"):
         read(device="cuda")
 
 

@@ -148,12 +148,12 @@ def test_factory(tmp_path, monkeypatch):
 
 
 def test_two_models_of_one_name(bert_directory, tmp_path):
-    from eagerbench.fixtures import options
+    from eagerbench import selection
 
     other = tmp_path / "other" / bert_directory.name
     shutil.copytree(bert_directory, other)
     with pytest.raises(BadInput, match="also named 'some-bert-dir'"):
-        options._models([str(bert_directory), str(other)], 0)
+        selection.models([str(bert_directory), str(other)], 0)
 
 
 def test_fingerprint_of_a_module_without_source_or_config():

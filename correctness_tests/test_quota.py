@@ -102,8 +102,8 @@ def test_less_than_a_core_a_thread_is_said():
 
 
 def test_thread_layouts_have_no_more_instances_than_the_quota_fills(monkeypatch):
-    from eagerbench.fixtures.options import Selection
     from eagerbench.models import specs
+    from eagerbench.selection import Selection
 
     monkeypatch.setattr(processes, "physical_cores", lambda: list(range(64)))
     monkeypatch.setattr(quota, "cpu_quota", lambda root=None: Quota(2.0, ""))
@@ -117,7 +117,7 @@ def test_thread_layouts_have_no_more_instances_than_the_quota_fills(monkeypatch)
 def test_a_session_in_a_quota_defaults_to_it_and_says_so(tmp_path):
     """The plan and the header, in a process that sees half a core."""
     tree(tmp_path, "0::/a\n", V2.format(root="/"), {"a/cpu.max": "50000 100000"})
-    program = ("import sys, pathlib, pytest\nfrom eagerbench.measuring import quota\n"
+    program = ("import sys, pathlib, pytest\nfrom eagerbench.machine import quota\n"
                f"quota.cpu_quota.__defaults__ = quota.usable_cores.__defaults__ = (pathlib.Path({str(tmp_path)!r}),)\n"
                "sys.exit(pytest.main(['perf_tests/test_latency.py', '--collect-only', '-q', '--model', 'tiny-bert', "
                "'--variant', 'eager', '-v']))")

@@ -1,8 +1,10 @@
-"""What can be done with saved benchmark files.
+"""Benchmark every way to run a transformer against PyTorch eager, and read what was saved.
 
 Exit codes: 0 done, or nothing to object to; 1 a regression confirmed; 2 usage, or a file that cannot be read; 3 not
 comparable (as a whole, or a benchmark that cannot be read), contaminated, a suspect left unconfirmed or, with --strict,
-inconclusive; 4 a correctness failure, a vanished benchmark, or a record that does not fit the schema.
+inconclusive; 4 a correctness failure, a vanished benchmark, or a record that does not fit the schema. Those of `run`
+and `list-cases` are pytest's: 0 all passed; 1 a test failed, or no time is usable; 2 interrupted; 3 an error in pytest
+or a plugin; 4 usage; 5 nothing ran.
 """
 
 import argparse
@@ -14,9 +16,15 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+from eagerbench.errors import BadInput
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.shown import one_line, printable, say
 
+# Each function takes the options as pytest does and returns its exit code.
+PYTEST_COMMANDS = {
+    "run": ("eagerbench.fixtures.running", "run", "run the benchmarks and save them; takes pytest's options"),
+    "list-cases": ("eagerbench.fixtures.running", "list_cases", "print what `run` would run with the same options"),
+}
 # Each module has `add_arguments(parser)` and `run(chosen) -> exit code`, and is imported when its command is called.
 COMMANDS = {
     "summary": ("eagerbench.results.show", "print the summary tables of a file again"),
@@ -31,6 +39,9 @@ COMMANDS = {
     "history": ("eagerbench.gate.history", "append a verdict's ratios to a history"),
     "merge": ("eagerbench.results.merge", "merge files of several environments or shards into one"),
     "simulate": ("eagerbench.gate.simulate", "false reds and power of this gate and usual rules, simulated"),
+    "noise": ("eagerbench.measuring.noise", "how far speed-ups of the same code differ between processes"),
+    "busy": ("eagerbench.measuring.busy", "what busy processes beside a session do to its ratios"),
+    "wait-policy": ("eagerbench.measuring.wait_costs", "what each wait policy costs, quiet and with one core busy"),
 }
 
 
@@ -41,18 +52,14 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    purpose, exit_codes = __doc__.split("\n\n")
-    parser = Parser(prog="eagerbench", description=purpose, epilog=exit_codes)
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name, (module, purpose) in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=f"{purpose}.".capitalize(), epilog=exit_codes)
-        if arguments and arguments[0] == name:
-            try:
-                importlib.import_module(module).add_arguments(command)
-            except ImportError as error:
-                say(f"{name} needs {error.name}: pip install it", error=True)
-                return 2
-    chosen = parser.parse_args(arguments)
+    if arguments and arguments[0] in PYTEST_COMMANDS:
+        module, function, _ = PYTEST_COMMANDS[arguments[0]]
+        return getattr(importlib.import_module(module), function)(arguments[1:])
+    try:
+        chosen = _parser(arguments[0] if arguments else "").parse_args(arguments)
+    except ImportError as error:
+        say(f"{arguments[0]} needs {error.name}: pip install it", error=True)
+        return 2
     for stream in (sys.stdout, sys.stderr):  # an id may hold what the terminal's encoding does not
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
@@ -61,7 +68,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # `… | head` has read enough; whoever asks for the exit code learns of no verdict
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
         return 128 + signal.SIGPIPE
-    except UnreadableFile as error:
+    except (BadInput, UnreadableFile) as error:
         say(error, error=True)
     except RecursionError:
         say("a file is nested too deeply to be a benchmark file", error=True)
@@ -70,6 +77,20 @@ def main(arguments: list[str] | None = None) -> int:
         say(f"{chosen.command}: {type(error).__name__}: {one_line(error)[:200]} ({Path(last.filename).name} line "
             f"{last.lineno}): a mistake of ours; please report it with the file", error=True)
     return 2
+
+
+def _parser(called: str) -> Parser:
+    """Of all commands, with the options of the one that is called."""
+    purpose, exit_codes = __doc__.split("\n\n")
+    parser = Parser(prog="eagerbench", description=purpose, epilog=exit_codes)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, (_, _, purpose) in PYTEST_COMMANDS.items():
+        commands.add_parser(name, help=purpose)
+    for name, (module, purpose) in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=f"{purpose}.".capitalize(), epilog=exit_codes)
+        if name == called:
+            importlib.import_module(module).add_arguments(command)
+    return parser
 
 
 if __name__ == "__main__":

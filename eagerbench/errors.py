@@ -4,13 +4,11 @@ import difflib
 import re
 from collections.abc import Iterable
 
-import pytest
-
 from eagerbench.shown import printable, visible
 
 
-class BadInput(pytest.UsageError):
-    """A wrong option, model or file. pytest prints the line and exits with 4 (`ExitCode.USAGE_ERROR`)."""
+class BadInput(Exception):
+    """A wrong option, model or file. Who catches it prints the line and exits with its code for wrong usage."""
 
     def __init__(self, text: str):
         super().__init__(visible(text))  # it quotes what was typed

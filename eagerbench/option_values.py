@@ -20,13 +20,11 @@ def whole(option: str, text: str, least: int = 1) -> int:
     return int(text)
 
 
-def whole_list(option: str, text: str | None) -> list[int]:
-    return [] if text is None else list(dict.fromkeys(whole(option, part) for part in text.split(",")))
+def whole_list(option: str, text: str) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(whole(option, part) for part in text.split(",")))
 
 
-def seconds(option: str, text: str | None, default: float) -> float:
-    if text is None:
-        return default
+def seconds(option: str, text: str) -> float:
     try:
         value = float(text)
     except ValueError:

@@ -8,15 +8,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
+from eagerbench.backends.runner import Arrays, Engagement, Runner
 
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
-
-Arrays = Mapping[str, np.ndarray]
-
 
 @dataclass(frozen=True)
 class Variant:
@@ -45,32 +42,6 @@ class Placement:
     threads: int = 1
     device_map: str | None = None
     max_memory: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Engagement:
-    """Evidence that the optimisation ran. `summary` is one line for people, `facts` flat JSON for the record."""
-
-    engaged: bool
-    summary: str
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-
-class Runner(Protocol):
-    """A built variant. Only `__call__` is timed."""
-
-    def prepare(self, inputs: Arrays) -> Any:
-        """Inputs as this backend's users hold them (tensors, numpy arrays), on the device."""
-
-    def __call__(self, native: Any) -> Any:
-        """One forward pass, device work finished on return."""
-
-    def arrays(self, outputs: Any) -> dict[str, np.ndarray]:
-        """Named float32 arrays of what a call returned."""
-
-    @property
-    def threads(self) -> int:
-        """Intra-op threads in effect, read back from the runtime."""
 
 
 class Backend(ABC):
@@ -116,9 +87,9 @@ class Backend(ABC):
 
     def bf16_unavailable(self) -> str | None:
         """Why this processor has no bf16 matrix product for this runtime. Here: for PyTorch's."""
-        from eagerbench.backends.torch_runner import bf16_unavailable
+        from eagerbench.backends.bf16 import unavailable
 
-        return bf16_unavailable()
+        return unavailable()
 
     @abstractmethod
     def build(self, variant: Variant, model: "LoadedModel", example: Arrays, placement: Placement) -> Runner:

@@ -11,7 +11,7 @@ import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
-from eagerbench.backends.base import Runner
+from eagerbench.backends.runner import Runner
 from eagerbench.workloads.vocabulary import vocabulary
 
 if TYPE_CHECKING:

@@ -1,21 +1,21 @@
-"""What the backends inside PyTorch share: the runner, a profile of one call, oneDNN's own log, bf16 support."""
+"""What the backends inside PyTorch share: the runner, a profile of one call, oneDNN's own log."""
 
 import collections
 import ctypes
 import os
-import platform
 import re
 import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from eagerbench.backends.base import Arrays, Engagement
+from eagerbench.backends import bf16
+from eagerbench.backends.runner import Arrays, Engagement
 from eagerbench.errors import CannotRun
 
 _PRODUCT = r",(?:matmul|inner_product|convolution),([^,]+),"
@@ -168,22 +168,6 @@ def _on_gpu(event: Any) -> bool:
     return event.device_type == torch.autograd.DeviceType.CUDA
 
 
-@cache
-def bf16_unavailable() -> str | None:
-    """Why float32 is the narrowest dtype with fast matrix products on this processor; None when bf16 has them.
-
-    `torch.ops.mkldnn._is_mkldnn_bf16_supported` is what torch's own matrix product asks before it takes oneDNN; on
-    x86 oneDNN also says yes where it can only emulate the instructions.
-    """
-    if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
-        return ("oneDNN has no bf16 matrix product for this processor (needs AVX-512 or newer); "
-                "PyTorch would run a slow fallback under the same name")
-    if platform.machine() in ("x86_64", "AMD64") and not torch.cpu._is_avx512_bf16_supported():
-        return ("this processor has no bf16 instructions (AVX512_BF16 or AMX); oneDNN would emulate them under the "
-                "same name, slower than float32")
-    return None
-
-
 def onednn_primitives(runner: TorchRunner, inputs: Arrays) -> list[str]:
     """The `onednn_verbose` lines of primitives executed in one call.
 
@@ -228,7 +212,7 @@ def bf16_engagement(runner: TorchRunner, inputs: Arrays, layers: int) -> Engagem
     """
     found, kernels = bf16_products(onednn_primitives(runner, inputs))
     by = ", ".join(kernels) or "no oneDNN kernel"
-    native = bf16_unavailable() is None
+    native = bf16.unavailable() is None
     how = "" if native or not found else ", emulated"
     return Engagement(native and found > 0 and 2 * found > layers,
                       f"{found} bf16 products for {layers} linear layers by {by}{how}",

@@ -13,6 +13,7 @@ import numpy as np
 
 from eagerbench import jsonfile
 from eagerbench.gate import pairs
+from eagerbench.gate.stages import SUITE
 from eagerbench.results import fingerprint
 from eagerbench.shown import say
 
@@ -102,15 +103,13 @@ def calibrate(files: list[Path], duets: list[pairs.Duet], digests: list[str]) ->
     Raises:
         UnreadableFile: another machine than the first file's, or no same-code pair.
     """
-    from eagerbench.gate.judge import SUITE
-
     machine = fingerprint.of(duets[0]["machine_info"])
     logs: dict[str, list[list[float]]] = {}  # by benchmark and duet
     seconds: dict[str, list[float]] = {}
     for file, duet in zip(files, duets, strict=True):
         other = fingerprint.differences(machine, fingerprint.of(duet["machine_info"]))
         jsonfile.refuse(file, [f"another machine than {files[0]} ({other[0]}): calibrate each apart"] if other else [])
-        for bench, values in _same_code(duet, SUITE).items():
+        for bench, values in _same_code(duet).items():
             logs.setdefault(bench, []).append(values)
         for bench, values in _process_seconds(duet).items():
             seconds.setdefault(bench, []).extend(values)
@@ -130,7 +129,7 @@ def calibrate(files: list[Path], duets: list[pairs.Duet], digests: list[str]) ->
     }
 
 
-def _same_code(duet: pairs.Duet, suite: str) -> dict[str, list[float]]:
+def _same_code(duet: pairs.Duet) -> dict[str, list[float]]:
     alike = all(duet["base"][key] == duet["head"][key] for key in ("revision", "python")) and duet["base"]["revision"]
     other = {bench for bench, changes in pairs.meanings([duet]).items() if any(changes)}
     found: dict[str, list[float]] = {}
@@ -139,7 +138,7 @@ def _same_code(duet: pairs.Duet, suite: str) -> dict[str, list[float]]:
             ratios = {bench: float(ratio["log_ratio"]) for bench, ratio in pair["benchmarks"].items()
                       if not bench.startswith(pairs.CONTROL) and (pair["arm"] == "null" or bench not in other)}
             if len(ratios) > 1:
-                ratios[suite] = float(np.mean(list(ratios.values())))
+                ratios[SUITE] = float(np.mean(list(ratios.values())))
             for bench, value in ratios.items():
                 found.setdefault(bench, []).append(value)
     return found

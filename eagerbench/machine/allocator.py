@@ -10,6 +10,7 @@ import sys
 
 from eagerbench.errors import BadInput
 
+CHOICES = ("pinned", "system")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _SETTINGS = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20))
 _BLOCK = 32 * 2**20  # larger than any threshold at which glibc maps a block of its own

@@ -1,4 +1,4 @@
-"""What other work on the machine does to ratios, and whether it is noticed: `make busy`.
+"""What other work on the machine does to ratios, and whether it is noticed: `eagerbench busy`.
 
 Runs latency sessions while this machine does nothing else, then beside busy processes, and compares each ratio with
 the quiet one of the same case: it must be unusable, say nothing, or be within 5 %. docs/busy-machine.md has a table.
@@ -20,9 +20,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from eagerbench.measuring.fresh_process import environment
+from eagerbench.shown import say
 from eagerbench.statistics import says_nothing
 
-_ROOT = Path(__file__).parents[2]
 VARIANTS = ("eager", "sdpa", "torchscript-freeze", "onnxruntime", "onnxruntime-int8", "openvino", "dynamic-int8")
 OFF = 0.05
 _SPIN = "while True: pass"
@@ -43,7 +44,8 @@ def session(model: str, threads: str | None, budget: str, *more: str) -> list[di
     """Records of one latency session of `model`, batch 4 × 64."""
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "run.json"
-        done = subprocess.run(_command(model, threads, budget, "--benchmark-json", str(file), *more), cwd=_ROOT,
+        saved_to = ("--benchmark-json", str(file), "--benchmark-storage", f"file://{scratch}/saved")
+        done = subprocess.run(_command(model, threads, budget, *saved_to, *more), env=environment(),
                               capture_output=True, text=True, check=False)
         saved = json.loads(file.read_text())["benchmarks"] if file.exists() else []
         if not saved:
@@ -53,7 +55,7 @@ def session(model: str, threads: str | None, budget: str, *more: str) -> list[di
 
 def _command(model: str, threads: str | None, budget: str, *more: str) -> list[str]:
     variants = [word for name in VARIANTS for word in ("--variant", name)]
-    return [sys.executable, "-m", "pytest", "perf_tests/test_latency.py", "--benchmark-only", "--model", model,
+    return [sys.executable, "-m", "eagerbench", "run", "test_latency.py", "--model", model,
             "--batch-sizes", "4", "--sequence-lengths", "64", "--time-budget", budget, *variants,
             *(("--threads", threads) if threads else ()), *more]
 
@@ -64,7 +66,7 @@ def beside(what: tuple[str, ...], model: str) -> Iterator[None]:
     with contextlib.ExitStack() as started:
         for program in what:
             command = _command(model, None, "600") if program == "session" else [sys.executable, "-c", program]
-            process = started.enter_context(subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.DEVNULL,
+            process = started.enter_context(subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL,
                                                              stderr=subprocess.DEVNULL))
             started.callback(process.kill)
         time.sleep(20 if "session" in what else 0.5)  # until it has loaded its model
@@ -84,15 +86,16 @@ def verdict(record: dict[str, Any], quiet: float | None) -> str:
     return "right" if off <= math.log1p(OFF) else "within its interval" if low <= quiet <= high else "wrong"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", action="append", help="repeatable (default: tiny-bert and minilm)")
     parser.add_argument("--condition", action="append", choices=tuple(CONDITIONS), help="repeatable (default: all)")
     parser.add_argument("--sessions", type=int, default=3, help="of each condition (default: 3)")
     parser.add_argument("--time-budget", default="2", help="seconds of a case (default: 2)")
     parser.add_argument("--json", type=Path, default=Path(".benchmarks/busy.json"), help="every record is added to "
                         "this file, and the table is of all that is in it (default: %(default)s)")
-    chosen = parser.parse_args()
+
+
+def run(chosen: argparse.Namespace) -> int:
     found = json.loads(chosen.json.read_text()) if chosen.json.exists() else []
     chosen.json.parent.mkdir(parents=True, exist_ok=True)
     for model in chosen.model or ("tiny-bert", "minilm"):
@@ -103,8 +106,9 @@ def main() -> None:
                     found.append({"condition": condition, "model": model,
                                   "records": session(model, threads, chosen.time_budget)})
                 chosen.json.write_text(json.dumps(found))
-                print(f"{model}, {condition}: {len(found[-1]['records'])} cases", file=sys.stderr)
+                say(f"{model}, {condition}: {len(found[-1]['records'])} cases", error=True)
     Console(width=110).print(table(found))
+    return 0
 
 
 def table(found: list[dict[str, Any]]) -> Table:
@@ -133,7 +137,3 @@ def _quiet(found: list[dict[str, Any]]) -> dict[tuple[str, int], float]:
         if record["usable"]:
             ratios.setdefault((record["bench_id"], record["threads"]), []).append(record["speedup_vs_eager"])
     return {case: median(values) for case, values in ratios.items()}
-
-
-if __name__ == "__main__":
-    main()

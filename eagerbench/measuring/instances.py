@@ -130,7 +130,8 @@ def _serve(file: Path, number: int) -> None:
     runner(native)
     while time.monotonic() < warm:
         runner(native)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     start = float(sys.stdin.readline())
     gc.collect()
     gc.disable()

@@ -1,4 +1,4 @@
-"""What each wait policy costs on this machine, quiet and with one core busy: `make wait-policy`.
+"""What each wait policy costs on this machine, quiet and with one core busy: `eagerbench wait-policy`.
 
 A process for each policy has every variant built, and is asked for the median of a tenth of a second of calls, one
 process after another in drawn order; those that are not asked sleep.
@@ -34,7 +34,7 @@ def serve(threads: int, artifacts: Path) -> None:
 
     torch.set_num_threads(threads)
     calls = {name: call for model in MODELS for name, call in _calls(model, threads, artifacts).items()}
-    print("ready", flush=True)
+    _answer("ready")
     for line in sys.stdin:
         call, seconds = calls[line.strip()], []
         call()
@@ -43,7 +43,12 @@ def serve(threads: int, artifacts: Path) -> None:
             began = time.perf_counter()
             call()
             seconds.append(time.perf_counter() - began)
-        print(median(seconds), flush=True)
+        _answer(median(seconds))
+
+
+def _answer(text: object) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _calls(model_name: str, threads: int, artifacts: Path) -> dict:
@@ -70,8 +75,7 @@ class Asked:
     def __init__(self, policy: str, threads: int, artifacts: Path):
         plain = {name: value for name, value in environment().items() if name not in VARIABLES}
         self._process = subprocess.Popen(
-            command(__name__ if __name__ != "__main__" else "eagerbench.measuring.wait_costs", "--serve",
-                    "--threads", threads, "--artifacts", artifacts),
+            command("eagerbench", "wait-policy", "--serve", "--threads", threads, "--artifacts", artifacts),
             env={**plain, **ENVIRONMENTS[policy]}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True)
         if not any(line == "ready\n" for line in self._process.stdout):
@@ -115,18 +119,16 @@ def _cell(seconds: list[float], active: list[float]) -> str:
     return f"{1e3 * median(seconds):.2f} ({median(a / b for a, b in zip(seconds, active, strict=True)):.2f})"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--artifacts", type=Path, default=Path(".artifacts"))
     parser.add_argument("--visits", type=int, default=15, help="of each process and case (default: 15)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
+
+
+def run(chosen: argparse.Namespace) -> int:
     if chosen.serve:
         serve(chosen.threads, chosen.artifacts)
     else:
         Console(width=120).print(compare(chosen.threads, chosen.artifacts, chosen.visits))
-
-
-if __name__ == "__main__":
-    main()
+    return 0

@@ -36,5 +36,13 @@ class Case:
         return " ".join((self.model.name, *self._marked, self.workload.title))
 
     @property
+    def place(self) -> str:
+        """The workload in a line of the terminal: `8×128`, `corpus b8-sorted-n200`."""
+        if self._marked:
+            return f"{self.experiment} {self.workload.id}"
+        sizes = self.workload.facts.get("batch_size"), self.workload.facts.get("sequence_length")
+        return self.workload.id if None in sizes else "×".join(map(str, sizes))
+
+    @property
     def _marked(self) -> tuple[str, ...]:
         return () if self.experiment == DEFAULT else (self.experiment,)

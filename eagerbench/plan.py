@@ -5,8 +5,9 @@ from eagerbench.case import DEFAULT, Case
 from eagerbench.errors import BadInput
 from eagerbench.experiments import EXPERIMENTS
 from eagerbench.models.specs import ModelSpec, resolve
+from eagerbench.results.reasons import grouped
 from eagerbench.selection import Selection
-from eagerbench.shown import one_line
+from eagerbench.shown import count, one_line
 from eagerbench.workloads.base import OneBatch, another_build, too_long
 
 # What the experiments but latency run on when nobody names variants: all of them would take an hour.
@@ -36,7 +37,7 @@ def plan(selection: Selection) -> list[Case]:
                     if name == DEFAULT:
                         reason = reason or another_build(backend, work in rebuilt)
                     elif not selection.every_variant and variant_name not in SHORT_LIST:
-                        reason = reason or f"below the full grid for {', '.join(SHORT_LIST)}: name others by --variant"
+                        reason = reason or "not in the default run; add --variant '*'"
                     cases.append(Case(model, variant, name, work, selection.device, reason))
     return cases
 
@@ -71,13 +72,22 @@ def _rebuilt(works: list[OneBatch], selection: Selection) -> list[OneBatch]:
     return [max(works, key=lambda work: (-work.batch_size, work.sequence_length))]
 
 
-def as_text(cases: list[Case]) -> str:
-    """The plan as `--list-cases` prints it: one line a case, a reason behind each that will be skipped."""
-    width = max((size for case in cases if (size := len(case.bench_id)) <= _LONGEST_COLUMN), default=0)
-    lines = [f"{case.experiment:<10}  {case.bench_id:<{width}}  "
-             + (one_line(f"skip: {case.reason}") if case.reason else "run") for case in cases]
-    runs = sum(case.reason is None for case in cases)
-    return "\n".join([*lines, f"{len(cases)} cases: {runs} run, {len(cases) - runs} skipped"])
+def as_text(cases: list[Case], about: str) -> str:
+    """The plan as `--list-cases` prints it: one line a case that runs, then the others by reason.
+
+    Args:
+        cases: those that were asked for.
+        about: how long those that run will take.
+    """
+    runs = [case for case in cases if case.reason is None]
+    lines = [f"{case.experiment:<10}  {one_line(case.bench_id)}" for case in runs]
+    lines.append(f"{count(len(runs), 'case')} {'runs' if len(runs) == 1 else 'run'}" + (f", {about}" if runs else ""))
+    refused = [case for case in cases if case.reason is not None]
+    for group in grouped((case.variant.name, case.reason) for case in refused):
+        hint = f": {', '.join(group.hints)}" if group.hints else ""
+        whom = ", ".join(group.variants)
+        lines.append(one_line(f"{count(group.cases, 'case')} cannot run: {group.label}{hint} ({whom})"))
+    return "\n".join(lines)
 
 
 def in_order(items: list, case_ids: list[str]) -> None:

@@ -42,3 +42,8 @@ def label(text: object) -> str:
 def say(text: object, error: bool = False) -> None:
     """Print lines, safe for a terminal, on stdout or stderr."""
     print(printable(text), file=sys.stderr if error else sys.stdout, flush=error)
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """`1 thread`, `2 threads`, `1,000 processes`."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

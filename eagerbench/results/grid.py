@@ -49,13 +49,19 @@ def _bound(value: float) -> str:
 
 def show(grids: list[Grid], markdown: bool) -> None:
     """Print tables, as wide as the terminal."""
-    print(as_markdown(grids) if markdown else as_text(grids, width(sys.stdout.isatty()), sys.stdout.isatty()))
+    print(as_markdown(grids) if markdown else as_text(grids, width(sys.stdout.isatty()),
+                                                                coloured(sys.stdout.isatty())))
 
 
 def width(terminal: bool) -> int:
     """Columns of the terminal, or as COLUMNS says; 140 where there is neither."""
     known = terminal or os.environ.get("COLUMNS", "").isdecimal()
     return shutil.get_terminal_size().columns if known else _UNKNOWN_WIDTH
+
+
+def coloured(terminal: bool) -> bool:
+    """Whether to mark text up: on a terminal, unless NO_COLOR is set (https://no-color.org)."""
+    return terminal and not os.environ.get("NO_COLOR")
 
 
 def as_text(grids: list[Grid], width: int, colour: bool) -> str:

@@ -83,7 +83,7 @@ def head_unknown(spec: ModelSpec) -> str | None:
 
 def another_build(backend: Backend, rebuilds: bool) -> str | None:
     """The reason why a shape is not worth a build of its own below the full grid."""
-    return "another build for its shape, below --grid full" if backend.per_workload and not rebuilds else None
+    return "its build serves another shape; add --grid full" if backend.per_workload and not rebuilds else None
 
 
 def one_shape_only(backend: Backend) -> str | None:

@@ -58,7 +58,7 @@ class InProcesses(Workload):
 
     def refuses(self, spec, variant, backend):
         if self.grid != "full" and backend.costly and not isinstance(backend, ExportingBackend):
-            return "compiled anew in every process: with --grid full only"
+            return "compiled again in every process; add --grid full"
         return self.batch.refuses(spec, variant, backend)
 
 

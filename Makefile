@@ -1,5 +1,5 @@
 # Everything runs in $(VENV), made once by venv and pip with the versions of environments/main.txt.
-# ARGS adds pytest options (in `make noise`, `make busy` and `make wait-policy` their own): make bench ARGS="--model ./my-model --variant 'onnx*'"
+# ARGS adds options: those of pytest, or of the command that a target calls: make bench ARGS="--model ./my-model --variant 'onnx*'"
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -38,7 +38,7 @@ gpu-wheels:
 	test $$size -le 51200 || { echo "more than 50 MiB: take a line out of environments/gpu-wheels.txt"; exit 1; }
 
 bench: $(INSTALLED)
-	$(RUN) -m pytest perf_tests --benchmark-only --benchmark-autosave --benchmark-save-data $(ARGS)
+	$(RUN) -m eagerbench run $(ARGS)
 
 test: $(INSTALLED)
 	$(RUN) -m ruff check .
@@ -77,7 +77,7 @@ merge: $(INSTALLED)
 
 # How far the speed-up of the same code differs between processes, with both allocators (about 15 minutes).
 noise: $(INSTALLED)
-	$(RUN) -m eagerbench.measuring.noise $(ARGS)
+	$(RUN) -m eagerbench noise $(ARGS)
 
 # What runs on what: small models of many architectures through every variant (an hour cold; goes on where it stopped).
 architectures: $(INSTALLED)
@@ -85,11 +85,11 @@ architectures: $(INSTALLED)
 
 # What busy processes beside a session do to its ratios, and whether each is noticed (about an hour; docs/busy-machine.md).
 busy: $(INSTALLED)
-	$(RUN) -m eagerbench.measuring.busy $(ARGS)
+	$(RUN) -m eagerbench busy $(ARGS)
 
 # What each wait policy costs on this machine, quiet and with one core busy (about 3 minutes).
 wait-policy: $(INSTALLED)
-	$(RUN) -m eagerbench.measuring.wait_costs $(ARGS)
+	$(RUN) -m eagerbench wait-policy $(ARGS)
 
 environment: $(INSTALLED)
 
@@ -100,8 +100,8 @@ $(INSTALLED): pyproject.toml environments/main.txt
 
 # In the extra environments the suite runs from this directory, its reference taken there too.
 $(EXTRA:%=bench-%): bench-%: .venv-%/.installed
-	.venv-$*/bin/python -m pytest perf_tests --benchmark-only --benchmark-autosave --benchmark-save-data \
-		--variant eager --variant sdpa --variant 'torchscript-freeze*' --variant torch-compile --variant '$**' $(ARGS)
+	.venv-$*/bin/python -m eagerbench run --variant eager --variant sdpa --variant 'torchscript-freeze*' --variant torch-compile \
+		--variant '$**' $(ARGS)
 
 $(EXTRA:%=test-%): test-%: .venv-%/.installed
 	.venv-$*/bin/python -m pytest correctness_tests perf_tests --benchmark-disable --grid smoke -m "not slow" \

@@ -136,11 +136,11 @@ def _agree(plan: Plan, places: list[Place], sides: list[Side], expected: list[st
     offers = [hello["ids"] for hello in hellos] if expected is None else [expected, hellos[0]["ids"]]
     unknown = [name for name in plan.only if not any(name in offer for offer in offers)]
     if unknown and expected is None and len(sides) == 2:
-        raise SideFailed(f"neither side has the benchmark {unknown[0]} (--only; `pytest --list-cases` prints all)")
+        raise SideFailed(f"neither side has the benchmark {unknown[0]} (--only; `eagerbench list-cases` prints all)")
     strange = [hello["facts"].get("unknown_variants") or [] for hello in hellos]
     nowhere = [str(pattern) for pattern in strange[0] if all(pattern in patterns for patterns in strange)]
     if nowhere and len(sides) == 2:
-        raise SideFailed(f"neither side has a variant {nowhere[0]} (`pytest --list-cases` prints all)")
+        raise SideFailed(f"neither side has a variant {nowhere[0]} (`eagerbench list-cases` prints all)")
     offers = [[name for name in offer if not plan.only or name in plan.only or name.startswith("control/")]
               for offer in offers]
     first, last = offers[0], offers[-1]

@@ -146,7 +146,7 @@ def _check_importable(text: str) -> None:
         found = None
     if found is None:
         raise BadInput(f"--model {text}: there is no module {package!r}, neither in {here} nor among the installed "
-                       "packages; start pytest where it can be imported")
+                       "packages; change to the directory that has it")
 
 
 def _directory(name: str, root: Path, seed: int) -> ModelSpec:

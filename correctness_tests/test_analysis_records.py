@@ -221,4 +221,4 @@ def test_check_refuses_what_the_schema_does_not_name(tmp_path, capsys, change, s
     file = saved(tmp_path, "run.json", benchmark_file({"a": ROUNDS}, records={"a": record}))
     code, out, err = analysis(capsys, "check", file)
     assert code == (4 if says else 0)
-    assert says in err if says else "1 records, all complete" in out
+    assert says in err if says else "1 record, all complete" in out

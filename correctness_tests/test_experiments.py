@@ -74,7 +74,7 @@ def test_cells_are_those_of_the_collected_experiments(tmp_path):
     """One experiment's file: its records, its table and its cells, and no word of the others."""
     file = tmp_path / "run.json"
     ended = run_pytest("perf_tests/test_corpus.py", "perf_tests/test_padding.py", "--benchmark-only", *SELECTION,
-                       "--benchmark-json", str(file), "--benchmark-save-data", "-k", "not padding or not sdpa")
+                       "--benchmark-json", str(file), "--benchmark-save-data", "-k", "not padding or not sdpa", "-v")
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     assert records.problems(content) == []
@@ -98,7 +98,7 @@ def test_unknown_experiment_is_one_line(tmp_path):
 def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_named():
     def running(*options):
         listed = run_pytest("--list-cases", "--model", "tiny-bert", "--batch-sizes", "2", *options).out
-        lines = [line.split() for line in listed.splitlines() if line.endswith(" run")]
+        lines = [line.split() for line in listed.splitlines() if line.endswith("/cpu")]
         return {experiment: {words[1].split("/")[1] for words in lines if words[0] == experiment}
                 for experiment in ("latency", "corpus")}
 
@@ -110,9 +110,9 @@ def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_name
 
 def test_default_grid_builds_once_what_serves_one_shape():
     listed = run_pytest("--list-cases", "--variant", "torch-compile").out
-    latency = [line for line in listed.splitlines() if line.startswith("latency")]
-    assert [line.split()[1] for line in latency if line.endswith(" run")] == ["minilm/torch-compile/b1/s128/cpu"]
-    assert sum("another build for its shape, below --grid full" in line for line in latency) == 1
+    latency = [line.split()[1] for line in listed.splitlines() if line.startswith("latency")]
+    assert latency == ["minilm/torch-compile/b1/s128/cpu"]
+    assert "1 case cannot run: its build serves another shape: add --grid full (torch-compile)" in listed
 
 
 def test_without_a_model_every_experiment_has_something_to_run():

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from eagerbench.fixtures import options, root
 from running import ROOT, own_environment
 from transformers import BertConfig, BertModel
+
+from eagerbench.fixtures import options, root
 
 WITHOUT = tuple(word for name in ("cacheprovider", "hypothesispytest", "benchmark", "anyio", "xdist")
                 for word in ("-p", f"no:{name}"))

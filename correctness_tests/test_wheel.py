@@ -11,8 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from eagerbench.fixtures import settings
 from running import ROOT, copy_of_project, own_environment
+
+from eagerbench.fixtures import settings
 
 MODELS = '''
 import torch

@@ -72,6 +72,7 @@ def main() -> int:
     print(text)
     if chosen.markdown:
         chosen.markdown.write_text(text, encoding="utf-8")
+        print(f"wrote {chosen.markdown}", file=sys.stderr)
     return any(cell["status"] in ("failed", "died") for found in cells.values() for cell in found)
 
 

@@ -21,7 +21,7 @@ from eagerbench import jsonfile
 from eagerbench.gate import duet_checkout, duet_environment, duet_side, duet_signals
 from eagerbench.gate.duet_pair import MOST_TURNS, Plan, run_pair
 from eagerbench.gate.pairs import FORMAT, GIVE_UP_AFTER, finished, meanings
-from eagerbench.shown import say
+from eagerbench.shown import count, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +154,7 @@ def as_text(content: dict) -> str:
     lines.append("head against base, median of pairs ± standard deviation of a pair (number of pairs); above 0 head is "
                  "slower")
     changes = Counter(change for pair in meanings([content]).values() for change in pair if change)
-    lines += [f"{change} in {count} benchmarks" for change, count in changes.items()]
+    lines += [f"{change} in {count(number, 'benchmark')}" for change, number in changes.items()]
     if content["design"] == "abba":
         lines.append("design abba: the sides ran one after the other, so the machine's drift is in the ratios; "
                      "it detects less than turns")
@@ -165,7 +165,7 @@ def _outcome(pair: dict) -> str:
     failed = "".join(f"; {name}: {reason}" for name, reason in pair["failed"].items())
     failed += "".join(f"; {name}: {ratio['overrun']}" for name, ratio in pair["benchmarks"].items()
                       if "overrun" in ratio)
-    return f"{len(pair['benchmarks'])} benchmarks{failed}" if pair["valid"] else f"not valid: {pair['reason']}"
+    return f"{count(len(pair['benchmarks']), 'benchmark')}{failed}" if pair["valid"] else f"not valid: {pair['reason']}"
 
 
 def _arms(pairs: int, null_pairs: int) -> list[str]:

@@ -9,7 +9,7 @@ from eagerbench.gate import duet_gate, judge, noise_floor, pairs
 from eagerbench.gate.comparison_report import floor_differences, interval, lists, noted
 from eagerbench.jsonfile import read_object, refuse, write, write_text
 from eagerbench.results.grid import Grid, Row, as_markdown, show
-from eagerbench.shown import say
+from eagerbench.shown import count, say
 
 _HEADER = ["benchmark", "verdict", "head / base", "95 % interval", "pairs", "floor", "p", "could show", "base / base",
            "reason"]
@@ -55,6 +55,8 @@ def run(chosen: argparse.Namespace) -> int:
         from eagerbench.gate import gate_html
 
         write_text(chosen.html, gate_html.page(verdict, grids, _ORDER))
+    for file in filter(None, (chosen.verdict, chosen.summary_md, chosen.html)):
+        say(f"wrote {file}")
     if stored is not None:
         same = {**verdict, "versions": 0} == {**stored, "versions": 0}
         say("Judged again: the same verdict, number for number." if same else
@@ -153,7 +155,8 @@ def _arms(verdict: dict[str, Any]) -> list[Grid]:
     for name, stage in verdict["stages"].items():
         rows += [[name, control, f"{ratio:.4f}"] for control, ratio in stage["controls"].items()]
         if stage["null_ratio"] is not None:
-            rows.append([name, f"base against base, {stage['null_pairs']} pairs", f"{stage['null_ratio']:.4f}"])
+            pairs = count(stage["null_pairs"], "pair")
+            rows.append([name, f"base against base, {pairs}", f"{stage['null_ratio']:.4f}"])
     limits = verdict["thresholds"]
     note = f"1 is what they should be; more than {limits['control']:.0%} off (base against base: {limits['null']:.0%}) "
     missing = [f"{name}: {', '.join(stage['missing'])}" for name, stage in verdict["stages"].items()

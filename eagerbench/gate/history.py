@@ -9,7 +9,7 @@ from typing import Any
 from eagerbench import jsonfile
 from eagerbench.gate import judge
 from eagerbench.results import fingerprint
-from eagerbench.shown import say
+from eagerbench.shown import count, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,7 @@ def run(chosen: argparse.Namespace) -> int:
         say(f"{chosen.file}: has it already")
         return 0
     jsonfile.write_text(chosen.file, f"{before}{text}\n")
-    say(f"{chosen.file}: {len(added['benchmarks'])} ratios added")
+    say(f"wrote {chosen.file}: {count(len(added['benchmarks']), 'ratio')} added")
     return 0
 
 

@@ -15,7 +15,7 @@ from eagerbench import jsonfile
 from eagerbench.gate import pairs
 from eagerbench.gate.stages import SUITE
 from eagerbench.results import fingerprint
-from eagerbench.shown import say
+from eagerbench.shown import count, say
 
 FORMAT = "eagerbench-noise-floor/1"
 LEAST_PAIRS = 6  # that a spread is computed from
@@ -200,6 +200,6 @@ def run(chosen: argparse.Namespace) -> int:
         gated = "not gated: too noisy" if entry["floor"] is None else f"floor {entry['floor']:.0%}"
         between = entry["spread_between_duets"]
         spreads = f"spread {entry['spread']:.2%}" + ("" if between is None else f", {between:.2%} between duets")
-        say(f"{bench}: {entry['pairs']} pairs of {entry['duets']} duets, {spreads}: {gated}")
-    say(f"{chosen.output}: {len(content['benchmarks'])} benchmarks")
+        say(f"{bench}: {count(entry['pairs'], 'pair')} of {count(entry['duets'], 'duet')}, {spreads}: {gated}")
+    say(f"wrote {chosen.output}: {count(len(content['benchmarks']), 'benchmark')}")
     return 0

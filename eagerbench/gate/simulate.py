@@ -13,7 +13,7 @@ from eagerbench.gate.noise_floor import TIERS
 from eagerbench.gate.noise_models import BENCHES, MODELS, NULL, PROCESSES, ROUNDS, Draws, Noise, draw
 from eagerbench.gate.rules import Gate, usual_rules
 from eagerbench.results.grid import Grid, as_markdown, show
-from eagerbench.shown import say
+from eagerbench.shown import count, say
 
 SPREADS = (0.006, 0.01, 0.0125, 0.015, 0.02, 0.03)
 EFFECTS = (0.03, 0.05, 0.08, 0.10)
@@ -44,11 +44,13 @@ def run(chosen: argparse.Namespace) -> int:
     for model in chosen.model or MODELS:
         start = time.perf_counter()
         found[model] = simulate(model, chosen.suites, chosen.seed, noise)
-        say(f"{model}: {chosen.suites} suites in {time.perf_counter() - start:.0f} s", error=True)
+        say(f"{model}: {count(chosen.suites, 'suite')} in {time.perf_counter() - start:.0f} s", error=True)
     grids = [*tables(found, chosen.suites, chosen.seed, noise), _by_spread(chosen.suites, chosen.seed)]
     if chosen.summary_md:
         write_text(chosen.summary_md, as_markdown(grids))
     show(grids, markdown=False)
+    if chosen.summary_md:
+        say(f"wrote {chosen.summary_md}")
     return 0
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from eagerbench.machine.readings import TICK_S, Counters, Reading
 from eagerbench.results import record
+from eagerbench.shown import count
 
 # Share of a turn for which this process's threads together waited for a core or had none. Quiet, 2 threads: median
 # 0.004, 5 of 268 turns above 0.10; with a core or two busy at least 0.37 in all of 286 (docs/busy-machine.md).
@@ -141,7 +142,8 @@ def _reason(turns: Sequence[Turn], repeats: int) -> str:
     else:
         cause = "its own threads or short-lived processes took each other's cores"
     again = f", also when measured again {'once' if repeats == 1 else f'{repeats} times'}" if repeats else ""
-    return (f"{hit} of {pairs} turns disturbed{again}: {cause}; its threads waited {waited:.0%} of the time for a core")
+    return (f"{hit} of {count(pairs, 'turn')} disturbed{again}: {cause}; its threads waited {waited:.0%} of the time "
+            "for a core")
 
 
 class Watch:

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from eagerbench.machine.readings import other_threads_running
 from eagerbench.measuring.disturbance import overran
+from eagerbench.shown import count
 
 TURN_S = 0.1
 LEAST_PAIRS, MOST_PAIRS = 3, 40
@@ -162,10 +163,10 @@ class Turns:
         """What became of the plan, where it was not kept."""
         said = []
         if len(self.variant_turns) < self.schedule.pairs:
-            said.append(f"ended after {len(self.variant_turns)} of {self.schedule.pairs} pairs of turns: "
+            said.append(f"ended after {len(self.variant_turns)} of {count(self.schedule.pairs, 'pair')} of turns: "
                         f"{self.spent_s:.3g} s where {self.schedule.seconds:.3g} were planned")
         if self.replanned:
-            said.append(f"calls became slower than in the warm-up: {self.replanned} turns planned anew")
+            said.append(f"calls became slower than in the warm-up: {count(self.replanned, 'turn')} planned anew")
         return "; ".join(said)
 
     def _reference_turn(self) -> None:
@@ -240,8 +241,8 @@ class Series:
     def overrun(self) -> str:
         if self.taken >= self.rounds:
             return ""
-        return (f"ended after {self.taken} of {self.rounds} rounds: {self.spent_s:.3g} s where {self.seconds:.3g} were "
-                "planned")
+        return (f"ended after {self.taken} of {count(self.rounds, 'round')}: {self.spent_s:.3g} s where "
+                f"{self.seconds:.3g} were planned")
 
 
 def settle() -> None:

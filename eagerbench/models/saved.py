@@ -43,6 +43,7 @@ def saved(model: LoadedModel, store: "ArtifactStore") -> Saved:
         return Saved(model.spec, None, None)
 
     def write(directory: Path) -> dict[str, float]:
+        transformers.utils.logging.disable_progress_bar()
         start = time.perf_counter()
         model.module.save_pretrained(directory)
         return {"save_s": time.perf_counter() - start}

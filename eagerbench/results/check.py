@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from eagerbench.results import records, show
-from eagerbench.shown import one_line, say
+from eagerbench.shown import count, one_line, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,5 +29,5 @@ def run(chosen: argparse.Namespace) -> int:
         say(one_line(f"{chosen.file}: {line}"), error=True)
     if not found:
         said = f", {len(unusable)} of them unusable" if unusable else ""
-        say(f"{chosen.file}: {len(complete)} records, all complete{said}")
+        say(f"{chosen.file}: {count(len(complete), 'record')}, all complete{said}")
     return 4 if found else 0

@@ -103,8 +103,9 @@ _MAIN = {
     "corpus": _Main("sentences_per_s", lambda value, record: f"{value:,.0f} sentences/s"),
     "padding": _Main("padding_cost", lambda value, record: f"padding costs {times(value)}" + bounds(
         record.get("padding_cost_low"), record.get("padding_cost_high")), largest_first=False),
-    "length": _Main("cost_per_token_s", lambda value, record: f"{1e6 * value:.1f} µs a token", largest_first=False),
-    "startup": _Main("break_even_calls", lambda value, record: f"pays back after {value:,} calls", largest_first=False),
+    "length": _Main("cost_per_token_s", lambda value, record: f"{1e6 * value:,.1f} µs a token", largest_first=False),
+    "startup": _Main("break_even_calls", lambda value, record: f"pays back after {value:,.0f} calls",
+                     largest_first=False),
     "memory": _Main("peak_rss_vs_eager", lambda value, record: f"peak {mib(record['peak_rss_bytes'])}, {value:.2f} of "
                     "eager's", largest_first=False),
     "threads": _Main("samples_per_s", lambda value, record: f"{value:,.0f} samples/s"),

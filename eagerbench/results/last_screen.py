@@ -4,18 +4,17 @@ At most 30 lines of at most 100 columns. A narrower terminal has fewer columns o
 """
 
 import math
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
 
 from eagerbench.results import reasons
-from eagerbench.results.grid import middle
 from eagerbench.results.headline import ENOUGH_PAIRS, Headline, bounds, mib, milliseconds, percent, times
 from eagerbench.shown import count, one_line
 
 MOST_LINES, WIDEST = 30, 100
-_MOST_OF_A_FLOW = 4  # lines that a list of reasons may take
 _EAGER = "eager"
 _LEGEND = ("* fastest of its class by the low end of its 95 % interval; = a tie: its interval reaches the winner's, or "
            "there is none; error: difference from eager over eager's output")
@@ -59,7 +58,7 @@ def lines(headlines: Sequence[Headline], cells: Sequence[Mapping[str, str]], ses
     tables = _tables(rows)
     foot = [*_others([headline for headline in usable if headline.number], width),
             *(_legend(tables, session, width) if tables else []), *_not_timed(cells, width),
-            *(Line(text) for said in session.saved for text in flow("", said.split(" "), width, " "))]
+            *(Line(text) for said in session.saved for text in wrapped(said, width))]
     return [*_fitting(tables, MOST_LINES - len(foot), width, session.summary), *foot]
 
 
@@ -107,20 +106,20 @@ def _fitting(tables: list[_Table], room: int, width: int, summary: str) -> list[
         return []
     longest = {table.model: table for table in sorted(tables, key=lambda table: table.eager_s)}
     for chosen in (tables, [longest[model] for model in dict.fromkeys(table.model for table in tables)]):
-        shown = _shares(chosen, room - 1)
+        left = len(tables) - len(chosen)
+        more = _rest(count(left, "more workload"), summary, width) if left else []
+        shown = _shares(chosen, room - 1 - len(more))
         if shown is not None:
-            left = len(tables) - len(chosen)
-            more = [Line(_rest(f"{count(left, 'more workload')}", summary))] if left else []
-            return [*_drawn(chosen, shown if not more else _shares(chosen, room - 2) or shown, width), *more]
+            return [*_drawn(chosen, shown, width), *more]
     sizes = [1 + len(table.classes) for table in chosen]
-    fit = next((number for number in range(len(chosen), 0, -1) if sum(sizes[:number]) <= room - 2), 1)
+    fit = next((number for number in range(len(chosen), 0, -1) if sum(sizes[:number]) <= room - 3), 1)
     ones = [[1] * len(table.classes) for table in chosen[:fit]]
-    more = [Line(_rest(count(len(chosen) - fit, "more model"), summary))] if fit < len(chosen) else []
+    more = _rest(count(len(chosen) - fit, "more model"), summary, width) if fit < len(chosen) else []
     return [*_drawn(chosen[:fit], ones, width, headings=False), *more]
 
 
-def _rest(what: str, summary: str) -> str:
-    return f"… {what}" + (f": {summary}" if summary else "")
+def _rest(what: str, summary: str, width: int) -> list[Line]:
+    return [Line(text) for text in wrapped(f"… {what}" + (f": {summary}" if summary else ""), width)]
 
 
 def _shares(tables: list[_Table], room: int) -> list[list[int]] | None:
@@ -151,7 +150,8 @@ def _drawn(tables: list[_Table], shown: list[list[int]], width: int, headings: b
     for column in _DROPPED:
         if 2 + sum(widths[place] + 2 for place in columns) - 2 > width:
             columns.remove(column)
-    found = [Line(_aligned("", _HEADER, widths, columns), "bold")]
+    header = [*_HEADER[:2], "×", *_HEADER[3:]] if columns == [0, 2] else _HEADER
+    found = [Line(_aligned("", header, widths, columns), "bold")]
     for table, numbers in zip(tables, shown, strict=True):
         found += [Line(text, "bold") for text in flow("", table.title.split(" · "), width)]
         for of_class, number in zip(table.classes, numbers, strict=True):
@@ -195,17 +195,17 @@ def _others(found: Sequence[Headline], width: int) -> list[Line]:
         best = max(ranked or here, key=lambda headline: headline.rank or 0)
         model = f"{best.model} " if several else ""
         parts.append(f"{model}{best.experiment}: {best.variant}, {best.number}")
-    return [Line(text) for text in flow("best of ", parts, width)] if parts else []
+    return [Line(text) for text in flow("best of ", parts, width, most=5)] if parts else []
 
 
 def _legend(tables: Sequence[_Table], session: Session, width: int) -> Iterator[Line]:
-    yield from (Line(text) for text in flow("", _LEGEND.split(" "), width, " "))
+    yield from map(Line, wrapped(_LEGEND, width))
     few = [row for table in tables for of_class in table.classes for row in of_class.rows if row.few_pairs]
     if few:
         pairs = min(row.pairs or 1 for row in few)
         budget = math.ceil(session.time_budget * (ENOUGH_PAIRS + 1) / pairs) if session.time_budget else "SECONDS"
         said = f"(!) fewer than {ENOUGH_PAIRS} pairs of turns: give --time-budget {budget}, or run them alone with -k"
-        yield from (Line(text, "yellow") for text in flow("", said.split(" "), width, " "))
+        yield from (Line(text, "yellow") for text in wrapped(said, width))
 
 
 def _not_timed(cells: Sequence[Mapping[str, str]], width: int) -> Iterator[Line]:
@@ -218,23 +218,36 @@ def _not_timed(cells: Sequence[Mapping[str, str]], width: int) -> Iterator[Line]
     if disturbed:
         said = (f"{count(disturbed, 'case')} disturbed by other work, not in the tables: stop what else runs, or give "
                 "fewer --threads, and run again")
-        yield from (Line(text, "yellow") for text in flow("", said.split(" "), width, " "))
+        yield from (Line(text, "yellow") for text in wrapped(said, width))
     groups = [group.text for group in reasons.of_cells(cells, "skipped")]
     if groups:
-        yield from (Line(text) for text in flow("not run (variants): ", groups, width))
+        yield from map(Line, flow("not run (variants): ", groups, width))
 
 
-def flow(prefix: str, parts: Sequence[str], width: int, between: str = " · ") -> list[str]:
-    """Parts one after the other, broken between them, at most four lines: `… and 3 more` for what has no room."""
+def flow(prefix: str, parts: Sequence[str], width: int, most: int = 4) -> list[str]:
+    """Parts with ` · ` between them, broken there: in at most so many lines, `… and 3 more` for what has no room."""
     found, line = [], prefix
     for place, whole in enumerate(map(one_line, parts)):
-        part = middle(whole, width - 2) if " " in whole else whole  # a reason may be cut, a name or a path may not
-        joined = line + (between if line not in ("", prefix, "  ") else "") + part
-        if cell_len(joined) <= width or line in ("", prefix, "  "):
+        # A name stands in front and stays whole; what is said of it may be cut.
+        part = textwrap.shorten(whole, width - 4, placeholder="…") if cell_len(whole) > width - 4 else whole
+        joined = f"{line} · {part}" if place else line + part
+        if cell_len(joined) <= _room(width, len(parts) - place, len(found) == most - 1) or not line:
             line = joined
             continue
-        if len(found) == _MOST_OF_A_FLOW - 1 and between != " ":
-            return [*found, f"{line}{between}… and {len(parts) - place} more"]
-        found.append(line + between.rstrip())
-        line = "  " + part if prefix or between != " " else part
+        if len(found) == most - 1:
+            return [*found, f"{line} · … and {len(parts) - place} more"]
+        found.append(f"{line} ·" if place else line.rstrip())
+        line = f"  {part}"
+        if cell_len(line) > _room(width, len(parts) - place, len(found) == most - 1):
+            return [*found, f"  … and {len(parts) - place} more"]
     return [*found, line]
+
+
+def _room(width: int, left: int, last: bool) -> int:
+    """Columns that a part may reach to: something may have to follow it."""
+    return width if left == 1 else width - len(" · … and 99 more") if last else width - len(" ·")
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """A sentence broken at its spaces; a word, such as a path, stays whole."""
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)

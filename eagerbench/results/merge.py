@@ -7,7 +7,7 @@ from typing import Any
 
 from eagerbench import jsonfile
 from eagerbench.results import fingerprint, records
-from eagerbench.shown import one_line, say
+from eagerbench.shown import count, one_line, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def run(chosen: argparse.Namespace) -> int:
     jsonfile.write(chosen.output, content)
     for line in left_out:
         say(one_line(f"left out: {line}"), error=True)
-    say(f"{chosen.output}: {len(content['benchmarks'])} benchmarks of {len(files)} files")
+    say(f"wrote {chosen.output}: {count(len(content['benchmarks']), 'benchmark')} of {count(len(files), 'file')}")
     return 4 if left_out else 0
 
 

@@ -63,7 +63,7 @@ def run(chosen: argparse.Namespace) -> int:
         raise jsonfile.UnreadableFile(f"{chosen.output}: {error.strerror or error}") from None
     for line in left_out:
         say(one_line(f"{chosen.file}: left out: {line}"), error=True)
-    say(chosen.output)
+    say(f"wrote {chosen.output}")
     return 4 if left_out else 0
 
 

@@ -4,6 +4,9 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from eagerbench.results.grid import middle
+
+_LONGEST = 70  # columns of a reason, before what to type
 _DEVICES = re.compile(r"runs on (?P<label>.+), not on .+")
 _COMMAND = re.compile(r"(?P<label>.+?) \((?:run: )?(?P<hint>(?:make|pip) .+)\)")
 _OPTION = re.compile(r"(?P<label>.+); (?P<hint>add .+)")
@@ -27,7 +30,8 @@ class Group:
     @property
     def text(self) -> str:
         """`not installed (6): make env-ipex, make env-neuron`."""
-        return f"{self.label} ({len(self.variants)})" + (f": {', '.join(self.hints)}" if self.hints else "")
+        label = middle(self.label, _LONGEST)
+        return f"{label} ({len(self.variants)})" + (f": {', '.join(self.hints)}" if self.hints else "")
 
 
 def grouped(reasons: Iterable[tuple[str, str]]) -> list[Group]:

@@ -16,6 +16,7 @@ from eagerbench.results.record import KIND
 __all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
 
 BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
+LATEST = "latest.json"  # in pytest-benchmark's directory: the last file once more
 _OPEN = ("option_", "engagement_")  # fields that each backend names
 _ONLY_OURS = ("_sha256", "_fingerprint")  # ends of names of ours; other suites have a `seed` of their own
 # Fields that tell a record of ours: other suites have `model`, `seed` or a `bench_id`, none has two of these.
@@ -113,6 +114,7 @@ def expand(paths: list[Path]) -> list[Path]:
     found: list[Path] = []
     for path in paths:
         inside = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+        inside = [file for file in inside if file.name != LATEST or file == path]
         jsonfile.refuse(path, [] if inside else ["no JSON file in this directory"])
         for file in inside if path.is_dir() else []:
             if not file.resolve().is_relative_to(path.resolve()):

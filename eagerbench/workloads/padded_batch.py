@@ -8,6 +8,7 @@ import numpy as np
 
 from eagerbench.errors import CannotRun, first_line
 from eagerbench.models.specs import config_length
+from eagerbench.shown import count
 from eagerbench.workloads.base import OneBatch, too_long
 from eagerbench.workloads.sentences import SENTENCES
 from eagerbench.workloads.vocabulary import draw_ids, pad_id, refuse_unknown_ids
@@ -138,5 +139,5 @@ def _row(model: "LoadedModel", length: int, rng: np.random.Generator) -> np.ndar
     text = " ".join(rng.choice(SENTENCES, 1 + length // 4))  # every sentence has more than four tokens
     row = tokenise(model, text, length)
     if len(row) < length:
-        raise CannotRun(f"the tokenizer made {len(row)} tokens of {len(text)} characters; {length} are needed")
+        raise CannotRun(f"the tokenizer made {count(len(row), 'token')} of {len(text)} characters; {length} are needed")
     return row

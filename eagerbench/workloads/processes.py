@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from eagerbench.backends.base import ExportingBackend
 from eagerbench.machine import quota
 from eagerbench.models.specs import ModelSpec
+from eagerbench.shown import count
 from eagerbench.workloads import workload
 from eagerbench.workloads.base import OneBatch, Workload
 
@@ -84,7 +85,7 @@ class Layout(InProcesses):
 
     @property
     def title(self) -> str:
-        return f"{self.batch.title}, {self.instances} × {self.threads} threads"
+        return f"{self.batch.title}, {self.instances} × {count(self.threads, 'thread')}"
 
     @property
     def facts(self):

@@ -12,6 +12,7 @@ import numpy as np
 from eagerbench.errors import BadInput
 from eagerbench.models.specs import ModelSpec
 from eagerbench.outputs.predictions import AGREEMENT_ROWS
+from eagerbench.shown import count
 from eagerbench.workloads.base import Workload, another_build, text_only
 from eagerbench.workloads.batching import Batches, by_length
 from eagerbench.workloads.corpus import Corpus, read
@@ -79,7 +80,8 @@ class Embeddings(Workload):
             return (f"whether the weights of {spec.name} are trained cannot be seen: save_pretrained() it and name the "
                     "directory")
         if self.corpus.sentences < AGREEMENT_ROWS:
-            return f"{self.corpus.sentences} sentences: at least {AGREEMENT_ROWS} are needed to have neighbours"
+            sentences = count(self.corpus.sentences, "sentence")
+            return f"{sentences}: at least {AGREEMENT_ROWS} are needed to have neighbours"
         return text_only(spec) or another_build(backend, self.rebuilds)
 
     def inputs(self, model: "LoadedModel") -> dict[str, np.ndarray]:
@@ -130,7 +132,7 @@ def read_pairs(file: str) -> Pairs:
     triples = [_triple(file, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     triples = [triple for triple in triples if triple is not None]
     if len(triples) < LEAST_PAIRS:
-        raise BadInput(f"--eval {file}: {len(triples)} pairs in it; at least {LEAST_PAIRS} are needed")
+        raise BadInput(f"--eval {file}: {count(len(triples), 'pair')} in it; at least {LEAST_PAIRS} are needed")
     first, second, scores = zip(*triples, strict=True)
     if len(set(scores)) == 1:
         raise BadInput(f"--eval {file}: every score is {scores[0]:g}; a correlation needs different ones")

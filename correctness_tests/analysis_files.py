@@ -98,3 +98,8 @@ def analysis(capsys, *arguments) -> tuple[int, str, str]:
         code = ended.code
     out, err = capsys.readouterr()
     return code, out, err
+
+
+def entries(verdict: dict) -> dict[str, dict]:
+    """A verdict's benchmarks by id."""
+    return {entry["id"]: entry for entry in verdict["benchmarks"]}

@@ -118,9 +118,21 @@ def pytest_itemcollected(item):
     in_memory = not isinstance(backend, ExportingBackend)
     if backend.costly and (model not in QUICK_MODELS
                            or (backend.per_workload and file == "test_properties")
-                           or (in_memory and file == "test_artifacts")
+                           or ((in_memory or backend.per_workload) and file == "test_artifacts")
                            or (backend.per_workload and file == "test_engagement" and model != QUICK_MODELS[0])):
         item.add_marker(pytest.mark.slow)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Full-size models one after another, each by every variant: all in memory at once are 20 GB."""
+    def model(item) -> str | None:
+        return item.callspec.params.get("model_name") if hasattr(item, "callspec") else None
+
+    places = [place for place, item in enumerate(items) if model(item) in PUBLISHED_MODELS]
+    ordered = sorted((items[place] for place in places), key=lambda item: PUBLISHED_MODELS.index(model(item)))
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
 
 
 def skip_unavailable(variant_name: str, placement: Placement | None = None) -> None:
@@ -148,13 +160,26 @@ def store(selection) -> ArtifactStore:
 
 @pytest.fixture(scope="session")
 def workshops(store, placement):
-    """`workshops(name)`: the workshop of a model, kept for the session."""
+    """`workshops(name)`: the workshop of a model, kept for the session; of full-size ones the last only."""
     made: dict[str, Workshop] = {}
 
     def workshop(name: str) -> Workshop:
+        if name in PUBLISHED_MODELS and name not in made:
+            for large in made.keys() & set(PUBLISHED_MODELS):
+                del made[large]
         return made.setdefault(name, Workshop(name, store, placement))
 
     return workshop
+
+
+@pytest.fixture
+def bert_directory(tmp_path) -> Path:
+    """A model directory as `save_pretrained` writes it."""
+    from eagerbench.models.loading import load
+
+    directory = tmp_path / "some-bert-dir"
+    load(specs.resolve("tiny-bert", 0)).module.save_pretrained(directory)
+    return directory
 
 
 @pytest.fixture

@@ -1,9 +1,15 @@
 """Models that a variant cannot take, and what its refusal says: exceptions to "every variant runs every model".
 
-A refusal that is not listed fails a test, and so does a listed one that no longer happens.
+A refusal that is not listed fails a test, and so does a listed one that no longer happens. Beside them: models that
+cannot be had at all.
 """
 
 from fnmatch import fnmatchcase
+
+import pytest
+
+from eagerbench.errors import BadInput
+from eagerbench.models import specs
 
 # (variant, model) globs: pattern of the reason.
 REFUSALS: dict[tuple[str, str], str] = {
@@ -44,3 +50,14 @@ def expected(variant_name: str, model_name: str) -> str | None:
     """Pattern of the reason that a build must give, or None when it must succeed."""
     return next((pattern for (variant, model), pattern in REFUSALS.items()
                  if fnmatchcase(variant_name, variant) and fnmatchcase(model_name, model)), None)
+
+
+def refused(text: str) -> str:
+    """The line of the error when the model is resolved and loaded."""
+    from eagerbench.models.loading import load
+
+    with pytest.raises(BadInput) as error:
+        load(specs.resolve(text, 0))
+    line = str(error.value)
+    assert "\n" not in line
+    return line

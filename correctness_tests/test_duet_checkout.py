@@ -1,11 +1,16 @@
 """What a duet compares: revisions in worktrees, and directories with what is not committed."""
 
+import errno
 import re
+import shutil
 import subprocess
+import tempfile
+from types import SimpleNamespace
 
 import pytest
 from fake_suites import GOOD, suite
 
+from eagerbench.gate import duet as analysis_duet
 from eagerbench.gate import duet_checkout
 
 
@@ -114,3 +119,32 @@ def test_an_option_is_no_revision(repository):
     for text in ("--all", "~no-such-user/x", "x" * 5000, "a\0b"):
         assert "neither a revision" in resolved(repository, text)
     assert "type: git branch --all" in resolved(repository, "mian")
+
+
+@pytest.mark.parametrize(("error", "says"), [
+    (OSError(errno.ENOSPC, "No space left on device", "{tmp}/x"), "TMPDIR"),
+    (OSError(errno.EDQUOT, "Disk quota exceeded"), "TMPDIR"),
+    (OSError(errno.ENOSPC, "No space left on device", "/elsewhere/duet.json.partial"), "free some space there"),
+    (shutil.Error([("a", "b", "[Errno 13] Permission denied: 'a'"), ("c", "d", "[Errno 28] No space left on device")]),
+     "TMPDIR"),
+    (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"), "TMPDIR"),
+    (duet_checkout.CannotCheckOut("--base x: neither a revision nor a directory"), "nor a directory"),
+    (shutil.Error([("a", "b", "[Errno 13] Permission denied: 'a'")]), "Permission denied: 'a'"),
+])
+def test_a_full_disk_says_what_to_do(error, says):
+    if getattr(error, "filename", None):
+        error.filename = error.filename.format(tmp=tempfile.gettempdir())
+    line = duet_checkout.told(error)
+    assert line.endswith(says)
+    assert "\n" not in line
+
+
+def test_a_full_disk_ends_a_duet_with_one_line(monkeypatch, tmp_path, capsys):
+    def measure(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(analysis_duet, "measure", measure)
+    assert analysis_duet.run(SimpleNamespace(output=tmp_path / "out.json", pairs=1, null_pairs=0, only=[],
+                                             stage="screen")) == 2
+    line, = capsys.readouterr().err.splitlines()
+    assert line.endswith("by the variable TMPDIR")

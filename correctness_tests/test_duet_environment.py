@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
+from eagerbench.gate import duet_environment
 from eagerbench.gate.duet_checkout import CannotCheckOut
 from eagerbench.gate.duet_environment import interpreter, packages
 
@@ -67,3 +70,36 @@ def test_packages_that_do_not_exist_are_one_line(tmp_path):
         with pytest.raises(CannotCheckOut, match=r"head: its packages cannot be installed .*--head-python") as error:
             interpreter("head", wrong, here)
         assert "\n" not in str(error.value)
+
+
+def test_two_duets_make_one_environment(tmp_path, capsys, monkeypatch):
+    """The second waits, and finds it made."""
+    here = project(tmp_path / "here", "iniconfig==2.1.0\n")
+    before = project(tmp_path / "before", "iniconfig==2.0.0\n")
+    made, entered = [], threading.Event()
+
+    def make(side, place, python, directory):
+        made.append(side)
+        entered.set()
+        time.sleep(0.3)
+        place.mkdir()
+        (place / ".installed").touch()
+
+    monkeypatch.setattr(duet_environment, "_make", make)
+    first = threading.Thread(target=interpreter, args=("base", before, here))
+    first.start()
+    entered.wait(5)
+    interpreter("head", before, here)
+    first.join()
+    assert made == ["base"]
+    assert "head: waiting for another duet, which makes" in capsys.readouterr().err
+
+
+def test_a_full_disk_says_what_to_do(tmp_path, monkeypatch):
+    here = project(tmp_path / "here", "iniconfig==2.1.0\n")
+    wrong = project(tmp_path / "wrong", "iniconfig==0.0.0.1\n")
+    said = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n\nWARNING: more"
+    monkeypatch.setattr(duet_environment.subprocess, "run",
+                        lambda *_, **__: subprocess.CompletedProcess([], 1, "", said))
+    with pytest.raises(CannotCheckOut, match=r"\[Errno 28\] No space left on device.*variable TMPDIR$"):
+        interpreter("head", wrong, here)

@@ -1,6 +1,7 @@
 """Sentence-transformers directories: every pooling mode and layer against plain torch, and what is not understood."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -205,6 +206,44 @@ def test_damaged_files(directory, name, content, says):
     write(root / name, content)
     with pytest.raises(BadInput, match=says):
         load(specs.resolve(str(root), 0))
+
+
+@pytest.mark.parametrize("value", ["128", 0, -1, 1.5, True, [9]])
+@pytest.mark.parametrize("key", ["max_seq_length", "truncate_dim"])
+def test_sizes_that_are_none(directory, key, value):
+    root = directory(flags("mean"), max_seq_length=None)
+    file = "sentence_bert_config.json" if key == "max_seq_length" else "config_sentence_transformers.json"
+    write(root / file, {key: None})
+    assert load(specs.resolve(str(root), 0)).sentence.max_length is None
+    write(root / file, {key: value})
+    with pytest.raises(BadInput, match=re.escape(f"{key} is {json.dumps(value)}; write a whole number above 0")):
+        load(specs.resolve(str(root), 0))
+
+
+def test_an_embedding_is_truncated_last(directory):
+    """As `SentenceTransformer.encode` does: after all modules, and not normalised again."""
+    root = directory(flags("mean"), ("Normalize", "2_Normalize"))
+    whole = embedded(root)
+    write(root / "config_sentence_transformers.json", {"truncate_dim": 5})
+    np.testing.assert_array_equal(embedded(root), whole[:5])
+    assert load(specs.resolve(str(root), 0)).sentence.description == "mean, normalised, first 5"
+
+
+@pytest.mark.parametrize("content", [None, [], {}, "mean"])
+def test_pooling_without_a_config_is_not_the_mean(directory, content):
+    root = directory(flags("cls"))
+    (root / "1_Pooling" / "config.json").unlink()
+    if content is not None:
+        write(root / "1_Pooling" / "config.json", content)
+    says = "1_Pooling has no config.json that says how tokens are pooled"
+    assert load(specs.resolve(str(root), 0)).sentence.not_understood == says
+
+
+def test_a_layer_without_a_config_is_not_taken_for_the_usual_one(directory):
+    root = directory(flags("mean"), ("Dense", "2_Dense"))
+    dense(root / "2_Dense")
+    (root / "2_Dense" / "config.json").unlink()
+    assert load(specs.resolve(str(root), 0)).sentence.not_understood == "2_Dense has no config.json"
 
 
 def test_files_outside_of_the_directory_are_not_read(directory, tmp_path):

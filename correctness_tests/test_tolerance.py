@@ -1,10 +1,15 @@
 """Each tolerance class passes what it should and catches planted defects."""
 
+import architectures
 import numpy as np
 import pytest
 import torch
 
-from eagerbench.outputs.tolerance import CLASSES, compare
+from conftest import Workshop
+from eagerbench.models import specs
+from eagerbench.outputs.tolerance import CLASSES, compare, scale_of
+from eagerbench.workloads import workload
+from eagerbench.workloads.padded_batch import PaddedBatch
 
 
 def perturb_one_weight(module: torch.nn.Module, class_name: str) -> None:
@@ -104,3 +109,66 @@ def test_labels_as_many_as_tokens_are_not_taken_for_tokens():
     assert compare(wrong, reference, reference, mask, "exact-math", False).failures
     spans = {"start_logits": wrong["logits"]}, {"start_logits": reference["logits"]}
     assert not compare(*spans, spans[1], mask, "exact-math", False).failures
+
+
+SCORES = np.random.default_rng(3).normal(0.06, 0.07, (64, 1))  # of a reranker's rows
+
+
+def judged_alone(score: float, got: float, class_name: str) -> tuple[str, ...]:
+    """One score among others of the same model; the one's float32 happens to have no rounding error."""
+    scale = {"logits": scale_of([SCORES.astype(np.float32)], [SCORES])}
+    wanted = np.float32([[score]])
+    return compare({"logits": np.float32([[got]])}, {"logits": wanted}, {"logits": wanted.astype(float)}, None,
+                   class_name, False, scales=scale).failures
+
+
+@pytest.mark.parametrize("class_name", CLASSES)
+def test_a_score_near_zero_is_not_its_own_scale(class_name):
+    """What a class allows for many rows, it allows for each of them alone."""
+    one = scale_of([SCORES.astype(np.float32)], [SCORES])
+    assert one.values == 64
+    allowed = CLASSES[class_name].rmse_factor * one.error + CLASSES[class_name].rmse_floor * one.rms
+    for near_zero in (0.0, allowed / 3, -allowed / 3):
+        assert not judged_alone(near_zero, near_zero + 0.9 * allowed, class_name)
+        assert judged_alone(near_zero, near_zero + 1.1 * allowed, class_name)
+
+
+@pytest.mark.parametrize("class_name", CLASSES)
+def test_defects_of_one_score_are_caught(class_name):
+    """Of scores of half of the RMS or more, and of rows that are as far apart: above the noise of every class."""
+    rms = float(np.sqrt(np.mean(SCORES ** 2)))
+    usual = [float(score) for score in SCORES[:, 0] if abs(score) > rms / 2]
+    assert len(usual) > len(SCORES) / 2
+    for score in usual:
+        assert not judged_alone(score, score, class_name)
+        assert judged_alone(score, -score, class_name)
+        assert judged_alone(score, 0.0, class_name)
+        assert all(judged_alone(score, other, class_name) for other in usual if abs(other - score) > rms / 2)
+
+
+def test_a_reranker_of_one_row_is_judged_by_other_rows(tmp_path, store, placement):
+    """4-bit weights shift every score of this one by 0.02 to 0.03; the one row's own score is -0.018."""
+    workshop = Workshop(str(architectures.save("reranker", tmp_path / "reranker")), store, placement)
+    expected = workshop.reference.expected(workload(workshop.model.spec, 1, 24))
+    outputs = workshop.run("bnb-nf4", expected.inputs)
+    assert abs(expected.outputs["logits"]).max() < expected.scales["logits"].rms / 3
+    assert expected.judge(outputs, "quantised-coarse").failures == ()
+    assert expected.judge({"logits": expected.outputs["logits"] + 0.06}, "quantised-coarse").failures
+    many = workshop.reference.expected(workload(workshop.model.spec, 16, 24))
+    assert many.scales == {}
+    assert many.judge(workshop.run("bnb-nf4", many.inputs), "quantised-coarse").failures == ()
+
+
+def test_a_row_that_cannot_run_alone_is_its_own_scale():
+    class Pairs(torch.nn.Module):
+        def forward(self, input_ids):
+            if len(input_ids) < 2:
+                raise ValueError("pairs only")
+            return {"logits": input_ids.double().mean(1, keepdim=True).to(torch.float32)}
+
+    from eagerbench.measuring.reference import Reference
+    from eagerbench.models.loading import LoadedModel
+
+    model = LoadedModel(specs.ModelSpec("pairs", "factory", "a:b", 0, None), Pairs(), None, False)
+    reference = Reference(model, "cpu")
+    assert reference.expected(PaddedBatch(2, 8)).scales == {}

@@ -65,7 +65,7 @@ def run(chosen: argparse.Namespace) -> int:
         output.parent.mkdir(parents=True, exist_ok=True)
         content = measure(chosen, output, chosen.pairs, chosen.null_pairs, chosen.only, chosen.stage)
     except (duet_checkout.CannotCheckOut, OSError) as error:
-        say(error, error=True)
+        say(duet_checkout.told(error), error=True)
         return 2
     except duet_signals.Ended as ended:
         say(f"ended by {ended}; finished pairs are in {output}", error=True)

@@ -22,6 +22,32 @@ class CannotCheckOut(Exception):
     """No such revision or directory, or one that cannot take turns. Its text is one line."""
 
 
+def full(text: str) -> bool:
+    """Whether a message is of a full disk, whoever wrote it."""
+    return any(words in text for words in ("No space left on device", "Disk quota exceeded"))
+
+
+def with_advice(text: str) -> str:
+    """A message of one line, and what to do where it is of a full disk."""
+    if not full(text):
+        return text
+    return (f"{text}; free some space, or name another directory than {tempfile.gettempdir()} for temporary files by "
+            "the variable TMPDIR")
+
+
+def told(error: Exception) -> str:
+    """The line of what ended a duet."""
+    if isinstance(error, shutil.Error):  # of every file that could not be copied
+        error = OSError(next((why for _, _, why in error.args[0] if full(str(why))), error.args[0][0][2]))
+    if "No usable temporary directory" in str(error):
+        return "there is no temporary directory that can be written; name one by the variable TMPDIR"
+    name = getattr(error, "filename", None)
+    elsewhere = isinstance(name, str) and not Path(name).absolute().is_relative_to(tempfile.gettempdir())
+    if elsewhere and full(str(error)):
+        return f"{error}; free some space there"
+    return with_advice(str(error))
+
+
 @dataclass(frozen=True)
 class Source:
     """What a side is made from. `commit` is None for a directory.
@@ -117,7 +143,8 @@ def _bring(source: Source, place: Path) -> None:
     if source.commit is not None:
         done = git.run(source.directory, "worktree", "add", "--quiet", "--detach", str(place), source.commit)
         if done.returncode:
-            raise CannotCheckOut(f"git worktree add {source.revision}: {git.cause(done, source.directory)}")
+            raise CannotCheckOut(with_advice(f"git worktree add {source.revision}: "
+                                             f"{git.cause(done, source.directory)}"))
         return
     tracked = git.output(source.directory, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if tracked is None:

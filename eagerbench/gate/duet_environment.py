@@ -8,7 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from eagerbench.gate.duet_checkout import CannotCheckOut
+from eagerbench.gate.duet_checkout import CannotCheckOut, full, with_advice
+from eagerbench.machine import owned
 from eagerbench.shown import say
 
 CONSTRAINTS = Path("environments") / "main.txt"
@@ -31,14 +32,22 @@ def interpreter(side: str, directory: Path, repository: Path) -> str:
     place = repository / ".benchmarks" / "environments" / wanted
     python = place / "bin" / "python"
     if not (place / _COMPLETE).exists():
-        say(f"{side}: its packages are not those of this checkout ({CONSTRAINTS}, pyproject.toml); installing them "
-            f"into {place}", error=True)
-        _run(side, [sys.executable, "-m", "venv", "--clear", str(place)], directory)
-        pip = [str(python), "-m", "pip"]
-        _run(side, [*pip, "install", "--quiet", "-c", str(CONSTRAINTS), ".[all-cpu,test]"], directory)
-        _run(side, [*pip, "uninstall", "--quiet", "--yes", _project(directory)["name"]], directory)
-        (place / _COMPLETE).touch()
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with owned.alone(place.with_suffix(".lock"), lambda: say(f"{side}: waiting for another duet, which makes "
+                                                                 f"{place}", error=True)):
+            if not (place / _COMPLETE).exists():  # the other one may have made it
+                _make(side, place, python, directory)
     return str(python)
+
+
+def _make(side: str, place: Path, python: Path, directory: Path) -> None:
+    say(f"{side}: its packages are not those of this checkout ({CONSTRAINTS}, pyproject.toml); installing them into "
+        f"{place}", error=True)
+    _run(side, [sys.executable, "-m", "venv", "--clear", str(place)], directory)
+    pip = [str(python), "-m", "pip"]
+    _run(side, [*pip, "install", "--quiet", "-c", str(CONSTRAINTS), ".[all-cpu,test]"], directory)
+    _run(side, [*pip, "uninstall", "--quiet", "--yes", _project(directory)["name"]], directory)
+    (place / _COMPLETE).touch()
 
 
 def packages(directory: Path) -> str | None:
@@ -61,5 +70,6 @@ def _run(side: str, command: list[str], directory: Path) -> None:
     done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip() or "no reason given").splitlines()
-        raise CannotCheckOut(f"{side}: its packages cannot be installed ({said[-1]}); make an environment and give its "
-                             f"interpreter by --{side}-python")
+        cause = next((line for line in reversed(said) if full(line)), said[-1])
+        raise CannotCheckOut(with_advice(f"{side}: its packages cannot be installed ({cause}); make an environment and "
+                                         f"give its interpreter by --{side}-python"))

@@ -64,7 +64,7 @@ def measure(chosen: argparse.Namespace) -> list[Path]:
         say(f"to be confirmed by {due['pairs']} fresh pairs: {', '.join(due['benchmarks'])}", error=True)
         duet.measure(chosen, confirm, due["pairs"], math.ceil(due["pairs"] / 2), due["benchmarks"], "confirm")
     except (duet_checkout.CannotCheckOut, OSError) as error:
-        raise NotMeasured(str(error), 2) from None
+        raise NotMeasured(duet_checkout.told(error), 2) from None
     except duet_signals.Ended as ended:
         raise NotMeasured(f"ended by {ended}; finished pairs are in {directory}", ended.exit_code) from None
     return [screen, confirm]

@@ -11,7 +11,7 @@ import os
 import socket
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 FREE, HELD, UNKNOWN = "free", "held", "unknown"
@@ -69,6 +69,26 @@ def look(file: Path) -> Iterator[str]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def alone(file: Path, waits: Callable[[], None]) -> Iterator[None]:
+    """Inside, no other process is inside with this file, which stays; `waits` is called where one is, once.
+
+    Where the file system knows no locks everyone is let in.
+    """
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _here() -> dict[str, str]:

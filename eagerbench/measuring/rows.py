@@ -13,9 +13,9 @@ from eagerbench.measuring.reference import Reference
 from eagerbench.models.loading import LoadedModel
 from eagerbench.outputs.places import per_token
 from eagerbench.outputs.predictions import SENTENCE_EMBEDDING
-from eagerbench.outputs.tolerance import Comparison, compare
+from eagerbench.outputs.tolerance import Comparison, Scale, compare
 from eagerbench.workloads.batching import Batches, by_length, restored
-from eagerbench.workloads.padded_batch import length_limit, pad
+from eagerbench.workloads.padded_batch import PaddedBatch, length_limit, pad
 from eagerbench.workloads.vocabulary import draw_ids
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class RowsExpected:
         rows: ids of each sentence.
         outputs, double: eager's in float32 and float64, as `of_sentences` returns them.
         embed: what makes an embedding of a sentence's states.
+        scales: of outputs with few values (`Reference.scales`).
         same_batches: whether they are those of the very batches that are judged, since rows depend on theirs.
     """
 
@@ -44,6 +45,7 @@ class RowsExpected:
     outputs: dict[str, np.ndarray]
     double: dict[str, np.ndarray]
     embed: Embed
+    scales: dict[str, Scale]
     problem_type: str | None = None
     same_batches: bool = False
 
@@ -88,7 +90,8 @@ def expected_of(rows: Sequence[np.ndarray], model: LoadedModel, reference: Refer
     if not single:
         raise CannotRun(f"no output of {type(model.module).__name__} has a row a sentence: "
                         f"{', '.join(f'{name} {array.shape}' for name, array in singles[0].items())}")
-    return RowsExpected(rows, single, double, embed, reference.problem_type, batches is not None)
+    scales = reference.scales(PaddedBatch(1, max(lengths)), single)
+    return RowsExpected(rows, single, double, embed, scales, reference.problem_type, batches is not None)
 
 
 def embedding(model: LoadedModel) -> Embed:
@@ -196,7 +199,8 @@ def judge(outputs: Sequence[Arrays], batches: Batches, expected: RowsExpected, t
           pretrained: bool) -> Comparison:
     """Outputs of batches against the reference's, sentence by sentence, by a tolerance class."""
     got = of_sentences(outputs, batches, expected.lengths, expected.embed)
-    return compare(got, expected.outputs, expected.double, None, tolerance, pretrained, expected.problem_type)
+    return compare(got, expected.outputs, expected.double, None, tolerance, pretrained, expected.problem_type,
+                   expected.scales)
 
 
 def _refuse_too_large(rows: Sequence[np.ndarray], model: LoadedModel, reference: Reference) -> None:

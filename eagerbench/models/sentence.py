@@ -6,7 +6,6 @@ understand is named, never passed over. Formats: https://github.com/huggingface/
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from eagerbench.errors import BadInput
+from eagerbench.models.sentence_layers import NotUnderstood, Read, Step, dense, layer_norm, normalised
 
 MODULES, PROMPTS = "modules.json", "config_sentence_transformers.json"
 DEFAULT_POOLING = "mean (no modules.json)"
@@ -25,10 +25,7 @@ _MODES = {"pooling_mode_cls_token": "cls", "pooling_mode_max_tokens": "max", "po
           "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
           "pooling_mode_weightedmean_tokens": "weightedmean", "pooling_mode_lasttoken": "lasttoken"}
 _STATES = "last_hidden_state"
-_ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "SiLU", "Sigmoid", "ELU", "LeakyReLU", "Softplus")
 
-Step = Callable[[np.ndarray], np.ndarray]
-Read = Callable[[str], Path | None]
 
 
 @dataclass(frozen=True)
@@ -145,16 +142,13 @@ def read(where: str, find: Read) -> Pipeline:
     for module in _modules(find, where):
         try:
             _add(facts, _type(module), str(module.get("path") or ""), find, where)
-        except _NotUnderstood as reason:
+        except NotUnderstood as reason:
             return Pipeline(**{**facts, "not_understood": str(reason), "modes": ("mean",), "steps": ()})
     facts |= _prompt(find, where)
+    facts["steps"] = (*facts["steps"], *_truncation(find, where))
     if not facts["modes"]:
         return Pipeline(**{**facts, "not_understood": "it has no pooling module", "modes": ("mean",), "steps": ()})
     return Pipeline(**facts)
-
-
-class _NotUnderstood(Exception):
-    pass
 
 
 def _modules(find: Read, where: str) -> list[dict]:
@@ -181,32 +175,35 @@ def _add(facts: dict[str, Any], kind: str, path: str, find: Read, where: str) ->
         own = config(*_TRANSFORMER_CONFIGS)
         for key, usual in (("transformer_task", "feature-extraction"), ("module_output_name", "token_embeddings")):
             if own.get(key, usual) != usual:
-                raise _NotUnderstood(f"Transformer with {key} {own[key]}")
+                raise NotUnderstood(f"Transformer with {key} {own[key]}")
         text = (own.get("modality_config") or {}).get("text") or {}
         if (text.get("method", "forward"), text.get("method_output_name", _STATES)) != ("forward", _STATES):
-            raise _NotUnderstood(f"Transformer with {text.get('method_output_name')} of {text.get('method')}")
-        longest = own.get("max_seq_length")
-        facts["max_length"] = longest if type(longest) is int and longest > 0 else None
+            raise NotUnderstood(f"Transformer with {text.get('method_output_name')} of {text.get('method')}")
+        facts["max_length"] = _size(own, "max_seq_length", where)
         facts["lower_case"] = bool(own.get("do_lower_case", False))
     elif kind == "Pooling":
         own = config("config.json")
+        if not own:
+            raise NotUnderstood(f"{path or 'Pooling'} has no config.json that says how tokens are pooled")
         if facts["modes"] or facts["steps"]:
-            raise _NotUnderstood("pooling after another step")
+            raise NotUnderstood("pooling after another step")
         facts["modes"], facts["pool_prompt"] = _modes(own), bool(own.get("include_prompt", True))
     elif kind in ("Dense", "LayerNorm", "Normalize"):
         if not facts["modes"]:
-            raise _NotUnderstood(f"{kind} before pooling")
+            raise NotUnderstood(f"{kind} before pooling")
         own = config("config.json")
         other = {own.get(key) for key in ("module_input_name", "module_output_name")} - {None, "sentence_embedding"}
         if other:
-            raise _NotUnderstood(f"{kind} works on {', '.join(sorted(map(str, other)))}")
-        steps = {"Dense": _dense, "LayerNorm": _layer_norm, "Normalize": lambda *_: ("normalised", _normalised)}
+            raise NotUnderstood(f"{kind} works on {', '.join(sorted(map(str, other)))}")
+        steps = {"Dense": dense, "LayerNorm": layer_norm, "Normalize": lambda *_: ("normalised", normalised)}
         facts["steps"] = (*facts["steps"], steps[kind](path, own, find))
         if kind != "Normalize":
+            if find(f"{path}/config.json") is None:
+                raise NotUnderstood(f"{path} has no config.json")
             held = find(f"{path}/model.safetensors").read_bytes()
             facts["weights"] = hashlib.sha256(facts.get("weights", "").encode() + held).hexdigest()
     elif kind != "Dropout":  # which does nothing once a model is trained
-        raise _NotUnderstood(f"module {kind or 'without a type'}")
+        raise NotUnderstood(f"module {kind or 'without a type'}")
 
 
 def _modes(config: dict) -> tuple[str, ...]:
@@ -217,59 +214,24 @@ def _modes(config: dict) -> tuple[str, ...]:
         _MODES.get(key, key) for key in flags if config.get(key)]
     unknown = [str(mode) for mode in wanted if mode not in _MODES.values()]
     if unknown:
-        raise _NotUnderstood(f"pooling mode {unknown[0]}")
+        raise NotUnderstood(f"pooling mode {unknown[0]}")
     return tuple(wanted) or ("mean",)  # what sentence-transformers takes where no flag is set
 
 
-def _weights(path: str, find: Read) -> dict[str, np.ndarray]:
-    file = find(f"{path}/model.safetensors")
-    if file is None:
-        raise _NotUnderstood(f"{path} has no model.safetensors (pickled weights are never loaded)")
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return {name: tensor.float().numpy() for name, tensor in load_file(file).items()}
-    except (SafetensorError, OSError) as error:
-        raise _NotUnderstood(f"{path}/model.safetensors is damaged ({error})") from None
+def _truncation(find: Read, where: str) -> tuple[tuple[str, Step], ...]:
+    """The `truncate_dim` of the whole model: what is left of an embedding once all modules are done."""
+    config = _json(find(PROMPTS), where)
+    size = _size(config, "truncate_dim", where) if isinstance(config, dict) else None
+    return ((f"first {size}", lambda vector: vector[:size]),) if size else ()
 
 
-def _dense(path: str, config: dict, find: Read) -> tuple[str, Step]:
-    import torch
-
-    wanted = config.get("activation_function", "torch.nn.Tanh") or "torch.nn.Identity"
-    package, _, name = str(wanted).rpartition(".")
-    if name not in _ACTIVATIONS or not package.startswith("torch.nn"):
-        raise _NotUnderstood(f"{path} has activation {package}.{name}")
-    weights, activation = _weights(path, find), getattr(torch.nn, name)()
-    if "linear.weight" not in weights:
-        raise _NotUnderstood(f"{path} has no linear.weight")
-    matrix, bias = weights["linear.weight"], weights.get("linear.bias", np.float32(0))
-    residual = None
-    if config.get("use_residual"):
-        residual = weights.get("residual.weight", np.eye(len(matrix), dtype=np.float32))
-
-    def step(vector: np.ndarray) -> np.ndarray:
-        made = activation(torch.from_numpy(matrix.astype(vector.dtype) @ vector + bias.astype(vector.dtype))).numpy()
-        return made + residual.astype(vector.dtype) @ vector if residual is not None else made
-
-    return f"dense {matrix.shape[1]} -> {matrix.shape[0]} {name}{', residual' if residual is not None else ''}", step
-
-
-def _layer_norm(path: str, config: dict, find: Read) -> tuple[str, Step]:
-    weights = _weights(path, find)
-    if {"norm.weight", "norm.bias"} - set(weights):
-        raise _NotUnderstood(f"{path} has no norm.weight and norm.bias")
-
-    def step(vector: np.ndarray) -> np.ndarray:
-        scaled = (vector - vector.mean()) / np.sqrt(vector.var() + 1e-5)
-        return scaled * weights["norm.weight"] + weights["norm.bias"]
-
-    return "layer norm", step
-
-
-def _normalised(vector: np.ndarray) -> np.ndarray:
-    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+def _size(config: dict, key: str, where: str) -> int | None:
+    """A whole number above 0, or None where there is no word of it."""
+    value = config.get(key)
+    if value is None or (type(value) is int and value > 0):
+        return value
+    raise BadInput(f"--model {where}: {key} is {json.dumps(value)}; write a whole number above 0 into its file, or "
+                   "null for no limit")
 
 
 def _prompt(find: Read, where: str) -> dict[str, str]:

@@ -9,8 +9,13 @@ float32 overflows. Over all other values every class has two rules, and both mus
 2. against float64: RMSE(variant − f64) ≤ k · RMSE(eager − f64) + floor · RMS(f64), after `same` in PyTorch's
    `torch/_dynamo/utils.py`. For float32 eager's own error is the yardstick; narrower dtypes are so much coarser
    that the floor alone decides.
+
+One score that lies near zero is no measure of itself: the RMS of fewer than FEW values, and of eager's error in them,
+is taken over other rows of the same model too (`Scale`). Their cosine, which for one value is its sign, is left to
+rule 2.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,6 +67,24 @@ CLASSES = {
 }
 
 
+FEW = 16  # the RMS of as many values is within a fifth of the true one; one value may be anything
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What one output is of, over other rows of the same kind, in the output's unit.
+
+    Attributes:
+        rms: of eager's float64 values.
+        error: RMS of eager's float32 error.
+        values: how many there are.
+    """
+
+    rms: float = 0.0
+    error: float = 0.0
+    values: int = 0
+
+
 @dataclass(frozen=True)
 class Comparison:
     """What a comparison found. `failures` is empty when the outputs match; each entry is one line.
@@ -94,10 +117,11 @@ class _Output:
     eager: np.ndarray
     exact: np.ndarray | None
     apart: np.ndarray
+    scale: Scale
 
 
 def compare(actual: Arrays, reference: Arrays, double: Arrays | None, mask: np.ndarray | None, class_name: str,
-            pretrained: bool, problem_type: str | None = None) -> Comparison:
+            pretrained: bool, problem_type: str | None = None, scales: Mapping[str, Scale] | None = None) -> Comparison:
     """Judge `actual` by a tolerance class.
 
     Args:
@@ -108,6 +132,7 @@ def compare(actual: Arrays, reference: Arrays, double: Arrays | None, mask: np.n
         class_name: key of CLASSES.
         pretrained: whether the weights are trained; agreement is demanded of trained models only.
         problem_type: the config's, which says how predictions are read from logits.
+        scales: of outputs with few values, by name (`scale_of`); an output without one is its own scale.
     """
     if not reference or not set(reference) <= set(actual):
         missing = f"outputs {sorted(actual)} instead of {sorted(reference)}"
@@ -117,7 +142,7 @@ def compare(actual: Arrays, reference: Arrays, double: Arrays | None, mask: np.n
         if actual[name].shape != reference[name].shape:
             failures.append(f"{name}: shape {actual[name].shape} instead of {reference[name].shape}")
             continue
-        output = _output(name, actual, reference, double, mask)
+        output = _output(name, actual, reference, double, mask, scales)
         lines, numbers = _judge(output, tolerance)
         failures += [f"{name}: {line}" for line in lines]
         found.append(numbers)
@@ -145,11 +170,25 @@ def relative_distance(actual: Arrays, reference: Arrays, mask: np.ndarray | None
     return _worst(distances)
 
 
-def _output(name: str, actual: Arrays, reference: Arrays, double: Arrays | None, mask: np.ndarray | None) -> _Output:
+def few_values(outputs: Arrays, mask: np.ndarray | None) -> list[str]:
+    """Names of the outputs with fewer than FEW values on real positions."""
+    return [name for name, array in outputs.items() if real(array, token_mask(name, array, mask)).size < FEW]
+
+
+def scale_of(eager: Sequence[np.ndarray], exact: Sequence[np.ndarray]) -> Scale:
+    """Of one output for several inputs without padding: eager's values in float32 and float64."""
+    single, double = (np.concatenate([array.ravel() for array in arrays]).astype(np.float64)
+                      for arrays in (eager, exact))
+    chosen = ~set_apart(single) & np.isfinite(double)
+    return Scale(_rms(double[chosen]), _rms(single[chosen] - double[chosen]), int(chosen.sum()))
+
+
+def _output(name: str, actual: Arrays, reference: Arrays, double: Arrays | None, mask: np.ndarray | None,
+            scales: Mapping[str, Scale] | None = None) -> _Output:
     of_output = token_mask(name, reference[name], mask)
     got, eager, exact = (None if arrays is None else real(arrays[name], of_output).astype(np.float64)
                          for arrays in (actual, reference, double))
-    return _Output(got, eager, exact, set_apart(eager))
+    return _Output(got, eager, exact, set_apart(eager), (scales or {}).get(name, Scale()))
 
 
 def _worst(values: list[float]) -> float:
@@ -170,7 +209,7 @@ def _judge(output: _Output, tolerance: ToleranceClass) -> tuple[list[str], Compa
     got, eager = output.got[chosen], output.eager[chosen]
     exact = None if output.exact is None else output.exact[chosen]
     if not broken:
-        broken = _broken_rules(got, eager, exact, tolerance, np.argwhere(chosen))
+        broken = _broken_rules(got, eager, exact, tolerance, np.argwhere(chosen), output.scale)
     nonfinite = int((~np.isfinite(output.eager)).sum())
     numbers = Comparison(float(np.abs(got - eager).max(initial=0)),
                          1.0 if exact is None else _rmse_ratio(got, eager, exact), _cosine(got, eager), None, (),
@@ -184,10 +223,10 @@ def _first(output: _Output, places: np.ndarray) -> str:
 
 
 def _broken_rules(got: np.ndarray, want: np.ndarray, exact: np.ndarray | None, tolerance: ToleranceClass,
-                  places: np.ndarray) -> list[str]:
+                  places: np.ndarray, others: Scale) -> list[str]:
     """Of values that are not set apart, (values,); `places` are their indices in the output, (values, axes)."""
     broken = []
-    scale = _rms(want)
+    scale = _rms_with(want, others.rms, others.values)
     error = np.abs(got - want)
     place = tuple(int(i) for i in places[error.argmax()]) if error.size else ()
     at = f"largest error {error.max(initial=0):.3g} at {place}"
@@ -198,12 +237,14 @@ def _broken_rules(got: np.ndarray, want: np.ndarray, exact: np.ndarray | None, t
             broken.append(f"{at}, tolerance {tolerance.atol * scale:.3g} + {tolerance.rtol:g}·|eager|")
     if tolerance.largest is not None and error.max(initial=0) > tolerance.largest * scale:
         broken.append(f"{at}, tolerance {tolerance.largest * scale:.3g}")
-    if tolerance.cosine is not None and _cosine(got, want) < tolerance.cosine:
+    only_signs = others.values > 0 and exact is not None
+    if tolerance.cosine is not None and not only_signs and _cosine(got, want) < tolerance.cosine:
         broken.append(f"cosine {_cosine(got, want):.4f}, at least {tolerance.cosine} is needed; {at}")
     if exact is None:
         return broken
     got, want, exact = _where_finite(got, want, exact)
-    bound = tolerance.rmse_factor * _rms(want - exact) + tolerance.rmse_floor * _rms(exact)
+    bound = (tolerance.rmse_factor * _rms_with(want - exact, others.error, others.values)
+             + tolerance.rmse_floor * _rms_with(exact, others.rms, others.values))
     if _rms(got - exact) > bound:
         broken.append(f"RMSE to float64 {_rms(got - exact):.3g}, bound {bound:.3g}; {at}")
     return broken
@@ -217,6 +258,12 @@ def _where_finite(got: np.ndarray, want: np.ndarray, exact: np.ndarray) -> tuple
 
 def _rms(array: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0
+
+
+def _rms_with(array: np.ndarray, others: float, count: int) -> float:
+    """RMS of an array's values and of `count` others, whose own RMS is `others`."""
+    total = array.size + count
+    return float(np.sqrt((array.size * _rms(array) ** 2 + count * others ** 2) / total)) if total else 0.0
 
 
 def _rmse_ratio(got: np.ndarray, want: np.ndarray, exact: np.ndarray) -> float:

@@ -1,16 +1,12 @@
 """What measures the cases of one session: small parts, each with one job, made once and wired here."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from eagerbench.backends.artifacts import ArtifactStore
 from eagerbench.backends.building import Built
 from eagerbench.backends.torch_runner import exact_float32
 from eagerbench.case import Case
-from eagerbench.errors import CannotRun, NotEngaged, WrongOutput
-from eagerbench.experiments import EXPERIMENTS
-from eagerbench.machine import quiet, room
 from eagerbench.measuring import one_path
 from eagerbench.measuring.builds import Builds
 from eagerbench.measuring.drift import Drift
@@ -18,8 +14,6 @@ from eagerbench.measuring.gpu_memory import GpuMemory
 from eagerbench.measuring.models import Models
 from eagerbench.measuring.peaks import Peaks
 from eagerbench.measuring.processes import Processes
-from eagerbench.measuring.run import Run
-from eagerbench.measuring.timing import reject
 from eagerbench.models.specs import ModelSpec
 from eagerbench.workloads.base import OneBatch
 
@@ -50,37 +44,13 @@ class Session:
         store = ArtifactStore(selection.artifacts / "variants", selection.rebuild)
         peak_store = ArtifactStore(selection.artifacts / "memory", selection.rebuild)
         gpu_memory = GpuMemory(selection.device)
-        self._root = store.root
+        self.artifacts = store.root
         self.models = Models(selection.device)
         self.builds = Builds(self.models, selection.placement, store, gpu_memory, planned)
         self.processes = Processes(self.models, selection.placement, store, allocator)
         self.peaks = Peaks(self.models, self.processes, selection.placement, peak_store, gpu_memory, planned, allocator,
                            selection.peaks == "here")
         self.drift = Drift(self.models)
-
-    @contextmanager
-    def measuring(self, benchmark: Any, case: Case, built: Built) -> Iterator[Run]:
-        """A run of a built case. Whatever ends it early, Ctrl-C too, no time of it is kept.
-
-        Raises:
-            WrongOutput, NotEngaged: the case fails.
-            CannotRun: with the reason for the cell.
-        """
-        if built.runner.threads != self.selection.threads:
-            raise WrongOutput(f"{case.bench_id}: runs on {built.runner.threads} threads, {self.selection.threads} were "
-                              "asked for")
-        reject(benchmark)
-        benchmark.group = case.group
-        with quiet.alone():
-            try:
-                yield EXPERIMENTS[case.experiment].run(self, benchmark, case, built)
-            except (WrongOutput, NotEngaged):
-                raise
-            except Exception as error:
-                self.require_one_path(case, built, error)
-                if (full := room.reason(error, self._root)) is None:
-                    raise
-                raise CannotRun(full) from error
 
     def require_one_path(self, case: Case, built: Built, error: Exception | None = None) -> None:
         """

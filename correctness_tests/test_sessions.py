@@ -68,8 +68,9 @@ def test_what_is_listed_is_what_runs(ran):
     assert names == [name for name, cell in cells.items() if cell["status"] == "timed"]
     assert set(names) == {bench["extra_info"]["bench_id"] for bench in ran[1]["benchmarks"]}
     refused = [cell for cell in cells.values() if cell["status"] == "skipped"]
-    assert f"{len(refused)} cases cannot run: tiny-bert takes at most 512 tokens (eager, " in listed.out
-    assert {cell["reason"] for cell in refused} == {"tiny-bert takes at most 512 tokens"}
+    counts = re.findall(r"^(\d+) cases? cannot run: ", listed.out, re.MULTILINE)
+    assert sum(map(int, counts)) == len(refused) > 0
+    assert "cannot run: tiny-bert takes at most 512 tokens (eager, " in listed.out
 
 
 def test_listing_builds_nothing(tmp_path):
@@ -214,12 +215,12 @@ def test_piped_a_session_ends_with_its_answer(ran_quietly):
     """Without `-v`: a line a case, then the screen, then pytest's own last line; nothing is skipped one by one."""
     ended, directory = ran_quietly
     lines = ended.out.splitlines()
-    assert re.fullmatch(r"=+ 2 passed in .*s =+", lines[-1])
+    assert re.fullmatch(r"=+ 2 passed in .+ =+", lines[-1])
     cases = [line for line in lines if re.match(r"\[\d/2\] ", line)]
     assert [case.split(" · ")[0] for case in cases] == ["[1/2] eager", "[2/2] sdpa"]
     assert any(re.match(r"eagerbench: tiny-bert · 2 cases · about \d+ minute", line) for line in lines)
-    assert "not run (variants): tiny-bert takes at most 512 tokens (2) · need cuda (2)" in ended.out
-    assert "not installed: intel" not in ended.out
+    assert "not run (variants): need cuda (2) · not installed (1): make env-ipex\n" in ended.out
+    assert "not everywhere: tiny-bert takes at most 512 tokens (2)\n" in ended.out
     assert "skipped" not in ended.out
     assert "Name (time in" not in ended.out  # pytest-benchmark's table
     assert "every variant on every model" not in ended.out

@@ -209,7 +209,7 @@ def _legend(tables: Sequence[_Table], session: Session, width: int) -> Iterator[
 
 
 def _not_timed(cells: Sequence[Mapping[str, str]], width: int) -> Iterator[Line]:
-    """Failures and disturbed cases first; then what could not run, by reason with the number of variants."""
+    """Failures and disturbed cases first; then variants that ran nowhere, and not everywhere, by reason."""
     wrong = [cell for cell in cells if cell["status"] == "failed"]
     if wrong:
         names = [f"{cell['variant']} {cell['workload']}" for cell in wrong]
@@ -219,9 +219,13 @@ def _not_timed(cells: Sequence[Mapping[str, str]], width: int) -> Iterator[Line]
         said = (f"{count(disturbed, 'case')} disturbed by other work, not in the tables: stop what else runs, or give "
                 "fewer --threads, and run again")
         yield from (Line(text, "yellow") for text in wrapped(said, width))
-    groups = [group.text for group in reasons.of_cells(cells, "skipped")]
-    if groups:
-        yield from map(Line, flow("not run (variants): ", groups, width))
+    ran = {cell["variant"] for cell in cells if cell["status"] in ("timed", "unusable", "failed")}
+    skipped = [(cell["variant"], cell["reason"]) for cell in cells if cell["status"] == "skipped"]
+    for said, found in (("not run (variants): ", [pair for pair in skipped if pair[0] not in ran]),
+                        ("not everywhere: ", [pair for pair in skipped if pair[0] in ran])):
+        groups = [group.text for group in reasons.grouped(found)]
+        if groups:
+            yield from map(Line, flow(said, groups, width, most=3 if "variants" in said else 2))
 
 
 def flow(prefix: str, parts: Sequence[str], width: int, most: int = 4) -> list[str]:

@@ -1,7 +1,7 @@
 """Why cases did not run, grouped: a reason is said once, with whom it concerns and what to type."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from eagerbench.results.grid import middle
@@ -46,11 +46,6 @@ def grouped(reasons: Iterable[tuple[str, str]]) -> list[Group]:
         if hint and hint not in group.hints:
             group.hints.append(hint)
     return sorted(found.values(), key=lambda group: -len(group.variants))
-
-
-def of_cells(cells: Iterable[Mapping[str, str]], status: str) -> list[Group]:
-    """The same of a file's cells with a status."""
-    return grouped((cell["variant"], cell["reason"]) for cell in cells if cell["status"] == status)
 
 
 def _read(reason: str) -> tuple[str, str]:

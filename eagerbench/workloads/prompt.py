@@ -9,7 +9,7 @@ import numpy as np
 from eagerbench.models.catalog import CAUSAL_LM
 from eagerbench.models.specs import ModelSpec
 from eagerbench.workloads.base import Workload, head_unknown, too_long
-from eagerbench.workloads.length import FullBatch
+from eagerbench.workloads.padded_batch import TokenBatch
 
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
@@ -54,7 +54,7 @@ class Prompt(Workload):
 
     def inputs(self, model: "LoadedModel") -> dict[str, np.ndarray]:
         """`input_ids` and `attention_mask`, int64 of shape (batch_size, prompt_tokens), without padding."""
-        return FullBatch(self.batch_size, self.prompt_tokens, self.seed).inputs(model)
+        return TokenBatch(self.batch_size, self.prompt_tokens, self.seed).inputs(model)
 
 
 def prompts(spec: ModelSpec, selection: "Selection") -> list[Prompt]:

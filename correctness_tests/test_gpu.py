@@ -142,10 +142,10 @@ def test_device_times_clocks_and_memory_are_read(on_gpu):
             runner(native)
             walls.append(time.perf_counter() - began)
             turns.after_round()
-    fields = seen.fields()
-    assert 0 < fields["device_s"] <= max(walls)
-    assert len(fields["device_turns_s"]) == 2
-    assert len(fields["gpu_sm_mhz"]) == 4
+    found = seen.record()
+    assert 0 < found.device_s <= max(walls)
+    assert len(found.device_turns_s) == 2
+    assert len(found.gpu_sm_mhz) == 4
     assert memory.peak(lambda: runner(native)) >= workshop.model.parameter_bytes
 
 

@@ -20,7 +20,7 @@ from eagerbench.results import record as parts
 from eagerbench.results.grid import Grid
 from eagerbench.results.record import Batch, Count, Part, Positive, Record, Seconds
 from eagerbench.workloads.base import Workload, head_unknown, too_long
-from eagerbench.workloads.length import FullBatch
+from eagerbench.workloads.padded_batch import TokenBatch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ class Prompt(Workload):
 
     def inputs(self, model: "LoadedModel") -> "dict[str, np.ndarray]":
         """`input_ids` and `attention_mask`, int64 of shape (batch_size, prompt_tokens), without padding."""
-        return FullBatch(self.batch_size, self.prompt_tokens, self.seed).inputs(model)
+        return TokenBatch(self.batch_size, self.prompt_tokens, self.seed).inputs(model)
 
 
 def workloads(spec: ModelSpec, selection: "Selection") -> list[Prompt]:

@@ -17,7 +17,8 @@ def made(experiment: str = "latency", **fields: Any) -> Record:
     workload, device = fields.get("workload", "b1-s8"), fields.get("device", "cpu")
     marked = () if experiment == "latency" else (experiment,)
     named = {"experiment": experiment, "model": model, "variant": variant, "workload": workload, "device": device,
-             "bench_id": "/".join((model, variant, *marked, workload, device)), "allocator": "pinned", "dtype": "float32"}
+             "bench_id": "/".join((model, variant, *marked, workload, device)), "allocator": "pinned",
+             "dtype": "float32"}
     values = {field.encode_name: _value(field.type) for part in older.topics(EXPERIMENTS[experiment].record).values()
              for field in inspect.type_info(part).fields if field.required}
     return decode({**values, **named, **fields})

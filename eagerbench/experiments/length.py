@@ -39,7 +39,7 @@ class LengthBatch(TokenBatch):
 
     def refuses(self, spec, variant, backend):
         if backend.per_workload and not self.rebuilds:
-            return "one build a length: with --grid full only"
+            return "needs a build for each length; add --grid full"
         return text_only(spec) or super().refuses(spec, variant, backend)
 
 

@@ -18,6 +18,7 @@ from eagerbench.outputs.places import per_token
 from eagerbench.outputs.predictions import AGREEMENT_ROWS, SENTENCE_EMBEDDING, nearest_rows
 from eagerbench.results.grid import Grid
 from eagerbench.results.record import Cosine, Count, Natural, Part, Record, Sha256, Share, Text, Timing
+from eagerbench.shown import count
 from eagerbench.workloads.base import Workload, another_build, text_only
 from eagerbench.workloads.batching import Batches, by_length
 from eagerbench.workloads.corpus import Corpus, Tokenised, chosen
@@ -55,7 +56,7 @@ class Embeddings(Workload):
             return (f"whether the weights of {spec.name} are trained cannot be seen: save_pretrained() it and name the "
                     "directory")
         if self.corpus.sentences < AGREEMENT_ROWS:
-            return f"{self.corpus.sentences} sentences: at least {AGREEMENT_ROWS} are needed to have neighbours"
+            return f"{count(self.corpus.sentences, 'sentence')}: at least {AGREEMENT_ROWS} are needed to have neighbours"
         return text_only(spec) or another_build(backend, self.rebuilds)
 
     def inputs(self, model: "LoadedModel") -> dict[str, np.ndarray]:

@@ -27,13 +27,18 @@ def measuring(session: Session, benchmark: Any, case: Case, built: Built) -> Ite
                           "asked for")
     reject(benchmark)
     benchmark.group = case.group
+    run = None
     with quiet.alone():
         try:
-            yield EXPERIMENTS[case.experiment].run(session, benchmark, case, built)
+            run = EXPERIMENTS[case.experiment].run(session, benchmark, case, built)
+            yield run
         except (WrongOutput, NotEngaged):
             raise
         except Exception as error:
-            session.require_one_path(case, built, error)
+            if run is None or not run.judged:  # outputs that are right came from the model's own path
+                session.require_one_path(case, built, error)
             if (full := room.reason(error, session.artifacts)) is None:
                 raise
             raise CannotRun(full) from error
+    if not run.finished:
+        raise RuntimeError(f"{case.bench_id}: the perf test ends without run.finish(timing): nothing is recorded")

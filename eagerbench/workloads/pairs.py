@@ -8,6 +8,7 @@ from pathlib import Path
 
 from eagerbench.errors import BadInput
 from eagerbench.outputs.predictions import AGREEMENT_ROWS
+from eagerbench.shown import count
 from eagerbench.workloads.corpus import Corpus
 
 LEAST_PAIRS = AGREEMENT_ROWS // 2  # two sentences each
@@ -58,7 +59,7 @@ def read_pairs(file: str) -> Pairs:
     triples = [_triple(file, number, line) for number, line in enumerate(lines, 1) if line.strip()]
     triples = [triple for triple in triples if triple is not None]
     if len(triples) < LEAST_PAIRS:
-        raise BadInput(f"--eval {file}: {len(triples)} pairs in it; at least {LEAST_PAIRS} are needed")
+        raise BadInput(f"--eval {file}: {count(len(triples), 'pair')} in it; at least {LEAST_PAIRS} are needed")
     first, second, scores = zip(*triples, strict=True)
     if len(set(scores)) == 1:
         raise BadInput(f"--eval {file}: every score is {scores[0]:g}; a correlation needs different ones")

@@ -4,10 +4,12 @@ import pytest
 
 
 @pytest.mark.experiment("corpus")
-def test_corpus(case, build, measure):
+def test_corpus(case, build, measuring):
     """How fast a pile of sentences is worked off, and what sorting by length wins.
 
     Final number: `sentences_per_s`, of the median pass.
     Sample: pytest perf_tests/test_corpus.py --benchmark-only --variant sdpa --corpus sentences.txt --batch-sizes 1,8,64
     """
-    measure(case, build(case))
+    with measuring(case, build(case)) as run:
+        one_pass = run.call(run.rows, run.batches)
+        run.finish(run.alone(one_pass, rounds=case.workload.passes))

@@ -4,10 +4,12 @@ import pytest
 
 
 @pytest.mark.experiment("length")
-def test_length(case, build, measure):
+def test_length(case, build, measuring):
     """What a token costs, and how that grows with the length.
 
-    Final number: `cost_per_token_s` of the longest length, fitted over all.
+    Final number: `call_s`, of the median round; the table fits the cost of a token to all lengths.
     Sample: pytest perf_tests/test_length.py --benchmark-only --grid full --variant sdpa
     """
-    measure(case, build(case))
+    with measuring(case, build(case)) as run:
+        variant = run.call(run.inputs)
+        run.finish(run.alone(variant))

@@ -4,11 +4,13 @@ import pytest
 
 
 @pytest.mark.experiment("padding")
-def test_padding(case, build, measure):
+def test_padding(case, build, measuring):
     """How much longer the same tokens take when one long row pads the others, and what nested tensors or a batch of
     its own for the long row save of it.
 
     Final number: `padding_cost`, times the equal rows' time, with its 95 % interval (1: padding is free).
     Sample: pytest perf_tests/test_padding.py --benchmark-only --grid full --variant sdpa --variant 'bettertransformer*'
     """
-    measure(case, build(case))
+    with measuring(case, build(case)) as run:
+        padded, equal = run.call(run.rows, run.batches), run.call(run.equal_rows, run.one_batch)
+        run.finish(run.in_turns(padded, equal))

@@ -1,4 +1,4 @@
-"""What a workload is. A new kind is a module in this package, and a line in `eagerbench.experiments` that runs it."""
+"""What a workload is. One that a single experiment has is in the experiment's module, others are in this package."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
@@ -31,11 +31,6 @@ class Workload(ABC):
     def title(self) -> str:
         """Its name above a group of benchmarks."""
         return " ".join(self.parts)
-
-    @property
-    @abstractmethod
-    def facts(self) -> dict[str, Any]:
-        """Its own fields of the record: what an id's parts stand for, and what they leave out."""
 
     def refuses(self, spec: ModelSpec, variant: Variant, backend: Backend) -> str | None:
         """Why this model or variant cannot take it; None when it can. Asked while the plan is made."""

@@ -1,4 +1,4 @@
-"""Workload: a corpus of sentences of skewed length, cut into batches by a policy."""
+"""A corpus: sentences of skewed length, generated or of a file, and what a model's tokenizer makes of them."""
 
 import hashlib
 import re
@@ -10,9 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eagerbench.errors import BadInput, CannotRun
-from eagerbench.models.specs import ModelSpec
-from eagerbench.workloads.base import Workload, one_shape_only, text_only
-from eagerbench.workloads.batching import POLICIES, Batches
 from eagerbench.workloads.padded_batch import length_limit, tokenise
 from eagerbench.workloads.sentences import SENTENCES
 from eagerbench.workloads.vocabulary import draw_ids
@@ -23,13 +20,6 @@ if TYPE_CHECKING:
 
 MEDIAN_WORDS, SIGMA, MOST_WORDS = 12, 0.6, 200
 _SPECIAL_TOKENS = 2  # that a tokenizer would put around a sentence
-
-# Batch sizes, policies, sentences and timed passes of a grid.
-GRIDS = {
-    "smoke": ((4,), ("sorted",), 16, 2),
-    "default": ((8,), ("in-order", "sorted"), 64, 3),
-    "full": ((1, 2, 4, 8, 16, 32, 64), tuple(POLICIES), 1000, 5),
-}
 
 
 @dataclass(frozen=True)
@@ -119,44 +109,19 @@ class Corpus:
         return Tokenised(rows, int((lengths > limit).sum()), limit)
 
 
-@dataclass(frozen=True)
-class CorpusBatches(Workload):
-    """One pass over a corpus in batches of `batch_size` by a policy, `passes` times."""
+def chosen(selection: "Selection", generated: int, most: int | None = None) -> Corpus:
+    """The file that `--corpus` names, or a generated corpus; `--sentences` says how many sentences.
 
-    corpus: Corpus
-    batch_size: int
-    policy: str
-    passes: int
+    Args:
+        generated, most: how many without it: generated ones, and of a file (None: all).
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return f"b{self.batch_size}", self.policy, self.corpus.name
-
-    @property
-    def facts(self):
-        return {"batch_size": self.batch_size, "policy": self.policy, "passes": self.passes,
-                "sentences": self.corpus.sentences, "blank_lines": self.corpus.blank_lines}
-
-    def refuses(self, spec, variant, backend):
-        reason = text_only(spec) or one_shape_only(backend)
-        if not reason and self.corpus.file is not None and spec.kind == "catalog":
-            return f"{spec.name} has no tokenizer: it cannot read a text"
-        return reason
-
-    def batches(self, lengths: list[int]) -> Batches:
-        return POLICIES[self.policy](lengths, self.batch_size)
-
-
-def corpus_batches(spec: ModelSpec, selection: "Selection") -> list[CorpusBatches]:
-    """Each batch size by each policy of the grid, over the file that `--corpus` names or a generated corpus."""
-    batch_sizes, policies, sentences, passes = GRIDS[selection.grid]
-    if selection.corpus is not None:
-        lines = len(read(selection.corpus).sentences)
-        corpus = Corpus(min(lines, selection.sentences or lines), 0, selection.corpus)
-    else:
-        corpus = Corpus(selection.sentences or sentences, selection.seed)
-    return [CorpusBatches(corpus, size, policy, passes)
-            for size in selection.batch_sizes or batch_sizes for policy in policies]
+    Raises:
+        BadInput: of the file, as `read` says.
+    """
+    if selection.corpus is None:
+        return Corpus(selection.sentences or generated, selection.seed)
+    lines = len(read(selection.corpus).sentences)
+    return Corpus(min(lines, selection.sentences or most or lines), 0, selection.corpus)
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Workload: one padded batch of token ids, the unit of the latency benchmark."""
+"""Workloads: one batch of token ids, full or padded; a padded one is the unit of the latency benchmark."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,17 +17,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PaddedBatch(OneBatch):
-    """`batch_size` rows padded to `sequence_length` tokens.
+class TokenBatch(OneBatch):
+    """`batch_size` rows of `sequence_length` tokens each, none of them padding.
 
-    The first row is full; the others hold between half of the length and all of it, drawn from `seed`, or all of it
-    when `full`. A model with a tokenizer gets real text, any other one uniformly drawn ids.
+    A model with a tokenizer gets real text, any other one uniformly drawn ids.
     """
 
     batch_size: int
     sequence_length: int
     seed: int = 0
-    full: bool = False
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -64,8 +62,16 @@ class PaddedBatch(OneBatch):
 
     def _lengths(self, rng: np.random.Generator) -> np.ndarray:
         """Tokens of each row, drawn first of all."""
-        shortest = self.sequence_length if self.full else (self.sequence_length + 1) // 2
-        lengths = rng.integers(shortest, self.sequence_length + 1, self.batch_size)
+        return np.full(self.batch_size, self.sequence_length)
+
+
+@dataclass(frozen=True)
+class PaddedBatch(TokenBatch):
+    """A batch in which the first row is full; the others have between half of the length and all of it, drawn from
+    `seed`, and padding."""
+
+    def _lengths(self, rng):
+        lengths = rng.integers((self.sequence_length + 1) // 2, self.sequence_length + 1, self.batch_size)
         lengths[0] = self.sequence_length
         return lengths
 

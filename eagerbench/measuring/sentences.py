@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eagerbench.backends.base import Arrays, Runner
-from eagerbench.backends.torch_runner import TorchRunner
 from eagerbench.errors import CannotRun, first_line
-from eagerbench.measuring.reference import Reference
-from eagerbench.models.loading import LoadedModel
 from eagerbench.outputs.places import per_token
 from eagerbench.outputs.predictions import SENTENCE_EMBEDDING
 from eagerbench.outputs.tolerance import Comparison, compare
@@ -19,10 +16,11 @@ from eagerbench.workloads.padded_batch import length_limit, pad
 from eagerbench.workloads.vocabulary import draw_ids
 
 if TYPE_CHECKING:
-    from eagerbench.measuring.meter import Meter
-    from eagerbench.plan import Case
+    from eagerbench.measuring.reference import Reference
+    from eagerbench.models.loading import LoadedModel
 
 Embed = Callable[[np.ndarray], np.ndarray]
+Once = Callable[[Hashable, Callable[[], Any]], Any]
 
 _REFERENCE_BATCH = 32
 _TRIED_LENGTHS = (5, 16, 9)  # of the rows by which `depend_on_batch` finds out
@@ -30,7 +28,7 @@ _MOST_BYTES = 2 * 2**30  # of the reference's outputs, float32 and float64 toget
 
 
 @dataclass(frozen=True)
-class RowsExpected:
+class SentencesExpected:
     """What sentences must give, whatever batches they are in.
 
     Attributes:
@@ -52,22 +50,22 @@ class RowsExpected:
         return [len(row) for row in self.rows]
 
 
-def expected_once(meter: "Meter", case: "Case", key: Hashable, rows: Sequence[np.ndarray], batches: Batches,
-                  kind: type["Pass"] | None = None) -> RowsExpected:
+def expected_once(once: Once, key: Hashable, rows: Sequence[np.ndarray], batches: Batches, model: "LoadedModel",
+                  reference: "Reference", kind: type["Pass"] | None = None) -> SentencesExpected:
     """`expected_of` rows, made once for all batches and variants; where rows depend on their batch, once for `batches`.
 
     Args:
+        once: keeps what was made, as `Run.once` does.
         key: of the rows, among all that a model gets.
         kind: of the pass that is judged.
     """
-    model, reference = meter.model(case.model), meter.reference(case.model)
-    depend = meter.once("rows depend on their batch", lambda: depend_on_batch(model))
+    depend = once("rows depend on their batch", lambda: depend_on_batch(model))
     of = (tuple(map(tuple, batches)), kind) if depend else ()
-    return meter.once((key, of), lambda: expected_of(rows, model, reference, batches if depend else None, kind or Pass))
+    return once((key, of), lambda: expected_of(rows, model, reference, batches if depend else None, kind or Pass))
 
 
-def expected_of(rows: Sequence[np.ndarray], model: LoadedModel, reference: Reference, batches: Batches | None = None,
-                kind: type["Pass"] | None = None) -> RowsExpected:
+def expected_of(rows: Sequence[np.ndarray], model: "LoadedModel", reference: "Reference",
+                batches: Batches | None = None, kind: type["Pass"] | None = None) -> SentencesExpected:
     """What eager gives for sentences: sorted by length, once for all policies, or in the batches of a pass.
 
     Raises:
@@ -88,16 +86,16 @@ def expected_of(rows: Sequence[np.ndarray], model: LoadedModel, reference: Refer
     if not single:
         raise CannotRun(f"no output of {type(model.module).__name__} has a row a sentence: "
                         f"{', '.join(f'{name} {array.shape}' for name, array in singles[0].items())}")
-    return RowsExpected(rows, single, double, embed, reference.problem_type, batches is not None)
+    return SentencesExpected(rows, single, double, embed, reference.problem_type, batches is not None)
 
 
-def embedding(model: LoadedModel) -> Embed:
+def embedding(model: "LoadedModel") -> Embed:
     """The model's own pooling and what follows it (`models.sentence`)."""
     skipped = model.sentence.prompt_tokens(model.tokenizer) if model.tokenizer is not None else 0
     return lambda states: model.sentence.embed(states, skipped)
 
 
-def refuse_order(rows: Sequence[np.ndarray], model: LoadedModel, reference: Reference) -> None:
+def refuse_order(rows: Sequence[np.ndarray], model: "LoadedModel", reference: "Reference") -> None:
     """
     Raises:
         CannotRun: of a model that remembers: its outputs on the longest row are others once it has had the shortest, or
@@ -111,13 +109,15 @@ def refuse_order(rows: Sequence[np.ndarray], model: LoadedModel, reference: Refe
                         f"change {', '.join(reference.remembers[:3])}): on several lengths there is no one answer")
 
 
-def depend_on_batch(model: LoadedModel) -> bool:
+def depend_on_batch(model: "LoadedModel") -> bool:
     """Whether what eager gives for a row depends on the rows and the padding beside it: rows of three lengths, alone
     and together. So it is without a mask, where padding is averaged with the rest, and with statistics over a batch.
 
     Raises:
         CannotRun: the model fails.
     """
+    from eagerbench.backends.torch_runner import TorchRunner
+
     rng = np.random.default_rng(0)
     rows = [draw_ids(model, min(length, length_limit(model)), rng) for length in _TRIED_LENGTHS]
     lengths, places = [len(row) for row in rows], list(range(len(rows)))
@@ -131,7 +131,7 @@ def depend_on_batch(model: LoadedModel) -> bool:
     return bool(together and compare(alone, together, None, None, "exact-math", pretrained=False).failures)
 
 
-def padded(rows: Sequence[np.ndarray], batches: Batches, model: LoadedModel) -> Iterator[Arrays]:
+def padded(rows: Sequence[np.ndarray], batches: Batches, model: "LoadedModel") -> Iterator[Arrays]:
     """The model's inputs for each batch, padded on the right to its longest row."""
     for batch in batches:
         members = [rows[index] for index in batch]
@@ -142,7 +142,7 @@ class Pass:
     """One pass of a runner over batches: a call returns each batch's outputs as numpy arrays, which is what a
     user keeps of it (some runtimes overwrite theirs in the next call)."""
 
-    def __init__(self, runner: Runner, rows: Sequence[np.ndarray], batches: Batches, model: LoadedModel):
+    def __init__(self, runner: Runner, rows: Sequence[np.ndarray], batches: Batches, model: "LoadedModel"):
         self.first_inputs = next(self.shaped(rows, batches, model))
         self._runner = runner
         self._natives = [runner.prepare(inputs) for inputs in self.shaped(rows, batches, model)]
@@ -154,7 +154,7 @@ class Pass:
         return self._runner(self._natives[0])
 
     @staticmethod
-    def shaped(rows: Sequence[np.ndarray], batches: Batches, model: LoadedModel) -> Iterator[Arrays]:
+    def shaped(rows: Sequence[np.ndarray], batches: Batches, model: "LoadedModel") -> Iterator[Arrays]:
         """The model's inputs for each batch."""
         return padded(rows, batches, model)
 
@@ -192,14 +192,14 @@ def of_sentences(outputs: Sequence[Arrays], batches: Batches, lengths: Sequence[
     return found
 
 
-def judge(outputs: Sequence[Arrays], batches: Batches, expected: RowsExpected, tolerance: str,
+def judge(outputs: Sequence[Arrays], batches: Batches, expected: SentencesExpected, tolerance: str,
           pretrained: bool) -> Comparison:
     """Outputs of batches against the reference's, sentence by sentence, by a tolerance class."""
     got = of_sentences(outputs, batches, expected.lengths, expected.embed)
     return compare(got, expected.outputs, expected.double, None, tolerance, pretrained, expected.problem_type)
 
 
-def _refuse_too_large(rows: Sequence[np.ndarray], model: LoadedModel, reference: Reference) -> None:
+def _refuse_too_large(rows: Sequence[np.ndarray], model: "LoadedModel", reference: "Reference") -> None:
     """By what the shortest row gives, before any large batch has taken the memory."""
     shortest, tokens = min(rows, key=len), sum(map(len, rows))
     inputs = next(padded([shortest], [[0]], model))

@@ -1,0 +1,55 @@
+"""A run whose timed call is a pass over sentences in batches."""
+
+import time
+from collections.abc import Hashable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eagerbench.measuring.run import Run
+from eagerbench.measuring.sentences import Pass, SentencesExpected, expected_once, judge
+from eagerbench.workloads.batching import Batches
+
+if TYPE_CHECKING:
+    from eagerbench.measuring.timing import Timing
+
+
+class PassRun(Run):
+    """`prepare` of a subclass sets these:
+
+    Attributes:
+        rows: int64 ids of each sentence.
+        batches: their indices.
+        expected: what they must give.
+    """
+
+    kind: type[Pass] = Pass
+    rows: Sequence[np.ndarray]
+    batches: Batches
+    expected: SentencesExpected
+
+    def expect(self, key: Hashable, rows: Sequence[np.ndarray], batches: Batches) -> SentencesExpected:
+        """What rows must give, made once for all variants; `key` is theirs among all that the model gets."""
+        return expected_once(self.once, key, rows, batches, self.model, self.reference, self.kind)
+
+    @cached_property
+    def inputs(self):
+        return next(self.kind.shaped(self.rows, self.batches, self.model))
+
+    def call(self, rows: Sequence[np.ndarray], batches: Batches) -> Pass:
+        """The variant on one batch after another."""
+        return self.kind(self.built.runner, rows, batches, self.model)
+
+    def alone(self, call: Pass, **how: Any) -> "Timing":
+        """The first call is that of one batch, not of a pass."""
+        start = time.perf_counter()
+        call.first_call()
+        first_call_s = time.perf_counter() - start
+        timing = super().alone(call, **{"budget_s": self.session.selection.time_budget, **how})
+        return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)
+
+    def judge(self, timing):
+        outputs = self.kind.cut(timing.result, self.batches, self.expected.lengths)
+        return judge(outputs, self.batches, self.expected, self.case.variant.tolerance, self.model.pretrained)

@@ -156,7 +156,7 @@ def test_no_time_of_a_case_that_ends_early_is_kept(session, monkeypatch, raises,
     monkeypatch.setattr("eagerbench.measuring.one_path.require", lambda *arguments: questions.append(arguments))
     benchmark = SimpleNamespace(enabled=True, extra_info={}, has_error=False, group=None)
     built = session.builds.build(case())
-    with pytest.raises(ends, match=says), measuring(session, benchmark, case(), built) as run:
+    with pytest.raises(ends, match=says), measuring(session, benchmark, case(), built) as run:  # noqa: PT012
         if raises != "nothing":
             outputs = built.runner.arrays(built.runner(built.runner.prepare(run.inputs)))
             run.finish(Timing(outputs, 0.1, None, None, [0.1], None, 0.5))

@@ -56,7 +56,8 @@ class Embeddings(Workload):
             return (f"whether the weights of {spec.name} are trained cannot be seen: save_pretrained() it and name the "
                     "directory")
         if self.corpus.sentences < AGREEMENT_ROWS:
-            return f"{count(self.corpus.sentences, 'sentence')}: at least {AGREEMENT_ROWS} are needed to have neighbours"
+            given = count(self.corpus.sentences, "sentence")
+            return f"{given}: at least {AGREEMENT_ROWS} are needed to have neighbours"
         return text_only(spec) or another_build(backend, self.rebuilds)
 
     def inputs(self, model: "LoadedModel") -> dict[str, np.ndarray]:

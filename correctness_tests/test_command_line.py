@@ -4,7 +4,7 @@ import importlib
 
 import pytest
 from analysis_files import analysis
-from running import ROOT
+from running import ROOT, run_python
 
 from eagerbench.cli import COMMANDS, PYTEST_COMMANDS
 
@@ -26,6 +26,14 @@ def test_help(capsys, name):
     assert f"usage: {' '.join(['eagerbench', *name])} " in out
     assert "Exit codes: 0 done" in out
     assert "`list-cases` are pytest's: 0 all passed" in " ".join(out.split())
+
+
+def test_help_of_what_pytest_runs():
+    ended = run_python("-m", "eagerbench", "run", "--help")
+    assert ended.code == 0
+    assert ended.out.startswith("usage: eagerbench run [options]")
+    for said in ("5 nothing ran", "--benchmark-json", "--sequence-lengths=N,N,…", "--deselect"):
+        assert said in ended.out
 
 
 @pytest.mark.parametrize("arguments", [(), ("nothing",), ("list_cases",), ("busy", "--condition", "full moon")])

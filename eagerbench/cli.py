@@ -20,6 +20,7 @@ from eagerbench.errors import BadInput
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.shown import one_line, printable, say
 
+_PURPOSE, _EXIT_CODES = __doc__.split("\n\n")
 # Each function takes the options as pytest does and returns its exit code.
 PYTEST_COMMANDS = {
     "run": ("eagerbench.fixtures.running", "run", "run the benchmarks and save them; takes pytest's options"),
@@ -53,8 +54,7 @@ class Parser(argparse.ArgumentParser):
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments and arguments[0] in PYTEST_COMMANDS:
-        module, function, _ = PYTEST_COMMANDS[arguments[0]]
-        return getattr(importlib.import_module(module), function)(arguments[1:])
+        return _by_pytest(*arguments)
     try:
         chosen = _parser(arguments[0] if arguments else "").parse_args(arguments)
     except ImportError as error:
@@ -79,15 +79,22 @@ def main(arguments: list[str] | None = None) -> int:
     return 2
 
 
+def _by_pytest(name: str, *arguments: str) -> int:
+    module, function, purpose = PYTEST_COMMANDS[name]
+    if {"-h", "--help"} & set(arguments):  # pytest's own follows
+        say(f"usage: eagerbench {name} [options] [test_latency.py …]\n\n{purpose.capitalize()}.\n\n"
+            f"{_EXIT_CODES}\nOptions are pytest's and those under `eagerbench: what to run`:\n")
+    return getattr(importlib.import_module(module), function)(list(arguments))
+
+
 def _parser(called: str) -> Parser:
     """Of all commands, with the options of the one that is called."""
-    purpose, exit_codes = __doc__.split("\n\n")
-    parser = Parser(prog="eagerbench", description=purpose, epilog=exit_codes)
+    parser = Parser(prog="eagerbench", description=_PURPOSE, epilog=_EXIT_CODES)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (_, _, purpose) in PYTEST_COMMANDS.items():
         commands.add_parser(name, help=purpose)
     for name, (module, purpose) in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=f"{purpose}.".capitalize(), epilog=exit_codes)
+        command = commands.add_parser(name, help=purpose, description=f"{purpose}.".capitalize(), epilog=_EXIT_CODES)
         if name == called:
             importlib.import_module(module).add_arguments(command)
     return parser

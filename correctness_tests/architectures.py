@@ -1,4 +1,8 @@
-"""Small models of many architectures, each written as a directory as its users have it: random weights from a seed."""
+"""Small models of many architectures, of random weights from a seed.
+
+NAMES are written as directories as their users have them, and are the rows of docs/architectures.md; ODD are for tests
+alone. FACTORIES are plain modules, for `--model architectures:NAME`.
+"""
 
 import json
 from collections.abc import Callable, Mapping
@@ -49,10 +53,19 @@ _PLAIN: Mapping[str, tuple[str, str, dict]] = {
     "all-outputs": ("BertModel", "BertConfig", {**_TEXT, "attn_implementation": "eager",
                                                  "output_hidden_states": True, "output_attentions": True}),
 }
+# What is special about each stands behind it.
+ODD: Mapping[str, tuple[str, str, dict]] = {
+    # sliding and full attention in turns, capped logits
+    "gemma2": ("Gemma2ForCausalLM", "Gemma2Config", {**_GATED, "head_dim": 16, "sliding_window": 16}),
+    # layers share their weights
+    "albert": ("AlbertForSequenceClassification", "AlbertConfig", {
+        **_TEXT, "embedding_size": 32, "num_labels": 16, "pad_token_id": 0}),
+    "one-layer": ("BertModel", "BertConfig", {**_TEXT, "num_hidden_layers": 1}),
+}
 
 
 def save(name: str, directory: Path) -> Path:
-    """Write the model `name` of NAMES into `directory`, made if it is not there.
+    """Write the model `name` of NAMES or ODD into `directory`, made if it is not there.
 
     Returns:
         The directory, ready for `--model`.
@@ -64,7 +77,7 @@ def save(name: str, directory: Path) -> Path:
 
 
 def _save_plain(name: str, directory: Path) -> None:
-    architecture, config_class, config = _PLAIN[name]
+    architecture, config_class, config = {**_PLAIN, **ODD}[name]
     module = getattr(transformers, architecture)(getattr(transformers, config_class)(**config))
     module.eval().save_pretrained(directory)
 
@@ -109,3 +122,64 @@ def tokenizer() -> transformers.PreTrainedTokenizerFast:
 
 _WRITERS: Mapping[str, Callable[[str, Path], None]] = {"sentence-transformer": _save_sentence_transformer}
 NAMES = (*_PLAIN, *_WRITERS)
+
+
+class _Pooled(torch.nn.Module):
+    """Token ids through an embedding, `body`, the mean over real tokens, and `head`."""
+
+    def __init__(self, body: torch.nn.Module, head: torch.nn.Module):
+        super().__init__()
+        self.embed = torch.nn.Embedding(500, 64)
+        self.body, self.head = body, head
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        mask = attention_mask.unsqueeze(-1).to(self.embed.weight.dtype)
+        states = self.body(self.embed(input_ids)) * mask
+        return {"logits": self.head(states.sum(1) / mask.sum(1).clamp(min=1))}
+
+
+class _Convolution(torch.nn.Module):
+    """A convolution over the tokens, (batch, length, width) in and out."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution = torch.nn.Conv1d(64, 64, 1)
+
+    def forward(self, states: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.convolution(states.transpose(1, 2))).transpose(1, 2)
+
+
+def bias_free() -> torch.nn.Module:
+    """No attention, and no product has a bias."""
+    linear = [torch.nn.Linear(*sizes, bias=False) for sizes in ((64, 128), (128, 64), (64, 16))]
+    return _Pooled(torch.nn.Sequential(linear[0], torch.nn.GELU(), linear[1]), linear[2])
+
+
+def bare_products() -> torch.nn.Module:
+    """Products without a bias or an activation behind them: nothing to fuse."""
+    return _Pooled(torch.nn.Linear(64, 64, bias=False), torch.nn.Linear(64, 16, bias=False))
+
+
+def perceptron() -> torch.nn.Module:
+    """No attention."""
+    return _Pooled(torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.ReLU(), torch.nn.Linear(128, 64)),
+                   torch.nn.Linear(64, 16))
+
+
+def no_product() -> torch.nn.Module:
+    """Nothing to multiply."""
+    return _Pooled(torch.nn.LayerNorm(64), torch.nn.Softsign())
+
+
+def convolution() -> torch.nn.Module:
+    """A convolution and no linear layer."""
+    return _Pooled(_Convolution(), torch.nn.Softsign())
+
+
+def tied() -> torch.nn.Module:
+    """One linear layer twice."""
+    shared = torch.nn.Linear(64, 64)
+    return _Pooled(torch.nn.Sequential(shared, torch.nn.GELU(), shared), torch.nn.Linear(64, 16))
+
+
+FACTORIES = ("bias_free", "bare_products", "perceptron", "no_product", "convolution", "tied")

@@ -54,6 +54,7 @@ STYLES = {
 QUICK = ("torchscript", "torchscript-positional", "torchscript-freeze", "sdpa", "dynamic-int8")
 SLOW = ("onnxruntime", "onnxruntime-dynamo", "openvino", "torch-compile", "aot-inductor", "dynamic-int8-torchscript",
         "torchscript-optimized", "onnxruntime-int8")
+SAMPLED_STYLES = ("tensor", "tuple with more", "nested mapping", "with whole numbers")  # of QUICK after the first
 SAMPLED = {("onnxruntime", "tuple with more"), ("openvino", "mapping with more")}
 
 
@@ -91,7 +92,8 @@ def test_names_and_order(style):
 
 
 @pytest.mark.parametrize(("name", "style"), [
-    pytest.param(name, style, marks=() if name in QUICK or (name, style) in SAMPLED else pytest.mark.slow)
+    pytest.param(name, style, marks=() if name == QUICK[0] or (name, style) in SAMPLED
+                 or (name in QUICK and style in SAMPLED_STYLES) else pytest.mark.slow)
     for name in (*QUICK, *SLOW) for style in STYLES if name != "sdpa"])
 def test_every_backend_gives_what_eager_gives(name, style, store, placement):
     skip_unavailable(name, placement)
@@ -142,7 +144,8 @@ def talkative(tmp_path_factory, store, placement):
 
 
 @pytest.mark.parametrize(("variant", "name"), [
-    pytest.param(variant, name, marks=() if variant in (*QUICK, "bettertransformer") else pytest.mark.slow)
+    pytest.param(variant, name, marks=() if variant in QUICK or (variant, name) == ("bettertransformer", "named")
+                 else pytest.mark.slow)
     for variant in (*QUICK, "bettertransformer", *SLOW) for name in ("named", "tuples")])
 def test_all_hidden_states_and_attentions(talkative, variant, name):
     """Right and engaged: SDPA gives no attentions, and would fall back to eager to compute them."""

@@ -39,6 +39,7 @@ def bench(root, *chosen):
     return ended, {bench["extra_info"]["bench_id"] for bench in content["benchmarks"]}
 
 
+@pytest.mark.slow
 def test_it_appears_everywhere(project):
     root = project()
     listed = run_pytest("--list-cases", *SELECTION, cwd=root).out

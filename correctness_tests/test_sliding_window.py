@@ -1,8 +1,8 @@
 """Generation past a sliding window, by exported graphs that take past key values: eager's tokens and logits."""
 
+import architectures
 import numpy as np
 import pytest
-import small_architectures
 
 from conftest import Workshop, skip_unavailable
 from eagerbench import backends
@@ -19,7 +19,7 @@ WINDOW = 16
                                   pytest.param("llama", marks=pytest.mark.slow)])
 def test_tokens_past_the_window_are_eagers(tmp_path, store, placement, name, variant, length):
     skip_unavailable(variant, placement)
-    workshop = Workshop(str(small_architectures.save(name, tmp_path / name)), store, placement)
+    workshop = Workshop(str(architectures.save(name, tmp_path / name)), store, placement)
     chosen, backend = backends.variants()[variant]
     model, work = workshop.model, Prompt(2, length, 12, "dynamic")
     assert length + work.new_tokens > WINDOW

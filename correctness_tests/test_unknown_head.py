@@ -2,8 +2,8 @@
 
 import json
 
+import architectures
 import pytest
-import small_architectures
 from running import run_pytest
 
 from eagerbench.models import specs
@@ -14,7 +14,7 @@ from eagerbench.models.loading import load
 @pytest.fixture
 def headless(tmp_path):
     """A directory with a space whose config names a class that is not there."""
-    directory = small_architectures.save("one-layer", tmp_path / "my model")
+    directory = architectures.save("one-layer", tmp_path / "my model")
     config = json.loads((directory / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps({**config, "architectures": ["BertForMySpecialTask"]}))
     return directory
@@ -28,10 +28,11 @@ def test_the_base_model_is_measured_and_that_is_said(headless):
 
 
 def test_a_known_head_is_no_unknown_one(tmp_path):
-    model = load(specs.resolve(str(small_architectures.save("albert", tmp_path / "known")), 0))
+    model = load(specs.resolve(str(architectures.save("albert", tmp_path / "known")), 0))
     assert unknown_head(model.config) is None
 
 
+@pytest.mark.slow
 def test_the_session_and_the_record_say_it(headless, tmp_path):
     ended = run_pytest("perf_tests/test_latency.py", "--benchmark-only", "--model", str(headless), "--variant", "sdpa",
                        "--batch-sizes", "2", "--sequence-lengths", "8", "--threads", "1", "--time-budget", "0.2",

@@ -43,8 +43,10 @@ def _runner(model, example, device, options):
     import torch
     from torch._inductor.compile_fx import compile_fx
 
-    from eagerbench.backends.axes import one_of
+    from eagerbench.backends.axes import dynamic_axes, one_of
     from eagerbench.backends.compiled_runner import CompiledRunner
+
+    axes = dynamic_axes(model)
 
     class DynamicRunner(CompiledRunner):
         one_token = None
@@ -58,7 +60,10 @@ def _runner(model, example, device, options):
             if self.one_token is not None and inputs["input_ids"].shape[1] == 1:
                 special, self.one_token = self.one_token, None
                 self.also_for(special)
-            return super().prepare(inputs)
+            native = super().prepare(inputs)
+            for name, tensor in native.items():  # else a fixed size of one, oblivious, no longer broadcasts
+                torch._dynamo.mark_static(tensor, [axis for axis in range(tensor.ndim) if axis not in axes[name]])
+            return native
 
     # Duck shapes: dynamo takes sizes equal in the example, its 3 rows and 3 fixed weights say, for one and the same.
     with torch.fx.experimental._config.patch(backed_size_oblivious=True, use_duck_shape=False):

@@ -158,18 +158,19 @@ def workshops(store, placement):
 
 
 @pytest.fixture
-def meter_of(tmp_path, monkeypatch, selection):
-    """`meter_of(model, variant)`: a meter whose only model that is, and `case(workload)` for its cases."""
+def session_of(tmp_path, monkeypatch, selection):
+    """`session_of(model, variant)`: a session whose only model that is, and `case(workload)` for its cases; `planned`
+    are the batches of its latency cases."""
     import dataclasses
 
-    from eagerbench.measuring.meter import Meter
-    from eagerbench.plan import Case
+    from eagerbench.case import Case
+    from eagerbench.measuring.session import Session
 
-    def made(model, variant_name: str):
-        monkeypatch.setattr("eagerbench.measuring.meter.load", lambda spec, device: model)
-        meter = Meter(dataclasses.replace(selection, artifacts=tmp_path), "system", lambda spec: [])
+    def made(model, variant_name: str, planned=()):
+        monkeypatch.setattr("eagerbench.measuring.models.load", lambda spec, device: model)
+        session = Session(dataclasses.replace(selection, artifacts=tmp_path), "system", lambda spec: list(planned))
         variant = backends.variants()[variant_name][0]
-        return meter, lambda workload: Case(model.spec, variant, "latency", workload, "cpu", None)
+        return session, lambda workload: Case(model.spec, variant, "latency", workload, "cpu", None)
 
     return made
 

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from made_records import made
 
 from eagerbench import backends
+from eagerbench.experiments.generation import Prompt, tables
 from eagerbench.models import specs
-from eagerbench.workloads.prompt import Prompt
+from eagerbench.outputs.parting import Generated, before, judge, part
+from eagerbench.results.decode import BadRecord
 
 WORK = Prompt(3, 9, 6, "dynamic")
 CAUSAL = ("tiny-gpt2", "tiny-bloom", "tiny-llama")
@@ -21,16 +24,16 @@ def generated(workshops):
     """`generated(model, variant, cache)`: what a variant generates, and what it must."""
     from dataclasses import replace
 
-    from eagerbench.experiments.generation import Greedy, _expected
+    from eagerbench.measuring import greedy
 
     def run(model_name, variant_name, cache):
         workshop = workshops(model_name)
         built, work = workshop.built(variant_name), replace(WORK, cache=cache)
         assert built.backend.cannot_generate(built.variant, cache) is None
         module = built.backend.generator(built.variant, built.runner, workshop.model, cache, workshop.placement)
-        expected = _expected(workshop.model, work)
-        greedy = Greedy(module, expected.inputs, work, workshop.model.device)
-        return greedy.generated(greedy()), expected, built.variant.tolerance
+        expected = greedy.expected(workshop.model, work)
+        generate = greedy.Greedy(module, expected.inputs, work, workshop.model.device)
+        return generate.generated(generate()), expected, built.variant.tolerance
 
     return run
 
@@ -38,8 +41,6 @@ def generated(workshops):
 @pytest.mark.parametrize("model_name", CAUSAL)
 @pytest.mark.parametrize("cache", ["none", "dynamic", "static"])
 def test_every_cache_gives_the_same_tokens(generated, model_name, cache):
-    from eagerbench.experiments.generation import judge
-
     found, expected, tolerance = generated(model_name, "eager", cache)
     parting, comparison = judge(found, expected.generated, expected.double, tolerance, pretrained=False)
     assert parting.at is None
@@ -51,8 +52,6 @@ def test_every_cache_gives_the_same_tokens(generated, model_name, cache):
 @pytest.mark.parametrize(("graph", "model_name"), GRAPHS)
 @pytest.mark.parametrize("cache", ["none", "dynamic"])
 def test_graphs_generate_with_and_without_past_key_values(generated, graph, model_name, cache):
-    from eagerbench.experiments.generation import judge
-
     found, expected, tolerance = generated(model_name, graph, cache)
     parting, comparison = judge(found, expected.generated, expected.double, tolerance, pretrained=False)
     assert not comparison.failures
@@ -64,7 +63,7 @@ def test_a_growing_cache_computes_one_token_a_step(workshops):
     import torch
 
     from eagerbench.backends.generating import WithPast, growing
-    from eagerbench.experiments.generation import Greedy
+    from eagerbench.measuring.greedy import Greedy
 
     model = workshops("tiny-llama").model
     whole, seen = WithPast(model.copy()).eval(), []
@@ -84,14 +83,14 @@ def test_compiled_generation_runs_compiled(workshops):
     from dataclasses import replace
 
     from eagerbench.backends.building import build
-    from eagerbench.experiments.generation import Greedy, _expected
+    from eagerbench.measuring import greedy
 
     workshop, work = workshops("tiny-gpt2"), replace(WORK, cache="static")
     built = build("torch-compile", workshop.model, work.inputs(workshop.model), workshop.placement, workshop.store)
-    expected = _expected(workshop.model, work)
+    expected = greedy.expected(workshop.model, work)
     plain = built.runner.graphs
-    greedy = Greedy(built.runner.generating(), expected.inputs, work, "cpu")
-    first, second = greedy.generated(greedy()), greedy.generated(greedy())
+    generate = greedy.Greedy(built.runner.generating(), expected.inputs, work, "cpu")
+    first, second = generate.generated(generate()), generate.generated(generate())
     assert built.runner.graphs == plain + 2
     assert not built.runner.recompilations
     assert (first.ids == expected.generated.ids).all()
@@ -99,8 +98,6 @@ def test_compiled_generation_runs_compiled(workshops):
 
 
 def _eager(ids):
-    from eagerbench.experiments.generation import Generated
-
     ids = np.array(ids)
     logits = np.zeros((*ids.shape, 10), np.float32)
     np.put_along_axis(logits, ids[..., None], 2.0, -1)
@@ -109,8 +106,6 @@ def _eager(ids):
 
 
 def test_where_tokens_part():
-    from eagerbench.experiments.generation import before, part
-
     eager = _eager([[1, 2, 3, 4], [5, 6, 7, 8]])
     same = part(eager.ids, eager)
     assert (same.at, same.gap, same.common.tolist()) == (None, None, [4, 4])
@@ -124,8 +119,6 @@ def test_where_tokens_part():
 
 def test_a_token_that_eager_would_not_take_fails():
     """With logits that are right: what is chosen is judged too. A near tie may go either way."""
-    from eagerbench.experiments.generation import Generated, judge
-
     eager = _eager([[1, 2, 3, 4]])
     wrong = Generated(np.array([[1, 2, 0, 4]]), eager.logits)
     both = _eager([[1, 2, 3, 4], [5, 6, 7, 8]])
@@ -167,17 +160,19 @@ def test_prompts_are_full_and_decided_by_the_seed(workshops):
 
 
 def test_table_says_where_tokens_part():
-    from eagerbench.results.generation_tables import tables
-
     common = {"batch_size": 1, "sequence_length": 8, "new_tokens": 4, "time_to_first_token_s": 0.01,
               "time_per_output_token_s": 0.002, "max_abs_error": 0.0, "largest_gap_allowed": 3.0}
-    eager = {**common, "variant": "eager", "cache": "dynamic", "tokens_per_s": 100.0, "identical_ids": True,
-             "parted_at": None, "logit_gap": None}
     other = {**common, "variant": "bnb-int8", "cache": "static", "tokens_per_s": 50.0, "identical_ids": False,
              "parted_at": 2, "logit_gap": 0.25}
-    grid, = tables("m", [other, eager])
+    eager = made("generation", **common, variant="eager", cache="dynamic", tokens_per_s=100.0, identical_ids=True)
+    grid, = tables("m", [made("generation", **other), eager])
     assert grid.title == "m: generation, batch 1, 8 tokens and 4 new ones"
     assert [row[:7] for row in grid.rows] == [
         ["eager", "dynamic", "100.0", "1.00", "10.0 ms", "2.0 ms", "eager's"],
         ["bnb-int8", "static", "50.0", "0.50", "10.0 ms", "2.0 ms", "other at 2, gap 0.25 (of 3)"]]
-    assert len(tables("m", [eager, {**other, "batch_size": 8}])) == 2
+    assert len(tables("m", [eager, made("generation", **{**other, "batch_size": 8})])) == 2
+
+
+def test_where_tokens_part_is_in_the_record():
+    with pytest.raises(BadRecord, match="parted_at and logit_gap are missing"):
+        made("generation", identical_ids=False, parted_at=2)

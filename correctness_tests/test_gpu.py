@@ -142,26 +142,27 @@ def test_device_times_clocks_and_memory_are_read(on_gpu):
             runner(native)
             walls.append(time.perf_counter() - began)
             turns.after_round()
-    fields = seen.fields()
-    assert 0 < fields["device_s"] <= max(walls)
-    assert len(fields["device_turns_s"]) == 2
-    assert len(fields["gpu_sm_mhz"]) == 4
+    found = seen.record()
+    assert 0 < found.device_s <= max(walls)
+    assert len(found.device_turns_s) == 2
+    assert len(found.gpu_sm_mhz) == 4
     assert memory.peak(lambda: runner(native)) >= workshop.model.parameter_bytes
 
 
 @pytest.mark.parametrize("tried", ["eager", "eager-fp16", "eager-tf32", "sdpa-fp16"])
 @pytest.mark.parametrize("model_name", ["tiny-gpt2", "tiny-bloom"])
 def test_generation(on_gpu, model_name, tried):
-    from eagerbench.experiments.generation import Greedy, _expected, judge
-    from eagerbench.workloads.prompt import Prompt
+    from eagerbench.experiments.generation import Prompt
+    from eagerbench.measuring.greedy import Greedy, expected
+    from eagerbench.outputs.parting import judge
 
     workshop, work = on_gpu(model_name), Prompt(3, 9, 6, "dynamic")
-    expected = _expected(workshop.model, work)
-    built = built_or_skipped(workshop, tried, expected.inputs)
+    wanted = expected(workshop.model, work)
+    built = built_or_skipped(workshop, tried, wanted.inputs)
     assert built.backend.cannot_generate(built.variant, "dynamic") is None
     module = built.backend.generator(built.variant, built.runner, workshop.model, "dynamic", workshop.placement)
-    greedy = Greedy(module, expected.inputs, work, workshop.model.device)
-    _, comparison = judge(greedy.generated(greedy()), expected.generated, expected.double, built.variant.tolerance,
+    greedy = Greedy(module, wanted.inputs, work, workshop.model.device)
+    _, comparison = judge(greedy.generated(greedy()), wanted.generated, wanted.double, built.variant.tolerance,
                           pretrained=False)
     assert not comparison.failures
 

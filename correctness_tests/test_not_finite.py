@@ -178,7 +178,7 @@ def test_eager_is_always_equal_to_itself(data, class_name):
 
 def test_generation_with_masked_words():
     """A vocabulary of which some words are suppressed: −∞ in the logits of every token."""
-    from eagerbench.experiments.generation import Generated, judge, largest_gap
+    from eagerbench.outputs.parting import Generated, judge, largest_gap
 
     logits = np.random.default_rng(1).normal(size=(2, 4, 30)).astype(np.float32)
     bound = largest_gap(logits, "reduced-precision")

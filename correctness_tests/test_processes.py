@@ -10,20 +10,23 @@ from statistics import median
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_records import made
 from running import ROOT, copy_of_project, run_pytest
 
 from eagerbench import backends
 from eagerbench.backends.base import Placement
 from eagerbench.errors import CannotRun
+from eagerbench.experiments import memory
+from eagerbench.experiments.startup import break_even
+from eagerbench.experiments.threads import Layout, layouts
 from eagerbench.measuring.fresh_process import gpu_peak_bytes
 from eagerbench.measuring.instances import run_instances
 from eagerbench.models import specs
-from eagerbench.results import memory_tables as memory
-from eagerbench.results import records
-from eagerbench.results.startup_tables import break_even
+from eagerbench.results.decode import BadRecord, decode
+from eagerbench.results.record import Conditions
 from eagerbench.statistics import paired_log_ratios, ratio_of_pairs
 from eagerbench.workloads.padded_batch import PaddedBatch
-from eagerbench.workloads.processes import InProcesses, Layout, layouts, physical_cores
+from eagerbench.workloads.processes import InProcesses, physical_cores
 
 TESTS = tuple(f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
 SMALL = ("--benchmark-only", "--model", "tiny-bert", "--batch-sizes", "2", "--sequence-lengths", "8",
@@ -96,44 +99,46 @@ def ran(tmp_path_factory):
                        "--summary-md", str(markdown))
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
-    assert records.problems(content) == []
-    return {bench["extra_info"]["bench_id"]: bench for bench in content["benchmarks"]}, markdown.read_text()
+    found = {bench["name"]: (decode(bench["extra_info"]), bench) for bench in content["benchmarks"]}
+    return {record.identity.bench_id: (record, bench["stats"]["data"]) for record, bench in found.values()}, \
+        markdown.read_text()
 
 
 def test_startup_record_can_be_judged_again(ran):
-    eager, traced = (ran[0][f"tiny-bert/{name}/startup/b2/s8/cpu"] for name in ("eager", "torchscript-freeze"))
-    record = traced["extra_info"]
-    logs = paired_log_ratios(traced["stats"]["data"], record["variant_turns"], record["reference_rounds"],
-                             record["reference_turns"])
+    (eager, _), (traced, rounds) = (ran[0][f"tiny-bert/{name}/startup/b2/s8/cpu"]
+                                    for name in ("eager", "torchscript-freeze"))
+    timing, result, costs = traced.timing, traced.result, traced.costs
+    logs = paired_log_ratios(rounds, timing.variant_turns, timing.reference_rounds, timing.reference_turns)
     ratio = ratio_of_pairs(logs)
-    found = break_even(record["build_s"] + median(record["startup_loads_s"]) - record["eager_load_s"],
-                       median(record["reference_rounds"]), ratio.value, ratio.low, ratio.high)
-    assert (record["break_even_calls"], record["break_even_missing"]) == (found.calls, found.missing)
-    assert record["disk_bytes"] == record["artifact_bytes"]
-    assert record["eager_load_s"] == eager["extra_info"]["startup_load_s"]
-    assert record["startup_build_s"] == record["build_s"] > record["startup_save_s"] > 0
-    assert eager["extra_info"]["startup_save_s"] is None
-    assert eager["extra_info"]["break_even_calls"] is None
-    assert eager["extra_info"]["disk_bytes"] >= eager["extra_info"]["parameter_bytes"]
-    assert eager["extra_info"]["state_dict_load_s"] > 0
+    found = break_even(costs.build_s + median(result.startup_loads_s) - result.eager_load_s,
+                       median(timing.reference_rounds), ratio.value, ratio.low, ratio.high)
+    assert (result.break_even_calls, result.break_even_missing) == (found.calls, found.missing)
+    assert result.disk_bytes == costs.artifact_bytes
+    assert result.eager_load_s == eager.result.startup_load_s
+    assert result.startup_build_s == costs.build_s > result.startup_save_s > 0
+    assert eager.result.startup_save_s is None
+    assert eager.result.break_even_calls is None
+    assert eager.result.disk_bytes >= eager.costs.parameter_bytes
+    assert eager.result.state_dict_load_s > 0
     assert "| eager, pickled state_dict |" in ran[1]
 
 
 def test_memory_is_a_share_of_eagers(ran):
-    eager, traced = (ran[0][f"tiny-bert/{name}/memory/b2/s8/cpu"]["extra_info"]
-                     for name in ("eager", "torchscript-freeze"))
-    assert eager["peak_rss_vs_eager"] == 1
-    assert traced["peak_rss_vs_eager"] == traced["peak_rss_bytes"] / eager["peak_rss_bytes"]
+    eager, traced = (ran[0][f"tiny-bert/{name}/memory/b2/s8/cpu"][0] for name in ("eager", "torchscript-freeze"))
+    assert eager.result.peak_rss_vs_eager == 1
+    assert traced.result.peak_rss_vs_eager == traced.costs.peak_rss_bytes / eager.costs.peak_rss_bytes
+    assert traced.conditions == Conditions()  # its time is not the result
     assert "tiny-bert: memory" in ran[1]
 
 
 @two_cores
 def test_instances_ran_on_cores_of_their_own(ran):
     cores = len(physical_cores())
-    record = ran[0][f"tiny-bert/torchscript-freeze/threads/b2/s8/i{cores}/t1/cpu"]["extra_info"]
-    assert len(set(record["instance_cores"])) == cores
-    rates = [2 * calls / seconds for calls, seconds in zip(record["instance_calls"], record["instance_s"], strict=True)]
-    assert record["samples_per_s"] == pytest.approx(sum(rates))
+    record = ran[0][f"tiny-bert/torchscript-freeze/threads/b2/s8/i{cores}/t1/cpu"][0]
+    result = record.result
+    assert len(set(result.instance_cores)) == cores
+    rates = [2 * calls / seconds for calls, seconds in zip(result.instance_calls, result.instance_s, strict=True)]
+    assert result.samples_per_s == pytest.approx(sum(rates))
     assert all(rate > 0 for rate in rates)
     assert "Best of all: " in ran[1]
 
@@ -169,10 +174,19 @@ def test_gpu_memory_is_torchs_own_count(monkeypatch):
     assert gpu_peak_bytes("cpu") is None
     monkeypatch.delitem(sys.modules, "torch")
     assert gpu_peak_bytes("cuda:1") is None
-    record = {"workload": "b8-s128", "variant": "eager", "peak_rss_vs_eager": 1.0, "peak_rss_bytes": 2**29,
-              "parameter_bytes": 2**27, "call_s": 0.02}
-    (grid,) = memory.tables("minilm", [record, {**record, "variant": "sdpa", "peak_gpu_bytes": 2**28}])
+    (grid,) = memory.tables("minilm", [made("memory", peak_rss_bytes=2**29),
+                                       made("memory", peak_rss_bytes=2**29, variant="sdpa", peak_gpu_bytes=2**28)])
     assert [row[grid.header.index("GPU peak, MiB")] for row in grid.rows] == ["–", "256"]
+
+
+@pytest.mark.parametrize(("experiment", "fields", "says"), [
+    ("startup", {}, "break_even_missing is missing"),
+    ("startup", {"break_even_calls": 3, "state_dict_load_s": 1.0}, "state_dict_load_s without state_dict_save_s"),
+    ("memory", {}, "peak_rss_bytes is missing"), ("threads", {"instance_calls": []}, "length >= 1"),
+    ("tasks", {"predictions_equal": 1.5}, "<= 1.0"), ("generation", {"new_tokens": 1}, ">= 2")])
+def test_a_record_that_lacks_its_result_is_refused(experiment, fields, says):
+    with pytest.raises(BadRecord, match=says):
+        made(experiment, **fields)
 
 
 @two_cores

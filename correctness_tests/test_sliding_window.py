@@ -6,8 +6,9 @@ import small_architectures
 
 from conftest import Workshop, skip_unavailable
 from eagerbench import backends
-from eagerbench.experiments.generation import Greedy, judge
-from eagerbench.workloads.prompt import Prompt
+from eagerbench.experiments.generation import Prompt
+from eagerbench.measuring.greedy import Greedy
+from eagerbench.outputs.parting import judge
 
 WINDOW = 16
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from conftest import TINY_MODELS
 from eagerbench.backends.artifacts import ArtifactStore
+from eagerbench.experiments.startup import break_even
 from eagerbench.measuring import fresh_process
 from eagerbench.measuring.fresh_process import Imports
 from eagerbench.models import saved, specs
 from eagerbench.models.loading import LoadedModel, load
-from eagerbench.results.startup_tables import break_even
 
 
 def test_break_even():

@@ -152,36 +152,35 @@ def test_several_lengths(kind, refused):
 
 
 @pytest.mark.parametrize("variant", ["eager", "torchscript", "onnxruntime"])
-def test_a_case_gets_a_build_that_nothing_has_called(meter_of, variant):
-    meter, case = meter_of(loaded("other bits"), variant)
+def test_a_case_gets_a_build_that_nothing_has_called(session_of, variant):
+    session, case = session_of(loaded("other bits"), variant)
     for length in (9, 3, 9):
         work = case(PaddedBatch(2, length))
-        runner, expected = meter.build(work).runner, meter.reference(SPEC).expected(work.workload)
+        runner, expected = session.builds.build(work).runner, session.models.reference(SPEC).expected(work.workload)
         for _ in range(2):
             outputs = runner.arrays(runner(runner.prepare(expected.inputs)))
         assert not compare(outputs, expected.outputs, expected.double, None, "exact-math", False).failures
 
 
 @pytest.mark.parametrize("kind", ["nothing", "counts"])
-def test_a_build_that_no_call_changed_is_kept(meter_of, kind):
-    meter, case = meter_of(loaded(kind), "eager")
-    first = meter.build(case(PaddedBatch(2, 9)))
+def test_a_build_that_no_call_changed_is_kept(session_of, kind):
+    session, case = session_of(loaded(kind), "eager")
+    first = session.builds.build(case(PaddedBatch(2, 9)))
     first.runner(first.runner.prepare(inputs(9)))
-    assert (meter.build(case(PaddedBatch(2, 3))) is first) == (kind == "nothing")
+    assert (session.builds.build(case(PaddedBatch(2, 3))) is first) == (kind == "nothing")
 
 
 @pytest.mark.parametrize("lengths", [(9, 3), (3, 9), (9,)])
-def test_what_is_remembered_outside_of_the_module_is_a_reason(meter_of, lengths):
+def test_what_is_remembered_outside_of_the_module_is_a_reason(session_of, lengths):
     """No copy starts anew; a session of one length is as it always was."""
-    meter, case = meter_of(loaded("outside"), "eager")
     works = [PaddedBatch(2, length) for length in lengths]
-    meter.workloads = lambda spec: works
+    session, case = session_of(loaded("outside"), "eager", works)
     try:
         for work in works if len(works) > 1 else ():
             with pytest.raises(CannotRun, match=r"gives other outputs for batch .* × (9|11) once it was called with "
                                                 r"batch 2 × 3, and remembers that outside of its module"):
-                meter.build(case(work))
-        assert len(works) > 1 or meter.build(case(works[0]))
+                session.builds.build(case(work))
+        assert len(works) > 1 or session.builds.build(case(works[0]))
     finally:
         COUNTED.clear()
 

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eagerbench import backends
+from eagerbench.experiments.tasks import workloads
 from eagerbench.models import specs
 from eagerbench.models.catalog import HEADS
 from eagerbench.workloads.sentences import SENTENCES
@@ -18,7 +19,6 @@ from eagerbench.workloads.tasks import (
     Window,
     best_spans,
     drawn_windows,
-    tasks,
     tokenised_windows,
 )
 
@@ -88,10 +88,10 @@ def test_one_workload_for_a_head():
 
     for head in HEADS:
         spec = specs.resolve(f"tiny-bert@head={head}", 0)
-        work, = tasks(spec, selection)
+        work, = workloads(spec, selection)
         assert (work.task, work.refuses(spec, *backends.variants()["eager"])) == (head, None)
     for name in ("minilm", "tiny-gpt2", "tiny-vit"):
-        work, = tasks(specs.resolve(name, 0), selection)
+        work, = workloads(specs.resolve(name, 0), selection)
         assert "has no head for a task: take one, such as bert-base@head=question-answering" in refusal(name, work)
     assert "not known before it is loaded" in refusal("org/model", Questions(1))
 

@@ -89,11 +89,11 @@ def test_classifier_without_padding_id_takes_one_row():
 
 @pytest.mark.parametrize("variant", ["eager", "torchscript", "onnxruntime"])
 @pytest.mark.parametrize(("wanted", "rows"), [(None, 1), (-1, 4), (60, 4)])
-def test_exports_of_a_classifier_with_a_padding_id_that_is_none(meter_of, variant, wanted, rows):
+def test_exports_of_a_classifier_with_a_padding_id_that_is_none(session_of, variant, wanted, rows):
     model = gpt2("GPT2ForSequenceClassification", pad_token_id=wanted)
-    meter, case = meter_of(model, variant)
+    session, case = session_of(model, variant)
     work = case(PaddedBatch(rows, 16))
-    runner, expected = meter.build(work).runner, meter.reference(SPEC).expected(work.workload)
+    runner, expected = session.builds.build(work).runner, session.models.reference(SPEC).expected(work.workload)
     outputs = runner.arrays(runner(runner.prepare(expected.inputs)))
     assert not compare(outputs, expected.outputs, expected.double, expected.mask, "exact-math", False).failures
 

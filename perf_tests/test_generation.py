@@ -4,10 +4,12 @@ import pytest
 
 
 @pytest.mark.experiment("generation")
-def test_generation(case, build, measure):
+def test_generation(case, build, measuring):
     """How soon the first token comes, how fast the others follow, and whether they are eager's.
 
     Final number: `tokens_per_s`, new tokens of all texts by the seconds of `generate()`.
     Sample: pytest perf_tests/test_generation.py --benchmark-only --grid full --model gpt2 --variant 'onnx*'
     """
-    measure(case, build(case))
+    with measuring(case, build(case)) as run:
+        generate = run.greedy(run.inputs)
+        run.finish(run.alone(generate))

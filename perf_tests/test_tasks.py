@@ -4,10 +4,12 @@ import pytest
 
 
 @pytest.mark.experiment("tasks")
-def test_tasks(case, build, measure):
+def test_tasks(case, build, measuring):
     """Whether answers, labels and words stay those of eager, and how fast they come.
 
     Final number: `predictions_equal`, the share of predictions that are eager's.
     Sample: pytest perf_tests/test_tasks.py --benchmark-only --model bert-base@head=masked-lm --variant '*int8*'
     """
-    measure(case, build(case))
+    with measuring(case, build(case)) as run:
+        texts = run.inputs
+        run.finish(run.in_turns(run.call(texts), run.eager(texts), budget_s=run.series_budget))

@@ -4,10 +4,12 @@ import pytest
 
 
 @pytest.mark.experiment("threads")
-def test_threads(case, build, measure):
+def test_threads(case, build, measuring):
     """How cores are best shared out between processes and their threads.
 
     Final number: `samples_per_s` of all instances together; the table names the best layout.
     Sample: pytest perf_tests/test_threads.py --benchmark-only --grid full --variant onnxruntime
     """
-    measure(case, build(case))
+    with measuring(case, build(case)) as run:
+        one_process = run.alone(run.call(run.inputs))
+        run.finish(one_process)  # then instances on cores of their own run the same batch side by side

@@ -60,7 +60,7 @@ class Peaks:
         model = self._models.model(case.model)
 
         def write(_: Path) -> dict[str, dict[str, Any]]:
-            run = self._processes.run(case, built, [workload.inputs(model) for workload in workloads])
+            run = self._processes.run(case.model, built, [workload.inputs(model) for workload in workloads])
             of_each = zip(workloads, run.peaks, run.gpu_peaks, run.outputs, strict=True)
             return {workload.id: {"rss": rss, "gpu": gpu,
                                   "wrong": self._processes.judge(case.model, workload, built, outputs)}

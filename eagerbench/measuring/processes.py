@@ -35,23 +35,23 @@ class Processes:
         """The model's weights on disk, from which processes of their own load it."""
         return self._models.memo.once(("saved", spec), lambda: saved(self._models.model(spec), self._store))
 
-    def run(self, case: Case, built: Built, batches: list[Arrays], **how: Any) -> FreshRun:
+    def run(self, spec: ModelSpec, built: Built, batches: list[Arrays], **how: Any) -> FreshRun:
         """Run batches by a variant in a new process.
 
         Raises:
             CannotRun: that process failed.
         """
-        return run_fresh(built.variant.name, built.directory, self.saved(case.model).spec, batches, self._placement,
+        return run_fresh(built.variant.name, built.directory, self.saved(spec).spec, batches, self._placement,
                          self._allocator, **how)
 
-    def instances(self, case: Case, built: Built, inputs: Arrays, cores: Sequence[Sequence[int]],
+    def instances(self, spec: ModelSpec, built: Built, inputs: Arrays, cores: Sequence[Sequence[int]],
                   window_s: float) -> list[Instance]:
         """Run one batch again and again in processes side by side, each pinned to its cores.
 
         Raises:
             CannotRun: one of them failed.
         """
-        return run_instances(case.variant.name, built.directory, self.saved(case.model).spec, inputs, self._placement,
+        return run_instances(built.variant.name, built.directory, self.saved(spec).spec, inputs, self._placement,
                              self._allocator, cores, window_s)
 
     def demand(self, case: Case, built: Built, outputs: Arrays, where: str) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from eagerbench.backends.base import Arrays
     from eagerbench.backends.building import Built
     from eagerbench.case import Case
+    from eagerbench.measuring.disturbance import Conditions
     from eagerbench.measuring.gpu_observer import GpuObserver
     from eagerbench.measuring.session import Session
     from eagerbench.measuring.turns import Call
@@ -27,7 +28,16 @@ class Run(ABC):
     Args:
         session: what measures, of which a run uses what it needs.
         benchmark: the pytest-benchmark fixture of the test.
+
+    Attributes:
+        judged: whether the timed outputs were found right.
+        finished: whether `finish` got to its end.
+        conditions: what the machine did meanwhile, from the end of the timing on; `complete` may replace them where
+            the time that was taken here is not the result.
     """
+
+    judged = finished = False
+    conditions: "Conditions"
 
     def __init__(self, session: "Session", benchmark: Any, case: "Case", built: "Built"):
         self.session = session
@@ -76,10 +86,15 @@ class Run(ABC):
         return in_turns(self.session.partner, self.benchmark, self.case.bench_id, call, reference, budget_s,
                         reference_s, observer)
 
+    @property
+    def series_budget(self) -> float:
+        """Seconds of a case that is one of many, as in `Selection`."""
+        return self.session.selection.series_budget
+
     def alone(self, call: "Call", rounds: int | None = None, again: bool = True,
               budget_s: float | None = None) -> Timing:
         """Time a call without a reference beside it; see `timing.time_alone`."""
-        budget_s = self.session.selection.series_budget if budget_s is None else budget_s
+        budget_s = self.series_budget if budget_s is None else budget_s
         return time_alone(self.benchmark, call, budget_s, rounds, again)
 
     def finish(self, timing: Timing) -> None:
@@ -89,12 +104,13 @@ class Run(ABC):
             WrongOutput, NotEngaged, CannotRun.
         """
         self.session.measured_s += timing.spent_s
-        self.timing = timing
+        self.timing, self.conditions = timing, timing.conditions
         comparison = self.judge(timing)
         if comparison.failures:
             self.session.require_one_path(self.case, self.built)
             raise WrongOutput(f"{self.case.bench_id}: output differs from eager beyond {self.case.variant.tolerance}: "
                               + "; ".join(comparison.failures))
+        self.judged = True
         engagement = self.built.backend.probe(self.case.variant, self.built.runner, self.inputs)
         if not engagement.engaged:
             raise NotEngaged(f"{self.case.bench_id}: not engaged: {engagement.summary}")
@@ -103,6 +119,7 @@ class Run(ABC):
             self.session.partner.describe(records.to_json(self.identity()))
         elif self.benchmark.enabled:
             self.benchmark.extra_info.update(records.to_json(self.complete(timing)))
+        self.finished = True
         accept(self.benchmark)
 
     def identity(self) -> records.Identity:
@@ -116,4 +133,4 @@ class Run(ABC):
             "correctness": recording.correctness(self.case, self.comparison),
             "engagement": recording.engagement(self.engagement),
             "costs": recording.costs(self.built, self.model, self.timing.first_call_s),
-            "conditions": self.timing.conditions.record(), **topics})
+            "conditions": self.conditions.record(), **topics})

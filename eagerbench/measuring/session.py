@@ -71,16 +71,21 @@ class Session:
                               "asked for")
         reject(benchmark)
         benchmark.group = case.group
+        run = None
         with quiet.alone():
             try:
-                yield EXPERIMENTS[case.experiment].run(self, benchmark, case, built)
+                run = EXPERIMENTS[case.experiment].run(self, benchmark, case, built)
+                yield run
             except (WrongOutput, NotEngaged):
                 raise
             except Exception as error:
-                self.require_one_path(case, built, error)
+                if run is None or not run.judged:  # outputs that are right came from the model's own path
+                    self.require_one_path(case, built, error)
                 if (full := room.reason(error, self._root)) is None:
                     raise
                 raise CannotRun(full) from error
+        if not run.finished:
+            raise RuntimeError(f"{case.bench_id}: the perf test ends without run.finish(timing): nothing is recorded")
 
     def require_one_path(self, case: Case, built: Built, error: Exception | None = None) -> None:
         """

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eagerbench.backends.base import Arrays
-from eagerbench.models.catalog import HEADS
-from eagerbench.models.specs import ModelSpec
 from eagerbench.outputs.predictions import Agreed, agreed, how_read, matrix
 from eagerbench.workloads.base import Workload, another_build, head_unknown, too_long
 from eagerbench.workloads.padded_batch import PaddedBatch, pad
@@ -18,10 +16,7 @@ from eagerbench.workloads.vocabulary import draw_ids, vocabulary
 
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
-    from eagerbench.selection import Selection
 
-# Questions, and (batch size, sequence length) of the other tasks.
-GRIDS = {"smoke": (1, (2, 32)), "default": (1, (4, 64)), "full": (8, (8, 128))}
 WIDTH, STRIDE, LONGEST_ANSWER = 384, 128, 30  # tokens; those of the SQuAD examples of BERT and transformers
 CONTEXT_SENTENCES, CONTEXT_TOKENS, QUESTION_TOKENS = 64, 900, 12
 _MASKED_SHARE = 0.15  # of the real tokens, as BERT was trained
@@ -231,12 +226,3 @@ def best_spans(windows: Sequence[Window], starts: np.ndarray, ends: np.ndarray) 
         if window.question not in best or found[0] > best[window.question][0]:
             best[window.question] = found
     return np.array([best[question][1:] for question in sorted(best)], np.int64)
-
-
-def tasks(spec: ModelSpec, selection: "Selection") -> list[Task]:
-    """The one that the model's head is for."""
-    questions, shape = GRIDS[selection.grid]
-    rebuilds = selection.grid == "full"
-    if spec.task in HEADS and spec.task != "question-answering":
-        return [Labelling(spec.task, *shape, selection.seed, rebuilds)]
-    return [Questions(questions, selection.seed, rebuilds=rebuilds)]

@@ -1,0 +1,189 @@
+"""Threads and instances: total throughput of processes pinned to disjoint cores, against this one on all of them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Annotated
+
+from msgspec import Meta
+
+from eagerbench.experiments.base import Experiment
+from eagerbench.machine import quota
+from eagerbench.measuring import recording
+from eagerbench.measuring.disturbance import Conditions
+from eagerbench.measuring.one_batch import OneBatchRun
+from eagerbench.models.specs import ModelSpec
+from eagerbench.results.grid import Grid
+from eagerbench.results.record import Batch, Count, Part, Positive, Record, Turns, WarmedUp
+from eagerbench.workloads.processes import InProcesses, batches, physical_cores
+
+if TYPE_CHECKING:
+    from eagerbench.measuring.instances import Instance
+    from eagerbench.measuring.timing import Timing
+    from eagerbench.selection import Selection
+
+# (batch size, sequence length), and seconds that instances run side by side.
+GRIDS = {"smoke": (((1, 16),), 0.3), "default": (((4, 32),), 1.0), "full": (((4, 32), (1, 128)), 3.0)}
+
+
+@dataclass(frozen=True)
+class Layout(InProcesses):
+    """`instances` processes side by side, each on `threads` cores of its own.
+
+    Attributes:
+        cores: physical ones that this process may use.
+        window_s: seconds that all of them run.
+        device: of the selection.
+    """
+
+    instances: int = 1
+    threads: int = 1
+    cores: int = 1
+    window_s: float = 1.0
+    device: str = "cpu"
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return *self.batch.parts, f"i{self.instances}", f"t{self.threads}"
+
+    @property
+    def title(self) -> str:
+        return f"{self.batch.title}, {self.instances} × {self.threads} threads"
+
+    @property
+    def facts(self):
+        return {**self.batch.facts, "instances": self.instances, "instance_threads": self.threads,
+                "window_s": self.window_s}
+
+    def refuses(self, spec, variant, backend):
+        if self.device != "cpu":
+            return "instances are pinned to cores: for the CPU only"
+        if not hasattr(os, "sched_setaffinity"):
+            return "this system cannot pin a process to cores"
+        if self.cores < 2:
+            return "this process may use one core: there is one layout"
+        return super().refuses(spec, variant, backend)
+
+
+def layouts(cores: int, every: bool) -> list[tuple[int, int]]:
+    """(instances, threads of each) on disjoint cores, the one with an instance a core first.
+
+    Args:
+        every: also each smaller number of instances with as many threads as there is room for, and one instance alone
+            on fewer cores, in powers of two.
+    """
+    if not every:
+        return [(cores, 1)]
+    widest = {cores // threads: threads for threads in range(1, cores + 1)}  # instances: most threads of each
+    alone = [(1, 2**power) for power in range(cores.bit_length())]
+    return list(dict.fromkeys([*sorted(widest.items(), reverse=True), *alone]))
+
+
+def workloads(spec: ModelSpec, selection: "Selection") -> list[Layout]:
+    """Every layout of the grid on the physical cores that this process may use, whatever `--threads` says.
+
+    No more of them than its CPU quota fills.
+    """
+    shapes, window_s = GRIDS[selection.grid]
+    cores = min(len(physical_cores()), quota.usable_cores())
+    return [Layout(batch, instances, selection.grid, instances, threads, cores, window_s, selection.device)
+            for batch in batches(spec, selection, shapes)
+            for instances, threads in layouts(cores, selection.grid == "full")]
+
+
+class BatchOfInstances(Batch, kw_only=True):
+    instances: Count
+    instance_threads: Count
+    window_s: Positive
+
+
+class Result(Part, kw_only=True):
+    """Samples per second of all instances together, and of the session's own process seconds before.
+
+    `instance_calls`, `instance_s` and `instance_cores` (`0,1`) have an entry an instance.
+    """
+
+    samples_per_s: Positive
+    session_samples_per_s: Positive
+    layout_gain: Positive
+    instance_calls: Turns
+    instance_s: Annotated[list[Positive], Meta(min_length=1)]
+    instance_cores: list[str]
+
+
+ThreadsRecord = Record[BatchOfInstances, WarmedUp, Result]
+
+
+class ThreadsRun(OneBatchRun):
+    """The batch is timed here, alone; then instances run it side by side, and the outputs of each are judged."""
+
+    def complete(self, timing: "Timing") -> ThreadsRecord:
+        work, cores = self.work, physical_cores()
+        sets = [cores[number * work.threads:(number + 1) * work.threads] for number in range(work.instances)]
+        found = self.session.processes.instances(self.case.model, self.built, self.inputs, sets, work.window_s)
+        self.session.measured_s += work.window_s
+        for number, instance in enumerate(found):
+            self.session.processes.demand(self.case, self.built, instance.outputs, f"instance {number}")
+        side_by_side = Conditions([instance.turn for instance in found])
+        if side_by_side.reason:
+            self.conditions = side_by_side
+        return self.assembled(ThreadsRecord, BatchOfInstances(**work.facts), recording.warmed_up(timing),
+                              self._result(timing, found, sets))
+
+    def _result(self, timing: "Timing", found: "list[Instance]", sets: list[list[int]]) -> Result:
+        total = sum(instance.calls / instance.seconds for instance in found) * self.one.batch_size
+        alone = self.one.batch_size / median(timing.rounds)
+        return Result(samples_per_s=total, session_samples_per_s=alone, layout_gain=total / alone,
+                      instance_calls=[instance.calls for instance in found],
+                      instance_s=[instance.seconds for instance in found],
+                      instance_cores=[",".join(map(str, those)) for those in sets])
+
+
+def tables(model: str, records: Sequence[ThreadsRecord]) -> list[Grid]:
+    """The best layout first within a variant; variants by their best one."""
+    rows = []
+    for place in dict.fromkeys(map(_place, records)):
+        here = [record for record in records if _place(record) == place]
+        best: dict[str, float] = {}
+        for record in here:
+            variant = record.identity.variant
+            best[variant] = max(best.get(variant, 0.0), record.result.samples_per_s)
+        rows += [_row(record, best[record.identity.variant]) for record in sorted(here, key=lambda record: (
+            -best[record.identity.variant], record.identity.variant, -record.result.samples_per_s))]
+    header = ["batch", "variant", "samples/s", "instances × threads", "this process, all threads", "gain",
+              "each instance"]
+    return [Grid(f"{model}: threads and instances", header, rows, _note(records))]
+
+
+def _place(record: ThreadsRecord) -> str:
+    return f"b{record.workload.batch_size}-s{record.workload.sequence_length}"
+
+
+def _row(record: ThreadsRecord, best: float) -> list[str]:
+    found, work = record.result, record.workload
+    mark = "*" if found.samples_per_s == best else ""
+    return [_place(record), record.identity.variant, f"{found.samples_per_s:.1f}{mark}",
+            f"{work.instances} × {work.instance_threads}", f"{found.session_samples_per_s:.1f}",
+            f"{found.layout_gain:.2f}",
+            ", ".join(f"{calls / seconds * work.batch_size:.1f}" for calls, seconds
+                      in zip(found.instance_calls, found.instance_s, strict=True))]
+
+
+def _note(records: Sequence[ThreadsRecord]) -> str:
+    best = max(records, key=lambda record: record.result.samples_per_s)
+    return ("Samples/s of all instances together, processes pinned to cores of their own that ran at the same time; * "
+            "best layout of the variant. Gain: over the session's own process with all of its threads, seconds before. "
+            f"Best of all: {best.identity.variant}, {best.workload.instances} instances of "
+            f"{best.workload.instance_threads} threads at {best.identity.workload.rsplit('-i', 1)[0]}, "
+            f"{best.result.samples_per_s:.1f} samples/s.")
+
+
+def headline(record: ThreadsRecord) -> str:
+    """`95 samples/s as 2 × 1`: instances × threads of each."""
+    work = record.workload
+    return f"{record.result.samples_per_s:.3g} samples/s as {work.instances} × {work.instance_threads}"
+
+
+EXPERIMENT = Experiment("threads", 6, "How are cores best shared out between processes and their threads?", workloads,
+                        ThreadsRun, ThreadsRecord, tables, headline)

@@ -174,6 +174,7 @@ def test_table_of_rankings():
     def record(variant, equal, correlation):
         return made("tasks", variant=variant, predictions=4, predictions_equal=equal, rank_correlation=correlation)
 
-    grid, = EXPERIMENTS["tasks"].tables("m", [record("none", None, None), record("half", 0.5, 0.33), record("all", 1.0, 1.0)])
+    records = [record("none", None, None), record("half", 0.5, 0.33), record("all", 1.0, 1.0)]
+    grid, = EXPERIMENTS["tasks"].tables("m", records)
     assert [row[1:3] for row in grid.rows] == [["all", "100.0% of 4 places, Kendall 1.00"],
                                                ["half", "50.0% of 4 places, Kendall 0.33"], ["none", "no ranking of 4"]]

@@ -6,10 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from eagerbench.fixtures import progress, quieter, saved
 from test_bad_input import read
 
 from eagerbench.estimate import Expected, cached_in
+from eagerbench.fixtures import progress, quieter, saved
 from eagerbench.plan import plan
 
 

@@ -43,7 +43,8 @@ class Experiment:
         run: what measures a case.
         record: type of its records.
         tables: of a model's records, at least one.
-        headline: a record's main number, in a few characters: `6.9× [4.5, 10.6]`.
+        headline: a record's main number with its unit, in a few characters: `998 sentences/s`.
+        rank: the number that variants are ranked by, larger is better; None where it is undefined.
         plot: None without one.
         model: what it runs on when no model is named, where the default one has no head for it.
     """
@@ -56,5 +57,6 @@ class Experiment:
     record: type[Record]
     tables: Callable[[str, Sequence[Record]], list[Grid]]
     headline: Callable[[Record], str]
+    rank: Callable[[Record], float | None]
     plot: Plot | None = None
     model: str | None = None

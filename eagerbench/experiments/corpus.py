@@ -208,6 +208,10 @@ def lines(records: Sequence[CorpusRecord]) -> Lines:
             for place, by_batch in series(records).items()}
 
 
+def rank(record: CorpusRecord) -> float:
+    return record.result.sentences_per_s
+
+
 EXPERIMENT = Experiment("corpus", 1, "How fast is a pile of sentences worked off, and what does sorting by length win?",
-                        workloads, CorpusRun, CorpusRecord, tables, headline,
+                        workloads, CorpusRun, CorpusRecord, tables, headline, rank,
                         Plot(lines, "batch size", "sentences/s"))

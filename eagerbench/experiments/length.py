@@ -144,6 +144,10 @@ def lines(records: Sequence[LengthRecord]) -> Lines:
             for (variant, batch), seconds in series(records).items()}
 
 
+def rank(record: LengthRecord) -> float:
+    return -record.result.call_s
+
+
 EXPERIMENT = Experiment("length", 3, "What does a token cost, and how does that grow with the length?", workloads,
-                        LengthRun, LengthRecord, tables, headline,
+                        LengthRun, LengthRecord, tables, headline, rank,
                         Plot(lines, "sequence length, tokens", "latency, ms"))

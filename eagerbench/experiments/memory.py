@@ -81,5 +81,9 @@ def headline(record: MemoryRecord) -> str:
     return f"{record.result.peak_rss_vs_eager:.2f}× eager's peak"
 
 
+def rank(record: MemoryRecord) -> float:
+    return -record.result.peak_rss_vs_eager
+
+
 EXPERIMENT = Experiment("memory", 5, "How much memory does a process take at most?", workloads, MemoryRun, MemoryRecord,
-                        tables, headline)
+                        tables, headline, rank)

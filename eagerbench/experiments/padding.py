@@ -153,8 +153,7 @@ class PaddingRun(PassRun):
 
     def in_turns(self, call: "Call", reference: "Call", **how: Any) -> "Timing":
         self._equal = reference
-        return super().in_turns(call, reference, observer=self._seen,
-                                budget_s=self.session.selection.series_budget, **how)
+        return super().in_turns(call, reference, observer=self._seen, budget_s=self.series_budget, **how)
 
     def judge(self, timing):
         """Both sides: a cost over wrong outputs is none."""
@@ -213,5 +212,9 @@ def headline(record: PaddingRecord) -> str:
     return f"{record.result.padding_cost:.2g}×{_interval(record)}"
 
 
+def rank(record: PaddingRecord) -> float:
+    return -record.result.padding_cost
+
+
 EXPERIMENT = Experiment("padding", 2, "How much longer do the same tokens take when one long row pads the others?",
-                        workloads, PaddingRun, PaddingRecord, tables, headline)
+                        workloads, PaddingRun, PaddingRecord, tables, headline, rank)

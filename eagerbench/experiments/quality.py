@@ -278,5 +278,9 @@ def headline(record: QualityRecord) -> str:
     return f"{record.result.neighbours_changed:.1%} changed"
 
 
+def rank(record: QualityRecord) -> float:
+    return -record.result.neighbours_changed
+
+
 EXPERIMENT = Experiment("quality", 7, "What does a variant do to sentence embeddings of a trained model?", workloads,
-                        QualityRun, QualityRecord, tables, headline)
+                        QualityRun, QualityRecord, tables, headline, rank)

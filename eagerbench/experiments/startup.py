@@ -238,5 +238,9 @@ def headline(record: StartupRecord) -> str:
     return f"ready in {record.result.startup_ready_s:.1f} s" if calls is None else f"pays back after {calls} calls"
 
 
+def rank(record: StartupRecord) -> float:
+    return -record.result.startup_ready_s
+
+
 EXPERIMENT = Experiment("startup", 4, "After how many calls has a variant paid back what it costs to start?", workloads,
-                        StartupRun, StartupRecord, tables, headline)
+                        StartupRun, StartupRecord, tables, headline, rank)

@@ -186,5 +186,9 @@ def headline(record: ThreadsRecord) -> str:
     return f"{record.result.samples_per_s:.3g} samples/s as {work.instances} × {work.instance_threads}"
 
 
+def rank(record: ThreadsRecord) -> float:
+    return record.result.samples_per_s
+
+
 EXPERIMENT = Experiment("threads", 6, "How are cores best shared out between processes and their threads?", workloads,
-                        ThreadsRun, ThreadsRecord, tables, headline)
+                        ThreadsRun, ThreadsRecord, tables, headline, rank)

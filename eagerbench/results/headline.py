@@ -1,12 +1,15 @@
 """What a record says in one line: the only place from which the terminal's lines and last screen read records."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from eagerbench.results.older import BEFORE, flat
-from eagerbench.results.records import unusable
+from eagerbench.case import DEFAULT
+from eagerbench.experiments import EXPERIMENTS
+from eagerbench.results.decode import decode
+from eagerbench.results.record import AgainstEager, Record
+from eagerbench.results.records import is_ours
 
 ENOUGH_PAIRS = 6  # of turns: what an exact 95 % interval needs
 _MIB = 2**20
@@ -70,63 +73,30 @@ class Headline:
 
 def of_bench(bench: Mapping[str, Any]) -> Headline | None:
     """A benchmark of a file, or of this session; None without a record of ours."""
-    record = flat(bench["extra_info"])
-    if not {"model", "variant", "workload", "tolerance_class"} <= record.keys():
+    if not is_ours(bench):
         return None
-    main = _MAIN.get(record["experiment"], _NO_NUMBER)
-    value = record.get(main.field)
-    cosine = record.get("cosine")
+    record = decode(bench["extra_info"])
+    experiment, identity, costs = EXPERIMENTS[record.identity.experiment], record.identity, record.costs
+    against_eager = isinstance(record.timing, AgainstEager)
     return Headline(
-        model=record["model"], variant=record["variant"], experiment=record["experiment"], place=_place(record),
-        device=record.get("device", "cpu"), threads=record.get("threads"), tolerance=record["tolerance_class"],
-        call_s=bench["stats"]["median"], speedup=record.get("speedup_vs_eager"), low=record.get("speedup_low"),
-        high=record.get("speedup_high"), pairs=record.get("pairs"),
-        number="" if record["experiment"] == BEFORE["experiment"] else _number(main, value, record),
-        rank=None if value is None else value if main.largest_first else -value,
-        error=None if cosine is None else math.sqrt(max(0.0, 2 * (1 - cosine))),
-        artifact_bytes=record.get("artifact_bytes"), peak_bytes=record.get("peak_rss_bytes"),
-        unusable=unusable(record))
+        model=identity.model, variant=identity.variant, experiment=identity.experiment, place=_place(record),
+        device=identity.device, threads=identity.threads, tolerance=record.correctness.tolerance_class,
+        call_s=bench["stats"]["median"],
+        speedup=record.timing.speedup_vs_eager if against_eager else None,
+        low=record.timing.speedup_low if against_eager else None,
+        high=record.timing.speedup_high if against_eager else None,
+        pairs=record.timing.pairs if against_eager else None,
+        number="" if experiment.name == DEFAULT else experiment.headline(record), rank=experiment.rank(record),
+        error=math.sqrt(max(0.0, 2 * (1 - record.correctness.cosine))),
+        artifact_bytes=costs.artifact_bytes, peak_bytes=costs.peak_rss_bytes,
+        unusable="" if record.conditions.usable else record.conditions.unusable_reason)
 
 
-@dataclass(frozen=True)
-class _Main:
-    """An experiment's main number: its field, its text, and whether more of it is better."""
-
-    field: str
-    text: Callable[[float, Mapping[str, Any]], str]
-    largest_first: bool = True
-
-
-_NO_NUMBER = _Main("speedup_vs_eager", lambda value, record: f"{value:.2f} times eager")
-_MAIN = {
-    "latency": _Main("speedup_vs_eager", lambda value, record: times(value)),
-    "corpus": _Main("sentences_per_s", lambda value, record: f"{value:,.0f} sentences/s"),
-    "padding": _Main("padding_cost", lambda value, record: f"padding costs {times(value)}" + bounds(
-        record.get("padding_cost_low"), record.get("padding_cost_high")), largest_first=False),
-    "length": _Main("cost_per_token_s", lambda value, record: f"{1e6 * value:,.1f} µs a token", largest_first=False),
-    "startup": _Main("break_even_calls", lambda value, record: f"pays back after {value:,.0f} calls",
-                     largest_first=False),
-    "memory": _Main("peak_rss_vs_eager", lambda value, record: f"peak {mib(record['peak_rss_bytes'])}, {value:.2f} of "
-                    "eager's", largest_first=False),
-    "threads": _Main("samples_per_s", lambda value, record: f"{value:,.0f} samples/s"),
-    "quality": _Main("neighbours_changed", lambda value, record: f"{value:.1%} of neighbours changed",
-                     largest_first=False),
-    "tasks": _Main("predictions_equal", lambda value, record: f"{value:.1%} of predictions equal"),
-    "generation": _Main("tokens_per_s", lambda value, record: f"{value:,.1f} tokens/s"),
-}
-
-
-def _number(main: _Main, value: float | None, record: Mapping[str, Any]) -> str:
-    if value is not None:
-        return main.text(value, record)
-    return str(record.get("break_even_missing") or "undefined")
-
-
-def _place(record: Mapping[str, Any]) -> str:
-    if record["experiment"] != BEFORE["experiment"]:
-        return f"{record['experiment']} {record['workload']}"
-    sizes = record.get("batch_size"), record.get("sequence_length")
-    return "×".join(map(str, sizes)) if None not in sizes else record["workload"]
+def _place(record: Record) -> str:
+    identity = record.identity
+    if identity.experiment != DEFAULT:
+        return f"{identity.experiment} {identity.workload}"
+    return f"{record.workload.batch_size}×{record.workload.sequence_length}"
 
 
 def milliseconds(seconds: float) -> str:

@@ -267,5 +267,5 @@ def test_sides_say_what_they_ran_on(duet, tmp_path):
     ended, content = duet(one, two)
     assert content["base"]["models"] == {"good": {"weights_sha256": "a", "code_sha256": "c"}}
     assert content["head"]["models"] == {"good": {"weights_sha256": "a", "code_sha256": "d"}}
-    assert "model code changed in 1 benchmarks" in ended.out
+    assert "model code changed in 1 benchmark" in ended.out
     assert pairs.meanings([content]) == {"good": ("", "model code changed")}

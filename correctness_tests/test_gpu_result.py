@@ -42,7 +42,7 @@ def test_what_stands_twice_or_is_broken_costs_itself_alone(tmp_path, capsys):
     empty = benchmark_file({})
     said, content = written(tmp_path, latency__eager=one, padding__eager=one, cpu__eager="{", generation__x=empty)
     assert len(content["benchmarks"]) == 1
-    assert said.startswith("1 benchmarks")
+    assert said.startswith("1 benchmark ")
     assert "left out: " in capsys.readouterr().out
 
 

@@ -97,7 +97,7 @@ def test_throttling_is_counted_in_every_group(tmp_path):
 
 def test_less_than_a_core_a_thread_is_said():
     assert scarce(1, Quota(None, "")) is scarce(2, Quota(2.0, "")) is None
-    assert "0.5 cores, less than one for each of 1 threads" in scarce(1, Quota(0.5, ""))
+    assert "0.5 cores, and this run has 1 thread: " in scarce(1, Quota(0.5, ""))
     assert "--threads 1" in scarce(2, Quota(1.5, ""))
 
 
@@ -123,5 +123,5 @@ def test_a_session_in_a_quota_defaults_to_it_and_says_so(tmp_path):
                "'--variant', 'eager', '-v']))")
     ended = run_python("-c", program)
     assert ended.code == 0, ended.out + ended.err
-    assert "tiny-bert on cpu, 1 threads" in ended.out
+    assert "tiny-bert on cpu, 1 thread, " in ended.out
     assert "CPU quota: this control group may use 0.5 cores" in ended.out

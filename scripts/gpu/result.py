@@ -7,6 +7,7 @@ from pathlib import Path
 from eagerbench import jsonfile
 from eagerbench.results import gpu, merge, records
 from eagerbench.results.thin import thinned
+from eagerbench.shown import count
 
 MOST_BYTES = 1_500_000
 
@@ -27,7 +28,7 @@ def write(out: Path) -> str:
     jsonfile.write(out / "result.json", content)
     (out / "result.md").write_text(gpu.markdown(content), encoding="utf-8")
     size = (out / "result.json").stat().st_size
-    return (f"{len(content['benchmarks'])} benchmarks in {out / 'result.json'} ({size / 1e6:.1f} MB), "
+    return (f"{count(len(content['benchmarks']), 'benchmark')} in {out / 'result.json'} ({size / 1e6:.1f} MB), "
             f"tables in {out / 'result.md'}")
 
 

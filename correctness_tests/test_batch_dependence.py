@@ -10,15 +10,15 @@ import torch
 from running import run_pytest
 
 from eagerbench.errors import CannotRun
-from eagerbench.experiments.quality import OneShapePass
+from eagerbench.experiments.quality import BATCH_SIZE, OneShapePass
+from eagerbench.measuring.models import Memo
 from eagerbench.measuring.reference import Reference
-from eagerbench.measuring.rows import Pass, depend_on_batch, expected_of, expected_once, judge, of_sentences
+from eagerbench.measuring.sentences import Pass, depend_on_batch, expected_of, expected_once, judge, of_sentences
 from eagerbench.models.loading import LoadedModel
 from eagerbench.models.specs import ModelSpec
 from eagerbench.results import records
 from eagerbench.workloads.batching import POLICIES
 from eagerbench.workloads.corpus import Corpus
-from eagerbench.workloads.quality import BATCH_SIZE
 from eagerbench.workloads.tasks import Labelling, Questions
 
 
@@ -77,14 +77,12 @@ def test_eager_is_right_in_any_batches(mix, kind):
     reference = Reference(model, "cpu")
     rows = Corpus(24).tokenised(model).rows
     lengths = [len(row) for row in rows]
-    kept, made = {}, set()
-    meter = SimpleNamespace(model=lambda _: model, reference=lambda _: reference,
-                            once=lambda key, make: kept[key] if key in kept else kept.setdefault(key, make()))
+    memo, made = Memo(), set()
     for policy in POLICIES:
         batches = POLICIES[policy](lengths, BATCH_SIZE if kind is OneShapePass else 5)
         if kind is OneShapePass and max(map(len, batches)) > BATCH_SIZE:
             continue
-        expected = expected_once(meter, SimpleNamespace(model=None), "rows", rows, batches, kind)
+        expected = expected_once(memo.once, "rows", rows, batches, model, reference, kind)
         assert expected.same_batches == MIXES[mix][2]
         one_pass = kind(reference.runner, rows, batches, model)
         outputs = one_pass.cut(one_pass(), batches, lengths)
@@ -93,7 +91,7 @@ def test_eager_is_right_in_any_batches(mix, kind):
         if len({rows[index].tobytes() for index in batches[0]}) > 1:
             assert judge(outputs, exchanged, expected, "exact-math", pretrained=False).failures
         made.add(str(batches) if MIXES[mix][2] else "once")
-    assert len(kept) == len(made) + 1  # the other is whether rows depend
+    assert len(memo._kept) == len(made) + 1  # the other is whether rows depend
 
 
 def test_what_other_batches_give_is_another_thing():

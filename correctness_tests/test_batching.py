@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eagerbench import backends
-from eagerbench.measuring.rows import Pass, expected_of, judge, of_sentences
+from eagerbench.measuring.sentences import Pass, expected_of, judge, of_sentences
 from eagerbench.workloads.batching import POLICIES, bucketed, by_length, in_order, padded_tokens, restored, token_budget
 from eagerbench.workloads.corpus import Corpus
 

@@ -7,10 +7,12 @@ import pytest
 from running import run_pytest
 
 from eagerbench.errors import BadInput, CannotRun
+from eagerbench.experiments import length, padding
+from eagerbench.experiments.length import LengthBatch
+from eagerbench.experiments.padding import PaddingPair
 from eagerbench.models import specs
 from eagerbench.workloads import corpus
 from eagerbench.workloads.corpus import Corpus
-from eagerbench.workloads.padding import GRIDS, PaddingPair
 
 
 def test_generated_lengths_are_as_documented():
@@ -91,7 +93,7 @@ def test_models_without_sentences(workshops, tmp_path):
 
 
 @pytest.mark.parametrize(("rows", "length", "percent", "layout"), [
-    (rows, length, *point) for rows, length, points in GRIDS.values() for point in points])
+    (rows, length, *point) for rows, length, points in padding.GRIDS.values() for point in points])
 @pytest.mark.parametrize("model_name", ["minilm", "tiny-gpt2"])
 def test_padding_pair(workshops, model_name, rows, length, percent, layout):
     """The same tokens on both sides; the padded side has one long row and the share of padding that it says."""
@@ -114,18 +116,13 @@ def test_padding_that_rows_cannot_have_is_refused():
 
 
 def test_length_rows_are_full(workshops):
-    from eagerbench.workloads.length import FullBatch
-
-    assert FullBatch(4, 24).inputs(workshops("minilm").model)["attention_mask"].all()
-    assert "at most 512" in FullBatch(1, 513).refuses(specs.resolve("minilm", 0), *_eager())
+    assert LengthBatch(4, 24).inputs(workshops("minilm").model)["attention_mask"].all()
+    assert "at most 512" in LengthBatch(1, 513).refuses(specs.resolve("minilm", 0), *_eager())
 
 
 def test_lengths_are_measured_shortest_first():
-    """The record of the longest has the fit of all."""
-    from eagerbench.workloads.length import length_batches
-
     selection = SimpleNamespace(grid="default", batch_sizes=(), sequence_lengths=(256, 64, 16), seed=0)
-    assert [batch.sequence_length for batch in length_batches(specs.resolve("minilm", 0), selection)] == [16, 64, 256]
+    assert [batch.sequence_length for batch in length.workloads(specs.resolve("minilm", 0), selection)] == [16, 64, 256]
 
 
 def test_a_text_is_cut_where_positions_end():
@@ -148,14 +145,14 @@ def _eager():
 
 def test_outputs_that_would_fill_the_memory_are_refused_before_any_batch(workshops, monkeypatch):
     """A language model's logits: told from the shortest sentence, of which one is computed."""
-    from eagerbench.measuring import rows
+    from eagerbench.measuring import sentences
 
     workshop = workshops("tiny-gpt2")
-    sentences = Corpus(24).tokenised(workshop.model).rows
+    corpus_rows = Corpus(24).tokenised(workshop.model).rows
     called = []
     monkeypatch.setattr(workshop.reference, "compute_all", lambda batches: called.append(batches))
-    size = 3 * 4 * sum(map(len, sentences)) * workshop.model.config.vocab_size  # bytes, float32 and float64 together
-    monkeypatch.setattr(rows, "_MOST_BYTES", size - 1)
+    size = 3 * 4 * sum(map(len, corpus_rows)) * workshop.model.config.vocab_size  # bytes, float32 and float64 together
+    monkeypatch.setattr(sentences, "_MOST_BYTES", size - 1)
     with pytest.raises(CannotRun, match=r"outputs on \d+ tokens would take 0\.\d GiB; take fewer with --sentences"):
-        rows.expected_of(sentences, workshop.model, workshop.reference)
+        sentences.expected_of(corpus_rows, workshop.model, workshop.reference)
     assert not called

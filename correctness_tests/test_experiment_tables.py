@@ -6,14 +6,14 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_records import made, saved_file
 from running import run_python
 
 from eagerbench.cli import main
-from eagerbench.results import corpus_tables as corpus
-from eagerbench.results import length_tables as length
-from eagerbench.results import padding_tables as padding
+from eagerbench.experiments import EXPERIMENTS, corpus, length, padding
 
-PLOTS = pytest.importorskip("eagerbench.results.plot", exc_type=ImportError).PLOTS  # not in extra environments
+pytest.importorskip("eagerbench.results.plot", exc_type=ImportError)  # plotly is not in extra environments
+PLOTS = {name: experiment.plot for name, experiment in EXPERIMENTS.items() if experiment.plot}
 
 positive = st.floats(1e-7, 1e-2)
 
@@ -39,19 +39,17 @@ def test_fit_of_few_points():
     assert (found.fixed_s, found.linear_s, found.square_s) == pytest.approx((1.0, 1 / 16, 0.0))
 
 
-OURS = {"model_fingerprint": "0" * 64, "engagement": "none"}  # what tells a record of this suite
-
-
 def corpus_record(variant, policy, batch, speed, **more):
-    return {**OURS, "bench_id": f"m/{variant}/corpus/b{batch}/{policy}/n8/cpu", "experiment": "corpus", "model": "m",
-            "variant": variant, "policy": policy, "batch_size": batch, "sentences_per_s": speed,
-            "tokens_per_s": 10 * speed, "padding_efficiency": 0.5, "max_abs_error": 0.0,
-            "sentences": 8, "real_tokens": 80, "longest_sentence": 40, "blank_lines": 0, "truncated_sentences": 0,
-            "token_limit": 512, "passes": 5, "corpus_sha256": "0" * 64, **more}
+    return made("corpus", **{
+        "variant": variant, "workload": f"b{batch}-{policy}-n8", "policy": policy, "batch_size": batch,
+        "sentences_per_s": speed, "tokens_per_s": 10 * speed, "padding_efficiency": 0.5, "sentences": 8,
+        "real_tokens": 80, "longest_sentence": 40, "blank_lines": 0, "truncated_sentences": 0, "token_limit": 512,
+        "passes": 5, **more})
 
 
-def saved_file(records):
-    return {"benchmarks": [{"extra_info": record, "stats": {"median": 1.0}} for record in records]}
+def length_record(batch, length, call_s):
+    return made("length", variant="sdpa", workload=f"b{batch}-s{length}", batch_size=batch, sequence_length=length,
+                call_s=call_s)
 
 
 RECORDS = [corpus_record(variant, policy, batch, speed * batch) for variant, speed in (("eager", 1), ("sdpa", 3))
@@ -77,32 +75,41 @@ def test_padding_table():
     record = {"workload": "b8-s64-p75-one-batch", "padded_tokens": 512, "real_tokens": 128, "variant": "sdpa",
               "padding_cost": 3.5, "padding_cost_low": 3.0, "padding_cost_high": 4.0}
     nested = {**record, "variant": "nested", "padding_cost": 1.5, "padding_cost_low": 1.4, "padding_cost_high": 1.6}
-    (grid,) = padding.tables("m", [record, nested])
+    (grid,) = padding.tables("m", [made("padding", **record), made("padding", **nested)])
     assert grid.rows == [["sdpa", "3.50 [3.00, 4.00]"],
                          ["nested", "1.50* [1.40, 1.60]"], ["padded over real tokens", "4.00"]]
 
 
 def test_length_table():
-    records = [{"variant": "sdpa", "batch_size": 2, "sequence_length": n, "call_s": 1e-3 + 2e-5 * n}
-               for n in (8, 32, 128, 512)]
+    """The fit is of all records, in whatever order they ran."""
+    records = [length_record(2, n, 1e-3 + 2e-5 * n) for n in (128, 8, 512, 32)]
     (grid,) = length.tables("m", records)
     assert grid.rows == [["sdpa", "2", "10.0", "1.00", "1.00", "1.16", "1.64", "3.56", "11.24"]]
+    (grid,) = length.tables("m", records[:1])
+    assert grid.rows == [["sdpa", "2", "–", "–", "–", "3.56"]]
+
+
+@pytest.mark.parametrize(("experiment", "fields", "says"), [
+    ("corpus", {"sentences_per_s": 123.4}, "123 sentences/s"),
+    ("padding", {"padding_cost": 1.5, "padding_cost_low": 1.4, "padding_cost_high": 1.6}, "1.5× [1.40, 1.60]"),
+    ("length", {"call_s": 0.0123}, "12.3 ms"),
+    ("quality", {"neighbours_changed": 0.021}, "2.1% changed")])
+def test_headline(experiment, fields, says):
+    assert EXPERIMENTS[experiment].headline(made(experiment, **fields)) == says
 
 
 @pytest.mark.parametrize("experiment", list(PLOTS))
 def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
     file, output = tmp_path / "run.json", tmp_path / "plot.html"
-    records = [*RECORDS, *({**OURS, "bench_id": f"m/sdpa/length/b1/s{n}/cpu", "experiment": "length", "model": "m",
-                            "variant": "sdpa", "batch_size": 1, "sequence_length": n, "call_s": n / 1000}
-                           for n in (8, 16))]
-    file.write_text(json.dumps(saved_file(records)))
+    records = [*RECORDS, *(length_record(1, n, n / 1000) for n in (8, 16))]
+    file.write_text(json.dumps(saved_file(*records)))
     assert main(["plot", experiment, str(file), "-o", str(output)]) == 0
     html = output.read_text()
     lines, panels = {"corpus": (["sdpa", "eager"], ["m, sorted", "m, in-order"]),
                      "length": (["sdpa"], ["m, batch 1"])}[experiment]
     assert all(f'"name":"{name}"' in html for name in lines)
     assert all(f'"text":"{panel}"' in html for panel in panels)
-    drawn = PLOTS[experiment][0]([record for record in records if record["experiment"] == experiment])
+    drawn = PLOTS[experiment].lines([record for record in records if record.identity.experiment == experiment])
     assert html.count('"mode":"lines+markers"') == len(drawn)
     assert "<script src=" not in html  # opens without a network
     assert main(["plot", experiment, str(file), "-o", str(tmp_path / "none" / "plot.html")]) == 2
@@ -112,7 +119,7 @@ def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
 @pytest.mark.skipif(importlib.util.find_spec("kaleido") is not None, reason="kaleido is installed: images work")
 def test_an_image_without_kaleido_is_one_line(tmp_path, capsys):
     file = tmp_path / "run.json"
-    file.write_text(json.dumps(saved_file(RECORDS)))
+    file.write_text(json.dumps(saved_file(*RECORDS)))
     assert main(["plot", "corpus", str(file), "-o", str(tmp_path / "plot.svg")]) == 2
     error = capsys.readouterr().err
     assert "kaleido wrote no image: " in error

@@ -4,15 +4,27 @@ import json
 
 import numpy as np
 import pytest
+from made_records import made
 from running import run_pytest
 
 from eagerbench import backends
 from eagerbench.errors import BadInput
+from eagerbench.experiments.quality import (
+    BATCH_SIZE,
+    Embeddings,
+    OneShapePass,
+    cosine,
+    distinct,
+    one_shape,
+    spearman,
+    tables,
+)
 from eagerbench.models import specs
 from eagerbench.results import records
+from eagerbench.results.decode import decode
 from eagerbench.workloads.batching import by_length
 from eagerbench.workloads.corpus import Corpus
-from eagerbench.workloads.quality import BATCH_SIZE, Embeddings, EvalPairs, one_shape, read_pairs
+from eagerbench.workloads.pairs import EvalPairs, read_pairs
 
 PAIRS = "".join(f"The cat sleeps {n} hours.\tA cat slept for {n} hours.\t{n / 2}\n" for n in range(10))
 
@@ -76,8 +88,7 @@ def test_random_weights_are_refused():
 
 def test_batches_of_one_shape_give_the_same_sentences(workshops):
     """What builds that serve one shape get, cut to what the others give."""
-    from eagerbench.experiments.quality import OneShapePass
-    from eagerbench.measuring.rows import Pass, of_sentences
+    from eagerbench.measuring.sentences import Pass, of_sentences
     from eagerbench.outputs.tolerance import compare
 
     workshop = workshops("minilm")
@@ -97,8 +108,6 @@ def test_batches_of_one_shape_give_the_same_sentences(workshops):
 
 def test_twins_are_no_neighbours():
     """Of three sentences, one of them twice, the twin would be the nearest whatever a variant does."""
-    from eagerbench.experiments.quality import distinct
-
     rows = [np.array(ids) for ids in ([5, 6], [7], [5, 6], [8])]
     assert distinct(rows) == [0, 1, 3]
 
@@ -110,16 +119,15 @@ def test_a_session_with_pairs_of_the_users(tmp_path):
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     assert records.problems(content) == []
-    found = {bench["extra_info"]["bench_id"]: bench["extra_info"] for bench in content["benchmarks"]}
-    exact, int8 = (found[f"minilm/{name}/quality/pairs-n20/cpu"] for name in ("eager", "dynamic-int8"))
-    assert exact["spearman"] == exact["spearman_eager"] == int8["spearman_eager"]
-    assert exact["neighbours_changed"] == 0 < found["minilm/dynamic-int8/quality/n32/cpu"]["max_abs_error"]
-    assert (int8["pairs_scored"], int8["distinct_sentences"]) == (10, 20)
+    found = {record.identity.bench_id: record
+             for record in (decode(bench["extra_info"]) for bench in content["benchmarks"])}
+    exact, int8 = (found[f"minilm/{name}/quality/pairs-n20/cpu"].result for name in ("eager", "dynamic-int8"))
+    assert exact.spearman == exact.spearman_eager == int8.spearman_eager
+    assert exact.neighbours_changed == 0 < found["minilm/dynamic-int8/quality/n32/cpu"].correctness.max_abs_error
+    assert (int8.pairs_scored, int8.distinct_sentences) == (10, 20)
 
 
 def test_correlation_with_scores():
-    from eagerbench.experiments.quality import cosine, spearman
-
     angles = np.linspace(0, 3, 12)
     first = np.tile([1.0, 0.0], (12, 1))
     second = np.stack([np.cos(angles), np.sin(angles)], 1) * 5
@@ -130,12 +138,8 @@ def test_correlation_with_scores():
 
 
 def test_table_puts_the_least_change_first():
-    from eagerbench.results.quality_tables import tables
-
     def record(variant, changed, **more):
-        return {"variant": variant, "workload": "n32", "neighbours_changed": changed, "cosine_mean": 0.99,
-                "cosine_min": 0.9, "max_abs_error": 0.1, "sentences": 32, "distinct_sentences": 31,
-                "truncated_sentences": 0, **more}
+        return made("quality", **{"variant": variant, "workload": "n32", "neighbours_changed": changed, **more})
 
     scored = {"workload": "pairs", "pairs_scored": 9, "spearman": 0.8, "spearman_eager": 0.85}
     plain, pairs = tables("m", [record("coarse", 0.25), record("fine", 0.0), record("fine", 0.0, **scored)])

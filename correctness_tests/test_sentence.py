@@ -228,7 +228,7 @@ def test_directory_without_modules_is_mean_pooled(tmp_path):
 def test_embeddings_of_batches_are_the_pipelines(directory):
     """Through the reference: each sentence alone by hand, against all of them in padded batches."""
     from eagerbench.measuring.reference import Reference
-    from eagerbench.measuring.rows import expected_of
+    from eagerbench.measuring.sentences import expected_of
     from eagerbench.outputs.predictions import SENTENCE_EMBEDDING
 
     root = directory(flags("cls", "max"), ("Normalize", "2_Normalize"))

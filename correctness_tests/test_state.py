@@ -7,7 +7,7 @@ import transformers
 
 from eagerbench.errors import CannotRun
 from eagerbench.measuring.reference import Reference
-from eagerbench.measuring.rows import expected_of
+from eagerbench.measuring.sentences import expected_of
 from eagerbench.models.loading import LoadedModel
 from eagerbench.models.specs import ModelSpec
 from eagerbench.models.state import Snapshot, fresh, persistent_buffers

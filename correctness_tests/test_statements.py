@@ -9,7 +9,7 @@ from analysis_files import benchmark_file, complete_record, saved
 from running import run_python
 
 from eagerbench import backends
-from eagerbench.results.experiment_tables import TABLES
+from eagerbench.experiments import EXPERIMENTS
 from eagerbench.results.statements import (
     DOES_NOT,
     HOLDS,
@@ -132,7 +132,7 @@ def test_published_rule_speaks_of_what_exists(statement):
               *([rule["growth"]] if "growth" in rule else []), *(name for one in selections for name in one)}
     assert {name for name in fields if not name.startswith("engagement_")} <= set(known)
     for select in selections:
-        assert select.get("experiment", "latency") in TABLES
+        assert select.get("experiment", "latency") in EXPERIMENTS
         named = select.get("variant", [])
         named = named["not"] if isinstance(named, dict) else named
         assert set([named] if isinstance(named, str) else named) <= set(backends.variants())

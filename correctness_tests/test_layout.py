@@ -14,10 +14,6 @@ from running import ROOT, run_python
 TREES = {"eagerbench": "eagerbench", "fixtures": "eagerbench.fixtures", "perf_tests": "eagerbench.perf_tests",
          "correctness_tests": "correctness_tests", "scripts": "scripts"}
 PYTEST_LAYER = ("eagerbench.fixtures", "eagerbench.perf_tests", "correctness_tests")
-# Modules that still know pytest or its layer. To be emptied.
-KNOW_PYTEST = ()
-# Longer than 300 lines, or with a function longer than 60. To be emptied.
-TOO_LONG = ("test_analysis_judge", "test_models")
 RUNTIMES = ("torch", "transformers", "onnxruntime", "openvino")
 
 
@@ -67,7 +63,7 @@ def below(name: str, packages: tuple[str, ...]) -> bool:
 def test_the_library_knows_nothing_of_pytest():
     know = {name for name in library()
             if any(below(what, ("pytest", "_pytest", "pytest_benchmark", *PYTEST_LAYER)) for what in imported(name))}
-    assert sorted(know) == sorted(KNOW_PYTEST)
+    assert sorted(know) == []
 
 
 def test_only_the_command_line_names_the_pytest_layer():
@@ -112,7 +108,7 @@ def test_no_long_module_or_function():
         if max((node.end_lineno for node in tree.body), default=0) > 300 \
                 or any(node.end_lineno - node.lineno >= 60 for node in functions):
             long.add(name)
-    assert sorted(long) == sorted(TOO_LONG)
+    assert sorted(long) == []
 
 
 def test_private_attributes_of_pytest_benchmark_stand_in_one_file():

@@ -29,7 +29,7 @@ class Memo:
 
 
 class Models:
-    """Loads models by their spec. `memo` is of the model that is in memory.
+    """Loads models by their spec. `memo` and `built` are of the model that is in memory, and go with it.
 
     Args:
         device: `cpu` or `cuda:N`.
@@ -40,6 +40,7 @@ class Models:
         self._now: tuple[ModelSpec, LoadedModel, Reference] | None = None
         self._unloadable: dict[ModelSpec, CannotRun] = {}
         self.memo = Memo()
+        self.built: Any = None  # of `Builds`: the variant that is in memory
 
     def load(self, spec: ModelSpec) -> None:
         """Load a model before anything is built of it.
@@ -75,7 +76,7 @@ class Models:
 
     def _loaded(self, spec: ModelSpec) -> tuple[LoadedModel, Reference]:
         if self._now is None or self._now[0] != spec:
-            self._now, self.memo = None, Memo()  # give memory back before the next model takes it
+            self._now, self.built, self.memo = None, None, Memo()  # give memory back before the next model takes it
             model = load(spec, self._device)
             try:
                 _ = model.fingerprint, model.derived  # kept: of the model that no call has changed

@@ -44,14 +44,12 @@ def run(chosen: argparse.Namespace) -> int:
 
 def schema() -> dict[str, Any]:
     """The JSON schema (draft 2020-12) of `extra_info` of a benchmark of ours, in files written today."""
-    experiments = EXPERIMENTS.values()
-    made, definitions = msgspec.json.schema_components([experiment.record for experiment in experiments],
-                                                       ref_template="#/$defs/{name}")
-    of_each = [{"title": experiment.name, "description": experiment.question, "allOf": [one, _names(experiment.name)]}
-               for experiment, one in zip(experiments, made, strict=True)]
+    kinds, definitions = [], {}
+    for experiment in EXPERIMENTS.values():  # one by one: each has a `Result`, and msgspec mixes them up
+        (made,), parts = msgspec.json.schema_components([experiment.record],
+                                                        ref_template=f"#/$defs/{experiment.name}.{{name}}")
+        definitions |= {f"{experiment.name}.{name}": part for name, part in parts.items()}
+        own = {"properties": {"identity": {"properties": {"experiment": {"const": experiment.name}}}}}
+        kinds.append({"title": experiment.name, "description": experiment.question, "allOf": [made, own]})
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "record of eagerbench",
-            "anyOf": of_each, "$defs": definitions}
-
-
-def _names(experiment: str) -> dict[str, Any]:
-    return {"properties": {"identity": {"properties": {"experiment": {"const": experiment}}}}}
+            "anyOf": kinds, "$defs": definitions}

@@ -42,6 +42,7 @@ def run_pytest(*arguments: str, cwd: Path = ROOT, timeout: float = 300) -> Ended
 
 def copy_of_project(directory: Path) -> Path:
     """The project's own files in a new directory, to be changed by a test."""
+    directory.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():

@@ -31,8 +31,8 @@ def generated(workshops):
         built, work = workshop.built(variant_name), replace(WORK, cache=cache)
         assert built.backend.cannot_generate(built.variant, cache) is None
         module = built.backend.generator(built.variant, built.runner, workshop.model, cache, workshop.placement)
-        expected = greedy.expected(workshop.model, work)
-        generate = greedy.Greedy(module, expected.inputs, work, workshop.model.device)
+        expected = greedy.expected(workshop.model, work.inputs(workshop.model), work.new_tokens)
+        generate = greedy.Greedy(module, expected.inputs, work.new_tokens, work.cache, workshop.model.device)
         return generate.generated(generate()), expected, built.variant.tolerance
 
     return run
@@ -73,7 +73,7 @@ def test_a_growing_cache_computes_one_token_a_step(workshops):
         with torch.no_grad():
             return whole(ids, mask, *past)
 
-    Greedy(growing(model, call), WORK.inputs(model), WORK, "cpu")()
+    Greedy(growing(model, call), WORK.inputs(model), WORK.new_tokens, WORK.cache, "cpu")()
     assert seen == [(9, 9, 0), *((1, 10 + step, 9 + step) for step in range(5))]
 
 
@@ -87,7 +87,7 @@ def test_compiled_generation_runs_compiled(workshops):
 
     workshop, work = workshops("tiny-gpt2"), replace(WORK, cache="static")
     built = build("torch-compile", workshop.model, work.inputs(workshop.model), workshop.placement, workshop.store)
-    expected = greedy.expected(workshop.model, work)
+    expected = greedy.expected(workshop.model, work.inputs(workshop.model), work.new_tokens)
     plain = built.runner.graphs
     generate = greedy.Greedy(built.runner.generating(), expected.inputs, work, "cpu")
     first, second = generate.generated(generate()), generate.generated(generate())

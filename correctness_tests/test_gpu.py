@@ -157,11 +157,11 @@ def test_generation(on_gpu, model_name, tried):
     from eagerbench.outputs.parting import judge
 
     workshop, work = on_gpu(model_name), Prompt(3, 9, 6, "dynamic")
-    wanted = expected(workshop.model, work)
+    wanted = expected(workshop.model, work.inputs(workshop.model), work.new_tokens)
     built = built_or_skipped(workshop, tried, wanted.inputs)
     assert built.backend.cannot_generate(built.variant, "dynamic") is None
     module = built.backend.generator(built.variant, built.runner, workshop.model, "dynamic", workshop.placement)
-    greedy = Greedy(module, wanted.inputs, work, workshop.model.device)
+    greedy = Greedy(module, wanted.inputs, work.new_tokens, work.cache, workshop.model.device)
     _, comparison = judge(greedy.generated(greedy()), wanted.generated, wanted.double, built.variant.tolerance,
                           pretrained=False)
     assert not comparison.failures

@@ -120,7 +120,8 @@ class GenerationRun(Run):
         from eagerbench.measuring import greedy
 
         prompt = replace(self.work, cache="dynamic")
-        self.expected = self.once(("generated", prompt), lambda: greedy.expected(self.model, prompt))
+        self.expected = self.once(("generated", prompt), lambda: greedy.expected(
+            self.model, prompt.inputs(self.model), prompt.new_tokens))
         start = time.perf_counter()
         try:
             self._module = self.built.backend.generator(self.case.variant, self.built.runner, self.model,
@@ -137,7 +138,7 @@ class GenerationRun(Run):
         """A call of `generate()` on prompts."""
         from eagerbench.measuring.greedy import Greedy
 
-        self._greedy = Greedy(self._module, inputs, self.work, self.model.device)
+        self._greedy = Greedy(self._module, inputs, self.work.new_tokens, self.work.cache, self.model.device)
         return self._greedy
 
     def judge(self, timing):

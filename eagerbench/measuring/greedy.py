@@ -1,7 +1,7 @@
 """Greedy generation by `generate()` of transformers, with the time of each token; and what eager generates."""
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from eagerbench.measuring.reference import DoubleRunner
 from eagerbench.outputs.parting import Generated
 
 if TYPE_CHECKING:
-    from eagerbench.experiments.generation import Prompt
     from eagerbench.models.loading import LoadedModel
 
 
@@ -24,14 +23,14 @@ class Greedy:
     Every text gets all of its new tokens: there is no end-of-text token.
     """
 
-    def __init__(self, module: Any, inputs: dict[str, np.ndarray], work: "Prompt", device: str):
+    def __init__(self, module: Any, inputs: dict[str, np.ndarray], new_tokens: int, cache: str, device: str):
         self._module = module
         self._inputs = {name: torch.from_numpy(array).to(device) for name, array in inputs.items()
                         if name in ("input_ids", "attention_mask")}
-        cached = work.cache != "none"
+        cached = cache != "none"
         self._config = GenerationConfig(
-            max_new_tokens=work.new_tokens, do_sample=False, num_beams=1, use_cache=cached,
-            cache_implementation=work.cache if cached else None, pad_token_id=0, eos_token_id=None, bos_token_id=None,
+            max_new_tokens=new_tokens, do_sample=False, num_beams=1, use_cache=cached,
+            cache_implementation=cache if cached else None, pad_token_id=0, eos_token_id=None, bos_token_id=None,
             return_dict_in_generate=True, output_logits=True)
         self.clocks: list[list[float]] = []
 
@@ -76,14 +75,13 @@ class Expected:
     double: np.ndarray
 
 
-def expected(model: "LoadedModel", work: "Prompt") -> Expected:
+def expected(model: "LoadedModel", inputs: dict[str, np.ndarray], new_tokens: int) -> Expected:
     """Eager's tokens, with a dynamic cache, and float64's logits for the same texts, without one.
 
     Raises:
         CannotRun: eager cannot generate, or gives other bits the second time.
     """
-    inputs = work.inputs(model)
-    greedy = Greedy(model.fresh(), inputs, replace(work, cache="dynamic"), model.device)
+    greedy = Greedy(model.fresh(), inputs, new_tokens, "dynamic", model.device)
     try:
         generated, again = greedy.generated(greedy()), greedy.generated(greedy())
         texts = np.concatenate([inputs["input_ids"], generated.ids[:, :-1]], 1)

@@ -19,7 +19,7 @@ from eagerbench.gate import noise_floor as floors
 from eagerbench.gate import pairs
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.results import older, records
-from eagerbench.results.decode import decode
+from eagerbench.results.decode import BadRecord, decode
 from eagerbench.results.record import Costs, to_json
 
 GOOD = benchmark_file({"a": [1.0, 2.0, 3.0], "b": [0.5]})
@@ -280,6 +280,12 @@ def test_an_older_record_is_the_one_of_today():
         assert decode(shorter).identity.weights_sha256 is None
         if record["experiment"] == "latency":
             assert decode({name: value for name, value in record.items() if name != "experiment"}) == decode(record)
+
+
+def test_lists_of_instances_are_as_long_as_each_other():
+    assert made("threads", instance_calls=[5, 6], instance_s=[1.0, 1.0], instance_cores=["0", "1"])
+    with pytest.raises(BadRecord, match="result: instance_calls, instance_s and instance_cores have no entry for each"):
+        made("threads", instance_calls=[5, 6], instance_s=[1.0], instance_cores=["0", "1"])
 
 
 def test_the_schema_is_that_of_the_types(capsys):

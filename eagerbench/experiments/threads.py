@@ -110,7 +110,11 @@ class Result(Part, kw_only=True):
     layout_gain: Positive
     instance_calls: Turns
     instance_s: Annotated[list[Positive], Meta(min_length=1)]
-    instance_cores: list[str]
+    instance_cores: Annotated[list[str], Meta(min_length=1)]
+
+    def __post_init__(self):
+        if not len(self.instance_calls) == len(self.instance_s) == len(self.instance_cores):
+            raise ValueError("instance_calls, instance_s and instance_cores have no entry for each instance")
 
 
 ThreadsRecord = Record[BatchOfInstances, WarmedUp, Result]

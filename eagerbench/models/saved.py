@@ -48,11 +48,14 @@ def saved(model: LoadedModel, store: "ArtifactStore") -> Saved:
         model.module.save_pretrained(directory)
         return {"save_s": time.perf_counter() - start}
 
+    named = model.module.config.architectures
     key = {"model": model.fingerprint, "format": "safetensors", "transformers": transformers.__version__}
     try:
         artifact = store.get(f"{model.spec.name}-weights", key, write)
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:  # a generation config that is not valid, …
         raise CannotRun(f"its weights cannot be saved: {first_line(error)}") from error
+    finally:
+        model.module.config.architectures = named  # transformers puts its own class there: an unknown head's name goes
     spec = replace(model.spec, kind="directory", target=str(artifact.directory), layers=None, head=None)
     return Saved(spec, artifact.facts["save_s"], artifact.bytes)
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from fuzzing import Fuzzer, html_problems, markdown_problems, until
 
-from eagerbench.results import show
+from eagerbench.results import summary
 
 SECONDS = 6
 pytest.importorskip("eagerbench.results.plot", exc_type=ImportError)  # the extra environments have no plotly
@@ -41,7 +41,7 @@ def test_the_fuzzer_can_fail(tmp_path, monkeypatch):
     """A reader that trusts its file is found out within a few mutations."""
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr("eagerbench.results.records.sound", lambda content: (content["benchmarks"], []))
-    monkeypatch.setattr(show, "planned", lambda content: (content["eagerbench"]["cells"], {}, []))
+    monkeypatch.setattr(summary, "planned", lambda content: (content["eagerbench"]["cells"], {}, []))
     fuzzer = Fuzzer(tmp_path)
     found = [line for number in range(30) for line in fuzzer.run(0, number)]
     assert any("mistake of ours" in line for line in found)

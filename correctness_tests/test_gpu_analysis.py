@@ -6,7 +6,7 @@ import pytest
 from analysis_files import analysis, saved
 from gpu_files import gpu_file, padding, record, usual
 
-from eagerbench.results import gpu, older, records, summary
+from eagerbench.results import gpu, older, records, tables
 from eagerbench.results.statements import DOES_NOT, HOLDS, NOT_MEASURED, judge, published, records_of
 from eagerbench.results.thin import thinned
 from eagerbench.statistics import paired_log_ratios, ratio_of_pairs
@@ -104,7 +104,7 @@ def test_a_file_without_a_gpu_has_tables_too(tmp_path, capsys):
 def test_the_summary_of_two_devices_keeps_them_apart():
     """`merge` puts sessions of both into one file: a row must not take the other device's number."""
     content = gpu_file(record("eager", 32, "cuda:0", 0.005, speedup_vs_eager=2.0), record("eager", 32, "cpu", 0.5))
-    grids = summary.tables(content["benchmarks"], [], {"wall_s": 0.0, "measured_s": 0.0})
+    grids = tables.tables(content["benchmarks"], [], {"wall_s": 0.0, "measured_s": 0.0})
     titles = [grid.title for grid in grids if "speed-up" in grid.title]
     assert titles == ["bert-base on cuda:0: speed-up over eager", "bert-base on cpu: speed-up over eager"]
 

@@ -124,7 +124,7 @@ def test_padded_positions_do_not_count_whatever_is_there(odd):
 
 
 def test_nothing_left_to_compare_is_said():
-    from eagerbench.results.summary import _judging
+    from eagerbench.results.tables import _judging
 
     eager = np.full((4, 3), np.nan, np.float32)
     found = judged(eager, eager)

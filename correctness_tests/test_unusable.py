@@ -6,7 +6,7 @@ import pytest
 from analysis_files import analysis, benchmark_file, complete_record, saved
 
 from eagerbench.experiments import latency
-from eagerbench.results import older, statements, summary
+from eagerbench.results import older, statements, tables
 from eagerbench.results.decode import decode
 from eagerbench.statistics import says_nothing
 
@@ -35,7 +35,7 @@ def file_of(found: dict[str, dict]) -> dict:
 def shown(found: dict[str, dict]) -> list:
     content = file_of(found)
     ours = content["eagerbench"]
-    return summary.tables(content["benchmarks"], ours["cells"], ours["session"])
+    return tables.tables(content["benchmarks"], ours["cells"], ours["session"])
 
 
 def test_an_unusable_case_has_no_star_and_stands_on_the_last_screen():

@@ -28,7 +28,7 @@ PYTEST_COMMANDS = {
 }
 # Each module has `add_arguments(parser)` and `run(chosen) -> exit code`, and is imported when its command is called.
 COMMANDS = {
-    "summary": ("eagerbench.results.show", "print the summary tables of a file again"),
+    "summary": ("eagerbench.results.summary", "print the summary tables of a file again"),
     "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
     "plot": ("eagerbench.results.plot", "plot an experiment as one HTML file"),

@@ -104,7 +104,8 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
             for name in [name for name, text in given.items() if not text]:
                 pythons[name] = duet_environment.interpreter(name, directories[name], repository)
             pythons["null"] = pythons["base"]
-            places = {name: duet_side.Place(name, directory, pythons[name]) for name, directory in directories.items()}
+            places = {name: duet_side.Checkout(name, directory, pythons[name])
+                      for name, directory in directories.items()}
             content = {
                 "format": FORMAT,
                 **{name: {"revision": source.revision, "directory": str(directories[name]), "python": pythons[name],
@@ -122,7 +123,7 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
     return content
 
 
-def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Place], content: dict, output: Path) -> None:
+def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Checkout], content: dict, output: Path) -> None:
     for index, arm in enumerate(arms):
         began = time.monotonic()
         pair, found = run_pair(plan, index, arm, places["base"], places[arm])

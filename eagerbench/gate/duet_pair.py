@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from eagerbench.gate.duet_side import BenchmarkFailed, Place, Side, SideFailed, end_children, start
+from eagerbench.gate.duet_side import BenchmarkFailed, Checkout, Side, SideFailed, end_children, start
 from eagerbench.gate.duet_signals import uninterrupted
 
 TURN_S = 0.12  # seconds of timed rounds in a turn, at least
@@ -68,7 +68,7 @@ class Plan:
     logs: Path
 
 
-def run_pair(plan: Plan, index: int, arm: str, base: Place, other: Place) -> tuple[dict[str, Any], Sessions]:
+def run_pair(plan: Plan, index: int, arm: str, base: Checkout, other: Checkout) -> tuple[dict[str, Any], Sessions]:
     """Run one pair.
 
     Args:
@@ -105,7 +105,7 @@ def _ratio(base: list[float], other: list[float], overrun: str | None = None) ->
             **({"overrun": overrun} if overrun else {})}
 
 
-def _together(plan: Plan, places: list[Place], expected: list[str] | None, order: random.Random,
+def _together(plan: Plan, places: list[Checkout], expected: list[str] | None, order: random.Random,
               found: Sessions) -> None:
     """Run a session at each place, at the same time. `expected` is what an earlier session of the pair has run."""
     sides = start(places, plan.arguments, plan.logs, plan.time_out_s)
@@ -126,7 +126,7 @@ def _together(plan: Plan, places: list[Place], expected: list[str] | None, order
             end_children()
 
 
-def _agree(plan: Plan, places: list[Place], sides: list[Side], expected: list[str] | None,
+def _agree(plan: Plan, places: list[Checkout], sides: list[Side], expected: list[str] | None,
            found: Sessions) -> list[str]:
     """Check that the sides are alike, and tell them what to run."""
     hellos = [side.hear("hello") for side in sides]
@@ -154,7 +154,7 @@ def _agree(plan: Plan, places: list[Place], sides: list[Side], expected: list[st
     return agreed
 
 
-def _check(plan: Plan, place: Place, side: Side, hello: dict[str, Any], first: dict[str, Any]) -> None:
+def _check(plan: Plan, place: Checkout, side: Side, hello: dict[str, Any], first: dict[str, Any]) -> None:
     """Raises SideFailed when this side's hello is malformed, or when its surroundings differ from the first's."""
     facts, ids = hello.get("facts"), hello.get("ids")
     if not (isinstance(facts, dict) and isinstance(facts.get("machine_info"), dict) and isinstance(ids, list)

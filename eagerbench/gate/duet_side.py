@@ -36,7 +36,7 @@ def _at(bench_id: str | None) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class Checkout:
     """Where a side runs: its name, its directory, and its Python interpreter."""
 
     name: str
@@ -195,7 +195,7 @@ def _texts(said: Any) -> dict[str, str]:
     return {str(name): str(value)[:200] for name, value in said.items()} if isinstance(said, dict) else {}
 
 
-def start(places: list[Place], arguments: list[str], logs: Path, time_out_s: float) -> list[Side]:
+def start(places: list[Checkout], arguments: list[str], logs: Path, time_out_s: float) -> list[Side]:
     """Start a pytest session at each place, with arguments and environment of equal size.
 
     Args:
@@ -221,7 +221,7 @@ def start(places: list[Place], arguments: list[str], logs: Path, time_out_s: flo
     return sides
 
 
-def _start(place: Place, arguments: list[str], environment: dict[str, str], log: Path, time_out_s: float) -> Side:
+def _start(place: Checkout, arguments: list[str], environment: dict[str, str], log: Path, time_out_s: float) -> Side:
     ours, theirs = socket.socketpair()
     environment[VARIABLE] = f"{theirs.fileno():05}"
     # A group of its own in our session: should we be killed, the kernel wakes what is stopped in it and hangs it up.

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from eagerbench.experiments import EXPERIMENTS
-from eagerbench.results import records, show
+from eagerbench.results import records, summary
 from eagerbench.shown import count, one_line, say
 
 
@@ -25,7 +25,7 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
     content = records.read(chosen.file)
     found = records.problems(content)
-    planned, _, bad = show.planned(content)
+    planned, _, bad = summary.planned(content)
     found += bad
     found += [f"{cell['bench_id']}: {cell['reason']}" for cell in planned if cell["status"] == "failed"]
     complete = records.own(content)

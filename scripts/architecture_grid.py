@@ -57,13 +57,14 @@ _PARTS = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=architectures.NAMES, help="an architecture; repeatable")
+    parser.add_argument("--part", action="append", choices=_PARTS, help="what to measure; all of it without this option")
     parser.add_argument("--out", type=Path, default=ROOT / ".benchmarks/architectures", help="files of finished parts")
     parser.add_argument("--seconds", type=float, default=3600, help="start nothing new after this time")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")
     chosen = parser.parse_args()
     began = time.monotonic()
     names = chosen.only or architectures.NAMES
-    for part in _PARTS:
+    for part in chosen.part or _PARTS:
         for name in names:
             if time.monotonic() - began < chosen.seconds:
                 _measure(name, part, chosen.out)

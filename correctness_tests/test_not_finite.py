@@ -124,16 +124,17 @@ def test_padded_positions_do_not_count_whatever_is_there(odd):
 
 
 def test_nothing_left_to_compare_is_said():
+    from made_records import made
+
     from eagerbench.results.tables import _judging
 
     eager = np.full((4, 3), np.nan, np.float32)
     found = judged(eager, eager)
     assert (found.failures, found.judged, found.cosine) == ((), 0, 1.0)
-    record = {"bench_id": "m/eager/b4/s8/cpu", "equal_nonfinite": 12, "equal_masked": 0, "judged_values": 0}
-    assert _judging([record]) == [
+    assert _judging([made(bench_id="m/eager/b4/s8/cpu", equal_nonfinite=12, judged_values=0)]) == [
         "Of eager's output values up to 12 not finite: equal in every row above, and left out of its errors.",
         "No other value was left to compare in m/eager/b4/s8/cpu."]
-    assert _judging([{"bench_id": "old"}]) == []
+    assert _judging([made()]) == []
 
 
 def test_no_values_at_all():

@@ -82,7 +82,7 @@ def test_random_weights_are_refused():
     assert work.refuses(minilm, *eager) is None
     assert "15 sentences: at least 16" in Embeddings(Corpus(15)).refuses(minilm, *eager)
     compiled = backends.variants()["torch-compile"]
-    assert "below --grid full" in work.refuses(minilm, *compiled)
+    assert "add --grid full" in work.refuses(minilm, *compiled)
     assert Embeddings(Corpus(32), rebuilds=True).refuses(minilm, *compiled) is None
 
 

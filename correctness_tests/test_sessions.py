@@ -169,7 +169,7 @@ def build():
     (None, "No such file"), ("", "not JSON"), ("{", "not JSON"), ("[]", "no list of benchmarks"),
     ('{"benchmarks": 3}', "no list of benchmarks"), ('{"benchmarks": []}', "no record of eagerbench"),
     ('{"benchmarks": [{"extra_info": {"model_fingerprint": "a", "engagement": "b"}, "stats": {"median": 1}}]}',
-     "'bench_id' is a required property"),
+     "benchmark 0: identity.model_fingerprint: expected str"),
 ])
 def test_check_refuses(tmp_path, content, says):
     file = tmp_path / "run.json"

@@ -24,10 +24,10 @@ def test_tokens_past_the_window_are_eagers(tmp_path, store, placement, name, var
     model, work = workshop.model, Prompt(2, length, 12, "dynamic")
     assert length + work.new_tokens > WINDOW
     inputs = work.inputs(model)
-    eager = Greedy(model.module, inputs, work, "cpu")
+    eager = Greedy(model.module, inputs, work.new_tokens, "dynamic", "cpu")
     expected = eager.generated(eager())
     module = backend.generator(chosen, workshop.built(variant).runner, model, "dynamic", placement)
-    greedy = Greedy(module, inputs, work, "cpu")
+    greedy = Greedy(module, inputs, work.new_tokens, "dynamic", "cpu")
     parting, comparison = judge(greedy.generated(greedy()), expected, expected.logits.astype(np.float64),
                                 chosen.tolerance, False)
     assert parting.at is None

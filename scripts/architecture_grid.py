@@ -57,7 +57,7 @@ _PARTS = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", action="append", choices=architectures.NAMES, help="an architecture; repeatable")
-    parser.add_argument("--part", action="append", choices=_PARTS, help="what to measure; all of it without this option")
+    parser.add_argument("--part", action="append", choices=_PARTS, help="what to measure; repeatable (default: all)")
     parser.add_argument("--out", type=Path, default=ROOT / ".benchmarks/architectures", help="files of finished parts")
     parser.add_argument("--seconds", type=float, default=3600, help="start nothing new after this time")
     parser.add_argument("--markdown", type=Path, help="write the table to this file")

@@ -13,6 +13,7 @@ from eagerbench.measuring.pass_run import PassRun
 from eagerbench.models.specs import ModelSpec
 from eagerbench.outputs.predictions import SENTENCE_EMBEDDING
 from eagerbench.results.grid import Grid
+from eagerbench.results.numbers import three
 from eagerbench.results.record import Count, Natural, Part, Positive, Record, Sha256, Text, Timing
 from eagerbench.workloads.base import Workload, one_shape_only, text_only
 from eagerbench.workloads.batching import POLICIES, Batches, padded_tokens
@@ -199,7 +200,7 @@ def _padding(model: str, records: Sequence[CorpusRecord]) -> Grid:
 
 
 def headline(record: CorpusRecord) -> str:
-    return f"{record.result.sentences_per_s:.3g} sentences/s"
+    return f"{three(record.result.sentences_per_s)} sentences/s"
 
 
 def lines(records: Sequence[CorpusRecord]) -> Lines:

@@ -18,6 +18,7 @@ from eagerbench.models.specs import ModelSpec
 from eagerbench.outputs import parting
 from eagerbench.results import record as parts
 from eagerbench.results.grid import Grid
+from eagerbench.results.numbers import three
 from eagerbench.results.record import Batch, Count, Part, Positive, Record, Seconds
 from eagerbench.workloads.base import Workload, head_unknown, too_long
 from eagerbench.workloads.padded_batch import TokenBatch
@@ -193,7 +194,7 @@ def _row(record: GenerationRecord, eager: GenerationRecord | None) -> list[str]:
 
 
 def headline(record: GenerationRecord) -> str:
-    return f"{record.result.tokens_per_s:.3g} tokens/s"
+    return f"{three(record.result.tokens_per_s)} tokens/s"
 
 
 def rank(record: GenerationRecord) -> float:

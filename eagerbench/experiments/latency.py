@@ -13,6 +13,7 @@ from eagerbench.measuring.one_batch import OneBatchRun
 from eagerbench.measuring.timing import Timing
 from eagerbench.models.specs import ModelSpec
 from eagerbench.results.grid import Grid, interval
+from eagerbench.results.numbers import bounds, times
 from eagerbench.results.record import AgainstEager, Batch, Count, Natural, Part, Positive, Record
 from eagerbench.statistics import WIDEST, says_nothing
 from eagerbench.workloads import workload
@@ -171,7 +172,7 @@ def _share(value: float) -> str:
 
 def headline(record: LatencyRecord) -> str:
     timing = record.timing
-    return f"{timing.speedup_vs_eager:.2g}×{interval(timing.speedup_low, timing.speedup_high)}"
+    return f"{times(timing.speedup_vs_eager)}{bounds(timing.speedup_low, timing.speedup_high)}"
 
 
 def rank(record: LatencyRecord) -> float | None:

@@ -11,6 +11,7 @@ from eagerbench.measuring import recording
 from eagerbench.measuring.one_batch import OneBatchRun
 from eagerbench.models.specs import ModelSpec
 from eagerbench.results.grid import Grid
+from eagerbench.results.numbers import milliseconds
 from eagerbench.results.record import Batch, CallSeconds, Count, Part, Positive, Record, Seconds, WarmedUp
 from eagerbench.workloads.base import text_only
 from eagerbench.workloads.padded_batch import TokenBatch
@@ -135,7 +136,7 @@ def _fitted(batch: int, seconds: dict[int, float]) -> list[str]:
 
 
 def headline(record: LengthRecord) -> str:
-    return f"{1e3 * record.result.call_s:.3g} ms"
+    return milliseconds(record.result.call_s)
 
 
 def lines(records: Sequence[LengthRecord]) -> Lines:

@@ -16,6 +16,7 @@ from eagerbench.measuring.gpu_observer import observer
 from eagerbench.measuring.pass_run import PassRun
 from eagerbench.models.specs import ModelSpec
 from eagerbench.results.grid import Grid, interval
+from eagerbench.results.numbers import times
 from eagerbench.results.record import Count, InTurns, Part, Positive, Record
 from eagerbench.statistics import says_nothing
 from eagerbench.workloads.base import Workload, one_shape_only, text_only, too_long
@@ -209,7 +210,7 @@ def _interval(record: PaddingRecord) -> str:
 
 
 def headline(record: PaddingRecord) -> str:
-    return f"{record.result.padding_cost:.2g}×{_interval(record)}"
+    return f"padding costs {times(record.result.padding_cost)}{_interval(record)}"
 
 
 def rank(record: PaddingRecord) -> float:

@@ -275,7 +275,7 @@ def _spearman(found: Result) -> list[str]:
 
 
 def headline(record: QualityRecord) -> str:
-    return f"{record.result.neighbours_changed:.1%} changed"
+    return f"{record.result.neighbours_changed:.1%} of neighbours changed"
 
 
 def rank(record: QualityRecord) -> float:

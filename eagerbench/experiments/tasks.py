@@ -9,6 +9,7 @@ from eagerbench.measuring.one_batch import OneBatchRun
 from eagerbench.models.catalog import HEADS
 from eagerbench.models.specs import ModelSpec
 from eagerbench.results.grid import Grid, interval
+from eagerbench.results.numbers import times
 from eagerbench.results.record import AgainstEager, Cosine, Count, Part, Record, Share
 from eagerbench.workloads.tasks import Labelling, Questions, Task
 
@@ -106,7 +107,7 @@ def _speedup(timing: AgainstEager) -> str:
 
 
 def headline(record: TasksRecord) -> str:
-    return f"{_predictions(record.result)}, {record.timing.speedup_vs_eager:.2g}×"
+    return f"predictions equal: {_predictions(record.result)}, {times(record.timing.speedup_vs_eager)}"
 
 
 def rank(record: TasksRecord) -> float | None:

@@ -15,6 +15,7 @@ from eagerbench.measuring.disturbance import Conditions
 from eagerbench.measuring.one_batch import OneBatchRun
 from eagerbench.models.specs import ModelSpec
 from eagerbench.results.grid import Grid
+from eagerbench.results.numbers import three
 from eagerbench.results.record import Batch, Count, Part, Positive, Record, Turns, WarmedUp
 from eagerbench.shown import count
 from eagerbench.workloads.processes import InProcesses, batches, physical_cores
@@ -187,7 +188,7 @@ def _note(records: Sequence[ThreadsRecord]) -> str:
 def headline(record: ThreadsRecord) -> str:
     """`95 samples/s as 2 × 1`: instances × threads of each."""
     work = record.workload
-    return f"{record.result.samples_per_s:.3g} samples/s as {work.instances} × {work.instance_threads}"
+    return f"{three(record.result.samples_per_s)} samples/s as {work.instances} × {work.instance_threads}"
 
 
 def rank(record: ThreadsRecord) -> float:

@@ -8,11 +8,11 @@ from typing import Any
 from eagerbench.case import DEFAULT
 from eagerbench.experiments import EXPERIMENTS
 from eagerbench.results.decode import decode
+from eagerbench.results.numbers import bounds, milliseconds, times
 from eagerbench.results.record import AgainstEager, Record
 from eagerbench.results.records import is_ours
 
 ENOUGH_PAIRS = 6  # of turns: what an exact 95 % interval needs
-_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -97,40 +97,3 @@ def _place(record: Record) -> str:
     if identity.experiment != DEFAULT:
         return f"{identity.experiment} {identity.workload}"
     return f"{record.workload.batch_size}×{record.workload.sequence_length}"
-
-
-def milliseconds(seconds: float) -> str:
-    """Three digits: `0.52 ms`, `21.0 ms`, `1,140 ms`."""
-    value = 1e3 * seconds
-    return f"{value:,.{2 if value < 10 else 1 if value < 100 else 0}f} ms"
-
-
-def times(value: float) -> str:
-    return f"{value:.2f}×" if value < 10 else f"{value:.1f}×"
-
-
-def bounds(low: float | None, high: float | None) -> str:
-    """` [5.05, 9.54]` or ` [9.85, 24.0]`; nothing without bounds."""
-    return "" if low is None or high is None else f" [{_bound(low)}, {_bound(high)}]"
-
-
-def _bound(value: float) -> str:
-    return "<0.01" if value < 0.01 else ">99" if value > 99 else f"{value:.2f}" if value < 10 else f"{value:.1f}"
-
-
-def percent(error: float | None) -> str:
-    """A relative error: `0.0004%`, `2.3%`, `22%`."""
-    if error is None:
-        return "–"
-    value = 100 * error
-    if value >= 10:
-        return f"{value:.0f}%"
-    if value < 1e-4:
-        return "<0.0001%"
-    return f"{value:.{-math.floor(math.log10(value))}f}%" if value < 1 else f"{value:.1f}%"
-
-
-def mib(count: float | None) -> str:
-    if not count:
-        return "–"
-    return f"{count / _MIB:,.0f} MiB" if count >= _MIB else f"{count / 2**10:,.0f} KiB"

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from rich.cells import cell_len
 
 from eagerbench.results import reasons
-from eagerbench.results.headline import ENOUGH_PAIRS, Headline, bounds, mib, milliseconds, percent, times
+from eagerbench.results.headline import ENOUGH_PAIRS, Headline
+from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
 from eagerbench.shown import count, one_line
 
 MOST_LINES, WIDEST = 30, 100

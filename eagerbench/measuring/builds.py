@@ -32,7 +32,6 @@ class Builds:
         self._store = store
         self._gpu_memory = gpu_memory
         self._planned = planned
-        self._now: tuple[tuple, Built, Untouched] | None = None
         self._refused: dict[tuple, CannotRun] = {}
 
     def build(self, case: Case) -> Built:
@@ -41,8 +40,6 @@ class Builds:
         Raises:
             CannotRun: with the reason for the cell.
         """
-        if self._now is not None and self._now[0][0] != case.model:
-            self._now = None  # give memory back before the next model takes it
         model, reference = self._models.model(case.model), self._models.reference(case.model)
         self._models.memo.once("state", lambda: example.refuse_hidden_state(model, reference,
                                                                             self._planned(case.model)))
@@ -52,8 +49,9 @@ class Builds:
         identity = (case.model, case.variant.name, case.workload if own_shape else None)
         if identity in self._refused:
             raise self._refused[identity]
-        if self._now is None or self._now[0] != identity or self._now[2].changed():
-            self._now = None
+        now = self._models.built
+        if now is None or now[0] != identity or now[2].changed():
+            now = self._models.built = None  # give memory back before the next build takes it
             inputs = getattr(case.workload, "batch", case.workload).inputs(model) if own_shape else self._example(case)
             try:
                 with self._gpu_memory.building():
@@ -61,8 +59,8 @@ class Builds:
             except CannotRun as reason:
                 self._refused[identity] = one_path.in_plain_words(model, case, reason)
                 raise self._refused[identity] from reason.__cause__
-            self._now = (identity, built, Untouched(built.runner))
-        return self._now[1]
+            now = self._models.built = (identity, built, Untouched(built.runner))
+        return now[1]
 
     def eager(self, spec: ModelSpec) -> Built:
         """Eager as a built variant, for what it costs beside another one."""

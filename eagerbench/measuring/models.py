@@ -3,10 +3,12 @@
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from eagerbench.backends.building import Built
 from eagerbench.errors import BadInput, CannotRun, first_line
 from eagerbench.measuring.reference import Reference
 from eagerbench.models.loading import LoadedModel, load
 from eagerbench.models.specs import ModelSpec
+from eagerbench.models.state import Untouched
 from eagerbench.workloads import export_example
 
 
@@ -29,10 +31,14 @@ class Memo:
 
 
 class Models:
-    """Loads models by their spec. `memo` is of the model that is in memory.
+    """Loads models by their spec.
 
     Args:
         device: `cpu` or `cuda:N`.
+
+    Attributes:
+        memo, built: of the model that is in memory; `built` is the variant that `Builds` keeps, with what it needs to
+            know of it.
     """
 
     def __init__(self, device: str):
@@ -40,6 +46,7 @@ class Models:
         self._now: tuple[ModelSpec, LoadedModel, Reference] | None = None
         self._unloadable: dict[ModelSpec, CannotRun] = {}
         self.memo = Memo()
+        self.built: tuple[Hashable, Built, Untouched] | None = None
 
     def load(self, spec: ModelSpec) -> None:
         """Load a model before anything is built of it.
@@ -75,7 +82,7 @@ class Models:
 
     def _loaded(self, spec: ModelSpec) -> tuple[LoadedModel, Reference]:
         if self._now is None or self._now[0] != spec:
-            self._now, self.memo = None, Memo()  # give memory back before the next model takes it
+            self._now, self.built, self.memo = None, None, Memo()  # give memory back before the next model takes it
             model = load(spec, self._device)
             try:
                 _ = model.fingerprint, model.derived  # kept: of the model that no call has changed

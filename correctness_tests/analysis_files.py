@@ -4,10 +4,14 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from made_records import made
 
 from eagerbench.cli import main
+from eagerbench.results import older
+from eagerbench.results.record import to_json
 
 MACHINE = {"system": "Linux", "release": "6.1", "machine": "x86_64", "python_version": "3.12.1",
            "python_implementation": "CPython", "cpu": {"brand_raw": "Some CPU", "count": 2}, "threads": 2}
@@ -66,20 +70,26 @@ def benchmark_file(rounds: dict[str, list[float]], when: str = "2026-11-25T02:00
                            for name, data in rounds.items()], **more}
 
 
-def complete_record(bench_id: str = "m/eager/b1/s8/cpu") -> dict:
-    """Everything that `record.schema.json` wants, for a benchmark with two rounds."""
+def complete_record(bench_id: str = "m/eager/b1/s8/cpu", **fields: Any) -> dict[str, Any]:
+    """A latency record as it is saved today, of a benchmark with two rounds; `fields` by name, whatever their topic."""
     model, variant, batch, length, device = bench_id.split("/")
-    return {
-        "bench_id": bench_id, "model": model, "model_fingerprint": "0" * 64, "variant": variant, "dtype": "float32",
-        "workload": f"{batch}-{length}", "batch_size": int(batch[1:]), "sequence_length": int(length[1:]),
-        "device": device, "seed": 0, "threads": 2, "allocator": "pinned", "inputs": "text", "padded_tokens": 8,
-        "real_tokens": 8, "tolerance_class": "exact-math", "max_abs_error": 0.0, "rmse_ratio": None, "cosine": 1.0,
-        "agreement": None, "engagement": "none", "parameter_bytes": 4, "artifact_bytes": 0, "artifact_cached": False,
-        "build_s": 0.0, "load_s": 0.0, "first_call_s": 0.1, "peak_rss_bytes": None, "speedup_vs_eager": 1.0,
-        "speedup_low": 0.9, "speedup_high": 1.1, "pairs": 2, "variant_turns": [1, 1], "reference_turns": [1, 1],
-        "reference_rounds": [0.1, 0.2], "warmup_calls": 1, "warmup_s": 0.1, "warmup_steady": True,
-        "tokens_per_s": 80.0, "samples_per_s": 10.0, "flops": 1, "peak_flops_per_s": None, "fraction_of_peak": None,
-    }
+    return to_json(made(**{
+        "bench_id": bench_id, "model": model, "variant": variant, "workload": f"{batch}-{length}", "device": device,
+        "batch_size": int(batch[1:]), "sequence_length": int(length[1:]), "speedup_low": 0.9, "speedup_high": 1.1,
+        "pairs": 2, "variant_turns": [1, 1], "reference_turns": [1, 1], "reference_rounds": [0.1, 0.2],
+        "max_abs_error": 0.0, "tolerance_class": "exact-math", "engagement": "none", "first_call_s": 0.1, **fields}))
+
+
+def older_record(bench_id: str = "m/eager/b1/s8/cpu", **fields: Any) -> dict[str, Any]:
+    """The same as it was saved before records were nested. `fields` need not fit."""
+    return {**older.flat(complete_record(bench_id)), **fields}
+
+
+def misspelt(record: dict[str, Any], field: str) -> dict[str, Any]:
+    """A record, nested or flat, with another letter at the end of that field's name."""
+    if field in record:
+        return {f"{name}x" if name == field else name: value for name, value in record.items()}
+    return {name: misspelt(part, field) if isinstance(part, dict) else part for name, part in record.items()}
 
 
 def noise_floor(names: Iterable[str], machine: dict[str, str], **changed: dict) -> dict:

@@ -3,6 +3,9 @@
 from typing import Any
 
 from analysis_files import benchmark_file, complete_record
+from made_records import made
+
+from eagerbench.results.record import to_json
 
 FACTS = {"gpu": "Made-up GPU", "driver": "1.2", "torch": "2.11.0", "nvml_missing": None,
          "peak_flops_per_s": {"float32": 5e13, "tf32": 4e14, "bfloat16": 8e14, "float16": None}}
@@ -16,24 +19,24 @@ TURNS = {"device_s": 0.004, "reference_device_s": 0.004, "device_turns_s": [0.00
 
 
 def record(variant: str, batch: int, device: str, call_s: float, **changed: Any) -> dict[str, Any]:
-    made = complete_record(f"bert-base/{variant}/b{batch}/s128/{device}")
     gpu = {**TURNS, "peak_gpu_bytes": 500 * 2**20} if device != "cpu" else {}
-    return {**made, "experiment": "latency", "samples_per_s": batch / call_s, **gpu, **changed}
+    return complete_record(f"bert-base/{variant}/b{batch}/s128/{device}",
+                           **{"samples_per_s": batch / call_s, **gpu, **changed})
 
 
 def padding(variant: str, cost: float, device: str = "cuda:0") -> dict[str, Any]:
-    made = complete_record(f"bert-base/{variant}/b16/s128/{device}")
-    return {**made, "bench_id": f"bert-base/{variant}/padding/b16/s128/p50/one-batch/{device}", "experiment": "padding",
-            "workload": "b16-s128-p50-one-batch", "layout": "one-batch", "padding_share": 0.5, "padding_cost": cost,
-            "padding_cost_low": cost - 0.1, "padding_cost_high": cost + 0.1}
+    return to_json(made("padding", model="bert-base", variant=variant, device=device, batch_size=16,
+                        workload="b16-s128-p50-one-batch", layout="one-batch", padding_share=0.5, padding_cost=cost,
+                        padding_cost_low=cost - 0.1, padding_cost_high=cost + 0.1, variant_turns=[1, 1]))
 
 
 def gpu_file(*records: dict[str, Any]) -> dict[str, Any]:
     """Two rounds a record, whose median is `batch_size / samples_per_s` in latency."""
-    by_id = {one["bench_id"]: one for one in records}
-    rounds = {name: [one["batch_size"] / one["samples_per_s"]] * 2 for name, one in by_id.items()}
-    cells = [{"bench_id": name, "model": one["model"], "variant": one["variant"], "experiment": one["experiment"],
-              "workload": one["workload"], "status": "timed", "reason": ""} for name, one in by_id.items()]
+    by_id = {one["identity"]["bench_id"]: one for one in records}
+    rounds = {name: [one["workload"].get("batch_size", 1) / one["result"].get("samples_per_s", 10)] * 2
+              for name, one in by_id.items()}
+    cells = [{**{field: one["identity"][field] for field in ("bench_id", "model", "variant", "experiment", "workload")},
+              "status": "timed", "reason": ""} for one in by_id.values()]
     return benchmark_file(rounds, records=by_id, machine={"cpu": {"brand_raw": "Made-up CPU"}, "usable_cores": 16,
                                                           "gpus": ["Made-up GPU"]},
                           eagerbench={"cells": cells, "session": {"wall_s": 9.0, "measured_s": 4.0},

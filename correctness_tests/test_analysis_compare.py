@@ -10,6 +10,7 @@ from analysis_files import (
     benchmark_file,
     complete_record,
     noise_floor,
+    older_record,
     saved,
 )
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from saved_runs import NAMES, compared, runs, status
 
 from eagerbench.results import fingerprint, records
+from eagerbench.results.decode import decode
 
 
 def test_many_files_in_turns_are_tested(tmp_path, capsys):
@@ -190,9 +192,30 @@ def test_failed_cell_stays_failed_when_merged(tmp_path):
     assert merge(files, contents)["eagerbench"]["cells"][0]["status"] == "failed"
 
 
-def test_summary_and_check_of_a_complete_record(tmp_path, capsys):
-    file = saved(tmp_path, "run.json", benchmark_file({"a": [0.1, 0.2]}, records={"a": complete_record()}))
+@pytest.mark.parametrize("record", [complete_record, older_record], ids=["today", "older"])
+def test_summary_and_check_of_a_complete_record(tmp_path, capsys, record):
+    file = saved(tmp_path, "run.json", benchmark_file({"a": [0.1, 0.2]}, records={"a": record()}))
     assert analysis(capsys, "check", file)[0] == 0
     code, out, _ = analysis(capsys, "summary", file)
     assert code == 0
     assert "m: speed-up over eager" in out
+
+
+def test_records_of_both_forms_are_compared_and_merged(tmp_path, capsys):
+    """One benchmark before and after records were nested; a merged one tells of its machine where its identity is."""
+    name, rounds = "m/eager/b1/s8/cpu", {"a": [0.1, 0.2]}
+    old, new = (saved(tmp_path, f"{made.__name__}.json", benchmark_file(rounds, machine=machine, records={"a": made()}))
+                for made, machine in ((older_record, MACHINE), (complete_record, MACHINE)))
+    assert records.load(old).benchmarks == records.load(new).benchmarks
+    assert records.load(new).benchmarks[name].speedup == 1.0
+    code, out, _ = analysis(capsys, "compare", old, new)
+    assert (code, "another benchmark" in out) == (0, False)
+    for made in (older_record, complete_record):
+        away = saved(tmp_path, "away.json", benchmark_file(rounds, machine={**MACHINE, "threads": 1}, records={
+            "a": made("m/sdpa/b1/s8/cpu")}))
+        output = tmp_path / "merged.json"
+        assert analysis(capsys, "merge", old, away, "-o", output)[0] == 0
+        merged = json.loads(output.read_text())["benchmarks"]
+        assert decode(merged[1]["extra_info"]).identity.machine_differences == ["threads: 2 → 1"]
+        assert records.load(output).several_machines
+        assert analysis(capsys, "check", output)[0] == 0

@@ -8,8 +8,8 @@ from analysis_files import CONTROLS, MACHINE, analysis, duet, noise_floor, pair
 
 from eagerbench.gate.judge import SUITE, judge, pairs_to_confirm
 from eagerbench.gate.noise_models import BENCHES, MODELS, NULL, Noise, draw
-from eagerbench.gate.rules import Gate, hochberg_rows, usual_rules
 from eagerbench.gate.simulate import EFFECTS, FLOORS, simulate
+from eagerbench.gate.usual_rules import Gate, hochberg_rows, usual_rules
 from eagerbench.results import fingerprint
 
 multitest = pytest.importorskip("statsmodels.stats.multitest")  # the extra environments have none

@@ -9,10 +9,11 @@ import threading
 from dataclasses import replace
 
 import fake_timing
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from running import ROOT, run_pytest
+from running import run_pytest
 
 from eagerbench.machine import readings
 from eagerbench.machine.readings import Counters, Reading
@@ -46,11 +47,11 @@ def case(*turns: Turn) -> list[Turn]:
 def test_a_core_that_is_taken_makes_a_case_unusable():
     quiet, taken = Conditions(case(*[QUIET] * 12)), Conditions(case(*[TAKEN] * 12), repeats=2)
     assert quiet.reason == ""
-    assert quiet.fields()["usable"] is True
-    assert taken.fields()["usable"] is False
+    assert quiet.record().usable is True
+    assert taken.record().usable is False
     assert taken.reason == ("6 of 6 turns disturbed, also when measured again 2 times: other processes kept 0.9 cores "
                             "busy; its threads waited 60% of the time for a core")
-    assert "unusable_reason" not in quiet.fields()
+    assert quiet.record().unusable_reason is None
 
 
 @pytest.mark.parametrize(("hit", "pairs", "verdict"), [(0, 10, False), (1, 10, False), (2, 10, True), (1, 5, True),
@@ -165,7 +166,7 @@ def attempts(monkeypatch, *disturbed_ones: bool):
     ([False], 0, True), ([True, False], 1, True), ([True, True, False], 2, True), ([True] * 3, MOST_REPEATS, False)])
 def test_a_disturbed_case_is_taken_again_twice_at_most(monkeypatch, those, repeats, usable):
     found, made = attempts(monkeypatch, *those)
-    assert (found.conditions.repeats, found.conditions.fields()["usable"]) == (repeats, usable)
+    assert (found.conditions.repeats, found.conditions.record().usable) == (repeats, usable)
     assert len(found.rounds) == sum(found.turns.variant_turns)  # of the last attempt alone
     assert found.rounds == pytest.approx([0.02] * len(found.rounds))
     assert len(found.conditions.turns) == 2 * len(found.turns.variant_turns)
@@ -188,18 +189,17 @@ def test_rounds_alone_are_watched_too(monkeypatch):
 
 def test_tests_of_the_suite_itself_accept_what_disturbs_them(monkeypatch):
     monkeypatch.setenv(ACCEPT, "accept")
-    fields = Conditions(case(*[TAKEN] * 4)).fields()
-    assert (fields["usable"], fields["disturbance_accepted"]) == (True, True)
-    assert "unusable_reason" not in fields
+    record = Conditions(case(*[TAKEN] * 4)).record()
+    assert (record.usable, record.disturbance_accepted, record.unusable_reason) == (True, True, None)
     found, _ = attempts(monkeypatch, True)
     assert found.conditions.repeats == 0
 
 
-def test_fields_fit_the_schema():
-    properties = json.loads((ROOT / "eagerbench/results/record.schema.json").read_text())["properties"]
+def test_conditions_of_every_kind_fit_their_type():
     for conditions in (Conditions(case(*[QUIET] * 4)), Conditions(case(*[TAKEN] * 4), 2, "ended after 1 of 3"),
                        Conditions([])):
-        assert set(conditions.fields()) <= set(properties)
+        made = conditions.record()
+        assert msgspec.convert(msgspec.to_builtins(made), type(made)) == made
 
 
 def test_thresholds_stand_in_one_place():
@@ -214,6 +214,8 @@ def test_beside_a_busy_core_nothing_wrong_is_said(tmp_path, monkeypatch):
     """A whole session with every core taken: each case is unusable or as it is without."""
     monkeypatch.setenv(ACCEPT, "no")
     from eagerbench.measuring.busy import verdict
+    from eagerbench.results.older import flat
+    from eagerbench.results.records import unusable
 
     cores = sorted(os.sched_getaffinity(0))
     busy_ones = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in cores]
@@ -226,8 +228,8 @@ def test_beside_a_busy_core_nothing_wrong_is_said(tmp_path, monkeypatch):
             process.kill()
             process.wait()
     assert "cores busy: cases that they disturb" in ended.out
-    records = [bench["extra_info"] for bench in json.loads(file.read_text())["benchmarks"]]
+    records = [flat(bench["extra_info"]) for bench in json.loads(file.read_text())["benchmarks"]]
     assert {verdict(record, 1.0) for record in records} <= {"unusable", "right", "says nothing", "within its interval"}
-    if not any(record["usable"] for record in records):
+    if all(map(unusable, records)):
         assert ended.code == 1
         assert "Fastest of all" not in ended.out

@@ -3,56 +3,61 @@
 import ast
 import json
 import re
-from dataclasses import replace
-from importlib.resources import files
+from collections import Counter
 from statistics import median
 
+import msgspec
 import pytest
-from running import ROOT, run_pytest
+from made_records import made
+from running import ROOT, copy_of_project, run_pytest, run_python
 
-from eagerbench.errors import BadInput
-from eagerbench.experiments import EXPERIMENTS, refuse_incomplete
+from eagerbench.experiments import EXPERIMENTS
 from eagerbench.plan import SHORT_LIST
-from eagerbench.results import records
-from eagerbench.results.experiment_tables import TABLES
-from eagerbench.results.length_tables import cost_per_token
+from eagerbench.results import older, records
+from eagerbench.results.decode import decode
+from eagerbench.results.record import to_json
+
+MOST_LINES = 15  # of what a perf test does, its docstring aside
 
 
-def _tests() -> dict[str, tuple[str, str]]:
-    """Experiment → (perf test, its docstring), from the markers in the source."""
+def _tests() -> dict[str, ast.FunctionDef]:
+    """Experiment → its perf test, from the markers in the source."""
     found = {}
     for file in sorted((ROOT / "perf_tests").glob("test_*.py")):
         for function in ast.walk(ast.parse(file.read_text())):
             for mark in getattr(function, "decorator_list", ()):
                 if "mark.experiment" in ast.unparse(mark):
-                    found[mark.args[0].value] = (function.name, ast.get_docstring(function))
+                    found[mark.args[0].value] = function
     return found
 
 
 @pytest.mark.parametrize("name", list(EXPERIMENTS))
 def test_every_experiment_is_complete(name):
-    """A perf test that ends with its final number and a sample command, a table, fields in the schema."""
-    assert name in TABLES
-    _, doc = _tests()[name]
-    assert re.search(r"^Final number: `\w+`.*\nSample: pytest perf_tests\S* --benchmark-only[^\n]*$", doc,
-                     re.MULTILINE | re.DOTALL)
-    assert (ROOT / "eagerbench" / "experiments" / f"{EXPERIMENTS[name].method}.py").exists()
-    schema = json.loads(files("eagerbench.results").joinpath("record.schema.json").read_text())
-    assert any(name in json.dumps(branch["if"]) for branch in schema["allOf"])
+    """A question; a perf test that ends with its final number and a sample command; a record that a file gives back,
+    each field in one topic; tables and a headline."""
+    experiment, record = EXPERIMENTS[name], made(name)
+    assert experiment.question.endswith("?")
+    assert re.search(r"^Final number: `\w+`.*\nSample: pytest perf_tests\S* --benchmark-only[^\n]*$",
+                     ast.get_docstring(_tests()[name]), re.MULTILINE | re.DOTALL)
+    assert (ROOT / "eagerbench" / "experiments" / f"{name}.py").exists()
+    saved = json.loads(json.dumps(to_json(record)))
+    assert decode(saved) == decode(older.flat(saved)) == record
+    topics = older.topics(experiment.record).values()
+    assert max(Counter(field.encode_name for part in topics for field in msgspec.structs.fields(part)).values()) == 1
+    assert experiment.tables("m", [record])
+    assert experiment.headline(record)
 
 
-@pytest.mark.parametrize(("change", "says"), [
-    ({}, "a table (TABLES in eagerbench/results/experiment_tables.py) and its fields"),
-    ({"method": "nowhere"}, "its method eagerbench/experiments/nowhere.py")])
-def test_half_an_experiment_is_refused(change, says):
-    half = {**EXPERIMENTS, "half": replace(EXPERIMENTS["latency"], **change)}
-    with pytest.raises(BadInput, match=re.escape(says)):
-        refuse_incomplete(half)
-    refuse_incomplete()
+def test_nothing_is_timed_without_an_experiment():
+    assert set(_tests()) == set(EXPERIMENTS)
+    assert [experiment.place for experiment in EXPERIMENTS.values()] == list(range(len(EXPERIMENTS)))
 
 
-def test_nothing_is_tabled_or_timed_without_an_experiment():
-    assert set(TABLES) == set(_tests()) == set(EXPERIMENTS)
+def test_perf_tests_show_what_is_timed():
+    """Shortly, and each what is its own."""
+    done = {name: [ast.unparse(step) for step in test.body[1:]] for name, test in _tests().items()}
+    assert all("\n".join(steps).count("\n") < MOST_LINES for steps in done.values())
+    assert len(set(map(str, done.values()))) == len(done)
 
 
 SELECTION = ("--model", "tiny-bert", "--variant", "eager", "--variant", "sdpa", "--variant", "torchscript-onednn",
@@ -84,8 +89,103 @@ def test_cells_are_those_of_the_collected_experiments(tmp_path):
     assert "tiny-bert: corpus throughput" in ended.out
     assert "latency" not in ended.out
     assert re.search(r"│ sdpa +│ 1 timed; not run \(padding\): deselected", ended.out)
-    timed = {bench["extra_info"]["bench_id"] for bench in content["benchmarks"]}
+    timed = {bench["extra_info"]["identity"]["bench_id"] for bench in content["benchmarks"]}
     assert timed == {name for name, cell in cells.items() if cell["status"] == "timed"}
+
+
+MODULE = '''
+"""Pairs: how long two calls in a row take."""
+
+from statistics import median
+
+from eagerbench.experiments.base import Experiment
+from eagerbench.measuring import recording
+from eagerbench.measuring.one_batch import OneBatchRun
+from eagerbench.results.grid import Grid
+from eagerbench.results.record import Batch, Part, Positive, Record, WarmedUp
+from eagerbench.workloads.padded_batch import PaddedBatch
+
+
+class Result(Part, kw_only=True):
+    both_s: Positive
+
+
+PairRecord = Record[Batch, WarmedUp, Result]
+
+
+def workloads(spec, selection):
+    return [PaddedBatch(2, 8, selection.seed)]
+
+
+class PairRun(OneBatchRun):
+    def complete(self, timing):
+        return self.assembled(PairRecord, self.batch, recording.warmed_up(timing),
+                              Result(both_s=median(timing.rounds)))
+
+
+def tables(model, records):
+    rows = [[record.identity.variant, headline(record)] for record in records]
+    return [Grid(f"{model}: two calls in a row", ["variant", "both"], rows)]
+
+
+def headline(record):
+    return f"{1e3 * record.result.both_s:.1f} ms"
+
+
+EXPERIMENT = Experiment("pair", 50, "How long do two calls take?", workloads, PairRun, PairRecord, tables, headline)
+'''
+PERF_TEST = '''
+"""Two calls in a row."""
+
+import pytest
+
+
+@pytest.mark.experiment("pair")
+def test_pair(case, build, measuring):
+    """How long two calls take.
+
+    Final number: `both_s`.
+    Sample: pytest perf_tests/test_pair.py --benchmark-only
+    """
+    with measuring(case, build(case)) as run:
+        one = run.call(run.inputs)
+        run.finish(run.alone(lambda: (one(), one())[1]))
+'''
+
+
+def test_a_new_experiment_is_a_module_and_a_perf_test(tmp_path):
+    """Nothing else is touched: its cases are listed and run, its records are saved, summarised and checked."""
+    project, file = copy_of_project(tmp_path), tmp_path / "run.json"
+    (project / "eagerbench" / "experiments" / "pair.py").write_text(MODULE)
+    (project / "perf_tests" / "test_pair.py").write_text(PERF_TEST)
+    chosen = ("--model", "tiny-bert", "--variant", "eager", "--variant", "sdpa", "--grid", "smoke", "--threads", "1")
+    listed = run_pytest("--list-cases", *chosen, cwd=project).out
+    assert re.search(r"^pair +tiny-bert/sdpa/pair/b2/s8/cpu +run$", listed, re.MULTILINE)
+    ended = run_pytest("perf_tests/test_pair.py", "--benchmark-only", *chosen, "--time-budget", "0.2",
+                       "--benchmark-json", str(file), "--benchmark-save-data", cwd=project)
+    assert ended.code == 0, ended.out
+    assert "tiny-bert: two calls in a row" in ended.out
+    saved = {bench["extra_info"]["identity"]["bench_id"]: bench for bench in json.loads(file.read_text())["benchmarks"]}
+    assert list(saved) == [f"tiny-bert/{variant}/pair/b2/s8/cpu" for variant in ("eager", "sdpa")]
+    for bench in saved.values():
+        assert bench["extra_info"]["result"] == {"both_s": median(bench["stats"]["data"])}
+    summary = run_python("-m", "eagerbench", "summary", str(file), cwd=project)
+    assert (summary.code, "tiny-bert: two calls in a row" in summary.out) == (0, True), summary
+    checked = run_python("-m", "eagerbench", "check", str(file), cwd=project)
+    assert (checked.code, checked.out) == (0, f"{file}: 2 records, all complete\n"), checked
+
+
+def test_plan_and_summary_import_nothing_heavy(tmp_path):
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({"benchmarks": [{"extra_info": to_json(made(name)), "fullname": name,
+                                                "stats": {"median": 1.0, "data": [1.0]}} for name in EXPERIMENTS]}))
+    heavy = "print('HEAVY', sorted({'torch', 'transformers', 'onnxruntime'} & set(sys.modules)))"
+    # Of the variants some ask torch whether they can run; the experiments do not.
+    listing = ["--list-cases", "-p", "no:cacheprovider", "--model", "tiny-bert", "--variant", "eager"]
+    for run in (f"import pytest; pytest.main({listing})",
+                f"from eagerbench.cli import main; main(['summary', '{file}'])"):
+        ended = run_python("-c", f"import sys; {run}; {heavy}")
+        assert "HEAVY []" in ended.out, ended
 
 
 def test_unknown_experiment_is_one_line(tmp_path):
@@ -130,7 +230,7 @@ def test_without_a_model_every_experiment_has_something_to_run():
 
 
 def test_records_of_tasks_generation_and_length(tmp_path):
-    """Timed for real, judged by the schema, and in the tables."""
+    """Timed for real, complete by their types, and in the tables."""
     file, markdown = tmp_path / "run.json", tmp_path / "summary.md"
     tests = (f"perf_tests/test_{name}.py" for name in ("tasks", "generation", "length"))
     ended = run_pytest(*tests, "--benchmark-only", "--grid", "smoke", "--model", "tiny-llama", "--model",
@@ -140,16 +240,17 @@ def test_records_of_tasks_generation_and_length(tmp_path):
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     assert records.problems(content) == []
-    found = {bench["extra_info"]["bench_id"]: bench for bench in content["benchmarks"]}
+    found = {bench["extra_info"]["identity"]["bench_id"]: bench for bench in content["benchmarks"]}
     generation = found["tiny-llama/torchscript-freeze/generation/b1/s8/n4/dynamic/cpu"]
-    record, rounds = generation["extra_info"], generation["stats"]["data"]
-    assert record["generate_s"] == median(rounds)
-    assert record["tokens_per_s"] == pytest.approx(4 / record["generate_s"])
-    assert 0 < record["time_to_first_token_s"] < record["generate_s"]
-    assert (record["parted_at"] is None) == record["identical_ids"] == (record["logit_gap"] is None)
+    result, rounds = decode(generation["extra_info"]).result, generation["stats"]["data"]
+    assert result.generate_s == median(rounds)
+    assert result.tokens_per_s == pytest.approx(4 / result.generate_s)
+    assert 0 < result.time_to_first_token_s < result.generate_s
+    assert (result.parted_at is None) == result.identical_ids == (result.logit_gap is None)
     task = found["tiny-bert@head=question-answering/eager/tasks/question-answering/q1/s384/cpu"]["extra_info"]
-    assert (task["predictions"], task["predictions_equal"]) == (1, 1.0)
-    short, long = (found[f"tiny-llama/torchscript-freeze/length/b1/s{n}/cpu"]["extra_info"] for n in (8, 32))
-    assert short["cost_per_token_s"] is None
-    assert long["cost_per_token_s"] == cost_per_token(1, {8: short["call_s"], 32: long["call_s"]})
+    assert (task["result"]["predictions"], task["result"]["predictions_equal"]) == (1, 1.0)
+    for name in ("tiny-llama/torchscript-freeze/length/b1/s8/cpu", "tiny-llama/torchscript-freeze/length/b1/s32/cpu"):
+        result = found[name]["extra_info"]["result"]
+        assert set(result) == {"padded_tokens", "real_tokens", "call_s", "tokens_per_s"}  # of its own case alone
+        assert result["call_s"] == median(found[name]["stats"]["data"])
     assert "tiny-llama: " in markdown.read_text()

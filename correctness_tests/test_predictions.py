@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_records import made
 from running import run_pytest
 
 from conftest import Workshop
+from eagerbench.experiments import EXPERIMENTS
 from eagerbench.outputs.predictions import agreed, agreement, how_read, matrix, places_kept, rank_correlation
 from eagerbench.outputs.tolerance import compare
 from eagerbench.results import records
-from eagerbench.results.experiment_tables import TABLES
 from eagerbench.workloads.tasks import Labelling
 
 RNG = np.random.default_rng(0)
@@ -164,16 +165,16 @@ def test_a_session_with_one_label(reranker, tmp_path):
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     assert records.problems(content) == []
-    record = content["benchmarks"][0]["extra_info"]
+    record = content["benchmarks"][0]["extra_info"]["result"]
     assert (record["predictions_read_as"], record["predictions"], record["rank_correlation"]) == ("rank", 2, 1.0)
     assert "100.0% of 2 places, Kendall 1.00" in markdown.read_text()
 
 
 def test_table_of_rankings():
     def record(variant, equal, correlation):
-        return {"variant": variant, "workload": "w", "predictions": 4, "predictions_equal": equal, "max_abs_error": 0.1,
-                "rank_correlation": correlation, "speedup_vs_eager": 2, "speedup_low": None, "speedup_high": None}
+        return made("tasks", variant=variant, predictions=4, predictions_equal=equal, rank_correlation=correlation)
 
-    grid, = TABLES["tasks"]("m", [record("none", None, None), record("half", 0.5, 0.33), record("all", 1.0, 1.0)])
+    records = [record("none", None, None), record("half", 0.5, 0.33), record("all", 1.0, 1.0)]
+    grid, = EXPERIMENTS["tasks"].tables("m", records)
     assert [row[1:3] for row in grid.rows] == [["all", "100.0% of 4 places, Kendall 1.00"],
                                                ["half", "50.0% of 4 places, Kendall 0.33"], ["none", "no ranking of 4"]]

@@ -54,10 +54,10 @@ def test_record_can_be_judged_again(ran):
     from eagerbench.statistics import paired_log_ratios, ratio_of_pairs
 
     for bench in ran[1]["benchmarks"]:
-        record = bench["extra_info"]
-        logs = paired_log_ratios(bench["stats"]["data"], record["variant_turns"], record["reference_rounds"],
-                                 record["reference_turns"])
-        assert math.isclose(ratio_of_pairs(logs).value, record["speedup_vs_eager"])
+        timing = bench["extra_info"]["timing"]
+        logs = paired_log_ratios(bench["stats"]["data"], timing["variant_turns"], timing["reference_rounds"],
+                                 timing["reference_turns"])
+        assert math.isclose(ratio_of_pairs(logs).value, timing["speedup_vs_eager"])
 
 
 def test_what_is_listed_is_what_runs(ran):
@@ -69,7 +69,7 @@ def test_what_is_listed_is_what_runs(ran):
     for name, plan in lines:
         expected = "run" if cells[name]["status"] == "timed" else f"skip: {cells[name]['reason']}"
         assert plan == expected
-    timed = {bench["extra_info"]["bench_id"] for bench in ran[1]["benchmarks"]}
+    timed = {bench["extra_info"]["identity"]["bench_id"] for bench in ran[1]["benchmarks"]}
     assert timed == {name for name, plan in lines if plan == "run"}
     assert any("takes at most 512 tokens" in plan for _, plan in lines)
 
@@ -82,7 +82,7 @@ def test_listing_builds_nothing(tmp_path):
 
 def test_tables(ran):
     out, markdown = ran[0].out, ran[3].read_text()
-    timed = {bench["extra_info"]["variant"] for bench in ran[1]["benchmarks"]}
+    timed = {bench["extra_info"]["identity"]["variant"] for bench in ran[1]["benchmarks"]}
     assert re.search(rf"benchmark 'tiny-bert batch 1 × 16': {len(timed)} tests", out)
     rows = re.findall(r"test_latency\[tiny-bert-(\S+)-b1-s16\]", out)
     assert rows[0] == "eager"
@@ -99,8 +99,8 @@ def test_tables(ran):
 
 def test_identity_is_made_of_values(ran):
     for bench in ran[1]["benchmarks"]:
-        record = bench["extra_info"]
-        assert record["bench_id"] == f"tiny-bert/{record['variant']}/b{record['batch_size']}/s16/cpu"
+        identity, work = bench["extra_info"]["identity"], bench["extra_info"]["workload"]
+        assert identity["bench_id"] == f"tiny-bert/{identity['variant']}/b{work['batch_size']}/s16/cpu"
         assert "0x" not in json.dumps(bench["params"])
         assert "UNSERIALIZABLE" not in json.dumps(bench)
 
@@ -130,8 +130,8 @@ def test_selection_of_a_directory_does_just_that(tmp_path):
                        "--variant", "sdpa", "--batch-sizes", "1,4", "--sequence-lengths", "32", "--time-budget", "0.3",
                        "--benchmark-json", str(file), "--benchmark-save-data", cwd=root)
     assert ended.code == 0, ended.out
-    ids = {bench["extra_info"]["bench_id"] for bench in json.loads(file.read_text())["benchmarks"]
-           if "model" in bench["extra_info"]}
+    ids = {bench["extra_info"]["identity"]["bench_id"] for bench in json.loads(file.read_text())["benchmarks"]
+           if "identity" in bench["extra_info"]}
     variants = ("sdpa", "onnxruntime", "onnxruntime-fused", "onnxruntime-int8")
     assert ids == {f"some-bert-dir/{variant}/b{batch}/s32/cpu" for variant in variants for batch in (1, 4)}
 
@@ -227,7 +227,7 @@ def test_a_graph_that_keeps_the_length_of_its_example_is_a_reason(tmp_path, monk
     assert cells["eager"]["status"] == "timed"
     assert cells["torchscript"]["status"] == "skipped"
     assert cells["torchscript"]["reason"].startswith("Positions computes in another way at 2 × 8 than at 3 × 11")
-    assert [bench["extra_info"]["variant"] for bench in content["benchmarks"]] == ["eager"]
+    assert [bench["extra_info"]["identity"]["variant"] for bench in content["benchmarks"]] == ["eager"]
 
 
 FIXED_LENGTH = """

@@ -1,15 +1,14 @@
 """Published statements: every verdict can be reached, and every published rule speaks of things that exist."""
 
-import json
 import re
-from importlib.resources import files
 
 import pytest
-from analysis_files import benchmark_file, complete_record, saved
+from analysis_files import benchmark_file, complete_record, older_record, saved
 from running import run_python
 
 from eagerbench import backends
-from eagerbench.results.experiment_tables import TABLES
+from eagerbench.experiments import EXPERIMENTS
+from eagerbench.results import older
 from eagerbench.results.statements import (
     DOES_NOT,
     HOLDS,
@@ -126,13 +125,13 @@ def test_holds_knows_every_comparison():
 def test_published_rule_speaks_of_what_exists(statement):
     assert statement["source"] in SOURCES
     rule = statement["rule"]
-    known = json.loads(files("eagerbench.results").joinpath("record.schema.json").read_text())["properties"]
+    known = set().union(*(older.fields(experiment.record) for experiment in EXPERIMENTS.values()))
     selections = [rule[name] for name in ("select", "among", "over", "under") if name in rule]
     fields = {rule.get("value") or rule["ratio"], *rule.get("by", ()),
               *([rule["growth"]] if "growth" in rule else []), *(name for one in selections for name in one)}
-    assert {name for name in fields if not name.startswith("engagement_")} <= set(known)
+    assert {name for name in fields if not name.startswith("engagement_")} <= known
     for select in selections:
-        assert select.get("experiment", "latency") in TABLES
+        assert select.get("experiment", "latency") in EXPERIMENTS
         named = select.get("variant", [])
         named = named["not"] if isinstance(named, dict) else named
         assert set([named] if isinstance(named, str) else named) <= set(backends.variants())
@@ -186,9 +185,10 @@ def test_every_range_and_about_in_words_has_two_ends_in_its_rule():
 def test_command(tmp_path):
     """Without torch; a bad file is one line."""
     name = "m/onnxruntime/b1/s16/cpu"
-    latency = {**complete_record(name), "speedup_vs_eager": 2.5, "parameter_bytes": 90_000_000}
+    latency = complete_record(name, speedup_vs_eager=2.5, parameter_bytes=90_000_000)
+    before = older_record(name, speedup_vs_eager=2.5, parameter_bytes=90_000_000)
     file = saved(tmp_path, "run.json", benchmark_file({name: [0.1, 0.2]}, records={name: latency}))
-    other = saved(tmp_path, "other.json", benchmark_file({name: [0.1, 0.2]}, records={name: latency}))
+    other = saved(tmp_path, "other.json", benchmark_file({name: [0.1, 0.2]}, records={name: before}))
     code = f"""
 import sys
 from eagerbench.cli import main
@@ -202,7 +202,7 @@ sys.exit(status)
     missing = run_python("-m", "eagerbench", "statements", str(file), str(tmp_path / "none.json"))
     assert (missing.code, missing.err.count("\n")) == (2, 1)
     assert "No such file" in missing.err
-    bad = {name: {**latency, "model": ["m"]}}
+    bad = {name: {**before, "model": ["m"]}}
     wrong = saved(tmp_path, "wrong.json", benchmark_file({name: [0.1, 0.2]}, records=bad))
     ended = run_python("-m", "eagerbench", "statements", str(wrong))
     assert ended.code == 2

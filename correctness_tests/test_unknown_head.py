@@ -39,4 +39,4 @@ def test_the_session_and_the_record_say_it(headless, tmp_path):
     assert ended.code == 0, ended.out
     assert "has no BertForMySpecialTask" in ended.out
     record = json.loads((tmp_path / "out.json").read_text())["benchmarks"][0]["extra_info"]
-    assert record["unknown_head"] == "BertForMySpecialTask"
+    assert record["identity"]["unknown_head"] == "BertForMySpecialTask"

@@ -5,8 +5,9 @@ import json
 import pytest
 from analysis_files import analysis, benchmark_file, complete_record, saved
 
-from eagerbench.results import latency_tables as latency
-from eagerbench.results import statements, summary
+from eagerbench.experiments import latency
+from eagerbench.results import older, statements, summary
+from eagerbench.results.decode import decode
 from eagerbench.statistics import says_nothing
 
 REASON = "6 of 6 turns disturbed: other processes kept 0.9 cores busy"
@@ -17,14 +18,16 @@ FAST, SLOW = "m/onnxruntime/b1/s8/cpu", "m/sdpa/b1/s8/cpu"
 def records(**changes: dict) -> dict[str, dict]:
     """Eager, a fast variant and a slow one; `changes` by variant."""
     speeds = {"m/eager/b1/s8/cpu": (1.0, 0.98, 1.02), FAST: (974.5, 900.0, 999.0), SLOW: (1.1, 1.08, 1.12)}
-    return {name: {**complete_record(name), "speedup_vs_eager": value, "speedup_low": low, "speedup_high": high,
-                   **changes.get(name.split("/")[1], {})} for name, (value, low, high) in speeds.items()}
+    return {name: complete_record(name, **{"speedup_vs_eager": value, "speedup_low": low, "speedup_high": high,
+                                           **changes.get(name.split("/")[1], {})})
+            for name, (value, low, high) in speeds.items()}
 
 
 def file_of(found: dict[str, dict]) -> dict:
     cells = [{"bench_id": name, "model": "m", "variant": record["variant"], "experiment": "latency",
               "workload": record["workload"], "status": "timed" if record.get("usable", True) else "unusable",
-              "reason": record.get("unusable_reason", "")} for name, record in found.items()]
+              "reason": record.get("unusable_reason", "")}
+             for name, record in ((name, older.flat(one)) for name, one in found.items())]
     return benchmark_file({key: [0.1, 0.2] for key in found}, records=found,
                           eagerbench={"cells": cells, "session": {"wall_s": 1.0, "measured_s": 0.5}})
 
@@ -65,7 +68,7 @@ def test_an_interval_wider_than_a_half_says_nothing(low, high, nothing):
 
 def test_a_wide_interval_is_never_one_within_it_nor_fastest():
     wide = {"speedup_vs_eager": 10.44, "speedup_low": 0.001, "speedup_high": 120.0}
-    grid = latency.tables("m", list(records(eager=wide, onnxruntime=wide).values()))[0]
+    grid = latency.tables("m", list(map(decode, records(eager=wide, onnxruntime=wide).values())))[0]
     assert "is 1 within its interval" not in grid.note
     assert "Eager against itself says nothing at b1-s8" in grid.note
     assert "Fastest of all: sdpa" in grid.note
@@ -74,7 +77,7 @@ def test_a_wide_interval_is_never_one_within_it_nor_fastest():
 
 def test_where_nothing_is_known_nothing_is_fastest():
     wide = {"speedup_low": 0.5, "speedup_high": 2.0}
-    grid = latency.tables("m", list(records(eager=wide, onnxruntime=wide, sdpa=wide).values()))[0]
+    grid = latency.tables("m", list(map(decode, records(eager=wide, onnxruntime=wide, sdpa=wide).values())))[0]
     assert "Fastest" not in grid.note
     assert "*" not in "".join(row[2] for row in grid.rows)
 
@@ -94,7 +97,9 @@ def test_check_accepts_some_unusable_cases_and_not_only_such(tmp_path, capsys):
 
 
 def test_an_unusable_record_has_a_reason(tmp_path, capsys):
-    file = saved(tmp_path, "run.json", file_of(records(onnxruntime={"usable": False})))
+    found = records()
+    found[FAST]["conditions"]["usable"] = False
+    file = saved(tmp_path, "run.json", file_of(found))
     code, _, err = analysis(capsys, "check", file)
     assert (code, "unusable_reason" in err) == (4, True)
 

@@ -69,16 +69,10 @@ def refuse(file: Path | str, problems: list[str]) -> None:
         raise UnreadableFile(*(f"{file}: {one_line(line)}" for line in [*problems[:_MOST_PROBLEMS], *more]))
 
 
-def schema_problems(content: Any, name: str, absent: bool = True) -> Iterator[str]:
-    """One line for each place of `content` that does not fit `eagerbench/<name>`, or that holds no usable number.
-
-    Args:
-        absent: whether a missing field is a problem.
-    """
+def schema_problems(content: Any, name: str) -> Iterator[str]:
+    """One line for each place of `content` that does not fit `eagerbench/<name>`, or that holds no usable number."""
     yield from number_problems(content)
     for error in _validator(name).iter_errors(content):
-        if error.validator in ("required", "dependentRequired") and not absent:
-            continue
         place = ".".join(map(str, error.path))[:120] or "the file"
         shown = error.message if len(error.message) < 200 else f"{error.message[:100]} … {error.message[-90:]}"
         yield f"{place}: {shown}"

@@ -153,8 +153,7 @@ class PaddingRun(PassRun):
 
     def in_turns(self, call: "Call", reference: "Call", **how: Any) -> "Timing":
         self._equal = reference
-        return super().in_turns(call, reference, observer=self._seen,
-                                budget_s=self.session.selection.series_budget, **how)
+        return super().in_turns(call, reference, observer=self._seen, budget_s=self.series_budget, **how)
 
     def judge(self, timing):
         """Both sides: a cost over wrong outputs is none."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from eagerbench.gate.noise_floor import TIERS
 from eagerbench.gate.noise_models import BENCHES, MODELS, NULL, PROCESSES, ROUNDS, Draws, Noise, draw
-from eagerbench.gate.rules import Gate, usual_rules
+from eagerbench.gate.usual_rules import Gate, usual_rules
 from eagerbench.results.grid import Grid, as_markdown, show
 from eagerbench.shown import say
 

@@ -20,6 +20,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from eagerbench.results.older import flat
+from eagerbench.results.records import unusable
 from eagerbench.statistics import says_nothing
 
 _ROOT = Path(__file__).parents[2]
@@ -48,7 +50,7 @@ def session(model: str, threads: str | None, budget: str, *more: str) -> list[di
         saved = json.loads(file.read_text())["benchmarks"] if file.exists() else []
         if not saved:
             raise RuntimeError(f"a session failed:\n{done.stdout[-2000:]}{done.stderr[-500:]}")
-        return [bench["extra_info"] for bench in saved]
+        return [flat(bench["extra_info"]) for bench in saved]
 
 
 def _command(model: str, threads: str | None, budget: str, *more: str) -> list[str]:
@@ -73,7 +75,7 @@ def beside(what: tuple[str, ...], model: str) -> Iterator[None]:
 
 def verdict(record: dict[str, Any], quiet: float | None) -> str:
     """`unusable`, `says nothing`, `right` (within 5 % of the quiet ratio, or of its own interval), `wrong`."""
-    if not record["usable"]:
+    if unusable(record):
         return "unusable"
     low, high = record["speedup_low"], record["speedup_high"]
     if says_nothing(low, high):
@@ -130,7 +132,7 @@ def _quiet(found: list[dict[str, Any]]) -> dict[tuple[str, int], float]:
     """The median ratio of each case with each number of threads, of usable quiet sessions."""
     ratios: dict[tuple[str, int], list[float]] = {}
     for record in (record for run in found if run["condition"].startswith("quiet") for record in run["records"]):
-        if record["usable"]:
+        if not unusable(record):
             ratios.setdefault((record["bench_id"], record["threads"]), []).append(record["speedup_vs_eager"])
     return {case: median(values) for case, values in ratios.items()}
 

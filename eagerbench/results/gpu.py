@@ -2,18 +2,32 @@
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from eagerbench import jsonfile
-from eagerbench.results import generation_tables as generation
+from eagerbench.experiments import EXPERIMENTS
 from eagerbench.results import grid, records, statements
-from eagerbench.results import padding_tables as padding
+from eagerbench.results.decode import decode
 from eagerbench.results.grid import Grid, interval
+from eagerbench.results.record import Gpu, Identity, Record
 
-Record = Mapping[str, Any]
 _BUSY = ("none", "idle", "application clocks")  # reasons for a clock that no limit has lowered
+_TABLED = ("padding", "generation")  # experiments whose own tables are shown
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A record, and the median seconds of its rounds."""
+
+    record: Record
+    wall_s: float
+
+    @property
+    def identity(self) -> Identity:
+        return self.record.identity
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     content = records.read(chosen.file)
-    jsonfile.refuse(chosen.file, list(_misshapen(content)) or _problems(content))
+    jsonfile.refuse(chosen.file, list(_misshapen(content)) or records.problems(content))
     grid.show(tables(content), chosen.markdown)
     return 0
 
@@ -38,24 +52,21 @@ def tables(content: Mapping[str, Any]) -> list[Grid]:
     """Of a benchmark file: the machine, latency, the GPU against the CPU, padding, generation, statements, steps."""
     found = _with_times(content)
     about = (content.get("eagerbench") or {}).get("gpu_machine") or {}
-    on_gpu = [record for record in found if record["device"].startswith("cuda")]
+    on_gpu = [one for one in found if one.identity.device.startswith("cuda")]
     grids = [_machine(about.get("facts") or {}, content)]
-    for model in dict.fromkeys(record["model"] for record in on_gpu if record["experiment"] == "latency"):
-        grids += _latency(model, [r for r in on_gpu if r["model"] == model and r["experiment"] == "latency"])
+    for model, of_model in _by_model(on_gpu, "latency"):
+        grids += _latency(model, of_model)
     grids += _against_cpu(found)
-    for name, made in (("padding", padding.tables), ("generation", generation.tables)):
-        here = [record for record in on_gpu if record["experiment"] == name]
-        for model in dict.fromkeys(record["model"] for record in here):
-            grids += made(model, [record for record in here if record["model"] == model])
+    for name in _TABLED:
+        for model, of_model in _by_model(on_gpu, name):
+            grids += EXPERIMENTS[name].tables(model, [one.record for one in of_model])
     return [*grids, _statements(content), *_steps(about.get("steps") or [], content)]
 
 
-def _problems(content: dict[str, Any]) -> list[str]:
-    """As `check` finds them; a machine where nothing can be installed may lack jsonschema."""
-    try:
-        return records.problems(content)
-    except ModuleNotFoundError:
-        return []
+def _by_model(found: Sequence[Timed], experiment: str) -> Iterator[tuple[str, list[Timed]]]:
+    here = [one for one in found if one.identity.experiment == experiment]
+    for model in dict.fromkeys(one.identity.model for one in here):
+        yield model, [one for one in here if one.identity.model == model]
 
 
 def _misshapen(content: Mapping[str, Any]) -> Iterator[str]:
@@ -87,10 +98,9 @@ def _is_step(step: Any) -> bool:
             and type(step.get("seconds")) in (int, float))
 
 
-def _with_times(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return [{**records.BEFORE, **bench["extra_info"], "wall_s": _wall(bench["stats"])}
-            for bench in content["benchmarks"]
-            if records.is_ours(bench) and "model" in bench["extra_info"]]
+def _with_times(content: Mapping[str, Any]) -> list[Timed]:
+    return [Timed(decode(bench["extra_info"]), _wall(bench["stats"])) for bench in content["benchmarks"]
+            if records.is_ours(bench)]
 
 
 def _wall(stats: Mapping[str, Any]) -> float:
@@ -107,10 +117,10 @@ def _machine(facts: Mapping[str, Any], content: Mapping[str, Any]) -> Grid:
     return Grid("the machine", ["fact", "value"], rows, f"Measured {str(content.get('datetime', ''))[:10]}.")
 
 
-def _latency(model: str, found: Sequence[Record]) -> Iterator[Grid]:
-    workloads = list(dict.fromkeys(record["workload"] for record in found))
-    by_place = {(record["variant"], record["workload"]): record for record in found}
-    variants = list(dict.fromkeys(record["variant"] for record in found))
+def _latency(model: str, found: Sequence[Timed]) -> Iterator[Grid]:
+    workloads = list(dict.fromkeys(one.identity.workload for one in found))
+    by_place = {one.record.key: one for one in found}
+    variants = list(dict.fromkeys(one.identity.variant for one in found))
     rows = [[name, *(_time(by_place.get((name, workload))) for workload in workloads)] for name in variants]
     yield Grid(f"{model}: latency on the GPU", ["variant", *workloads], rows,
                "Median milliseconds that a user waits (times faster than eager, in turns, with its 95 % interval).")
@@ -122,40 +132,39 @@ def _latency(model: str, found: Sequence[Record]) -> Iterator[Grid]:
                "kernel. Clocks and throttling: after each turn. Peak: bytes of the variant's tensors.")
 
 
-def _time(record: Record | None) -> str:
-    if record is None:
+def _time(one: Timed | None) -> str:
+    if one is None:
         return "–"
-    ratio = f"{record['speedup_vs_eager']:.2f}{interval(record['speedup_low'], record['speedup_high'])}"
-    return f"{1e3 * record['wall_s']:.2f} ({ratio})"
+    timing = one.record.timing
+    ratio = f"{timing.speedup_vs_eager:.2f}{interval(timing.speedup_low, timing.speedup_high)}"
+    return f"{1e3 * one.wall_s:.2f} ({ratio})"
 
 
-def _device_row(found: Sequence[Record]) -> list[str]:
-    record = max(found, key=lambda one: (one["batch_size"] * one["sequence_length"]))
-    device, peak = record.get("device_s"), record.get("peak_gpu_bytes")
-    clocks = [value for value in record.get("gpu_sm_mhz") or [] if value is not None]
-    seen = dict.fromkeys(reason for value in record.get("gpu_throttle") or [] if value
+def _device_row(found: Sequence[Timed]) -> list[str]:
+    largest = max(found, key=lambda one: one.record.workload.batch_size * one.record.workload.sequence_length)
+    gpu, peak = largest.record.gpu or Gpu(), largest.record.costs.peak_gpu_bytes
+    clocks = [value for value in gpu.gpu_sm_mhz if value is not None]
+    seen = dict.fromkeys(reason for value in gpu.gpu_throttle if value
                          for reason in value.split(", ") if reason not in _BUSY)
-    known = any(value is not None for value in record.get("gpu_throttle") or [])
-    return [record["variant"], record["workload"], f"{1e3 * record['wall_s']:.2f}",
-            f"{1e3 * device:.2f}" if device else "–", f"{peak / 2**20:.0f}" if peak else "–",
-            f"{min(clocks)}–{max(clocks)}" if clocks else "–", ", ".join(seen) or ("no" if known else "–")]
+    known = any(value is not None for value in gpu.gpu_throttle)
+    return [largest.identity.variant, largest.identity.workload, f"{1e3 * largest.wall_s:.2f}",
+            f"{1e3 * gpu.device_s:.2f}" if gpu.device_s else "–", f"{peak / 2**20:.0f}" if peak else "–",
+            f"{min(clocks):.0f}–{max(clocks):.0f}" if clocks else "–", ", ".join(seen) or ("no" if known else "–")]
 
 
-def _against_cpu(found: Sequence[Record]) -> Iterator[Grid]:
-    eager = [record for record in found if record["experiment"] == "latency" and record["variant"] == "eager"]
-    for model in dict.fromkeys(record["model"] for record in eager):
-        here = {(record["device"].partition(":")[0], record["workload"]): record for record in eager
-                if record["model"] == model}
+def _against_cpu(found: Sequence[Timed]) -> Iterator[Grid]:
+    for model, of_model in _by_model([one for one in found if one.identity.variant == "eager"], "latency"):
+        here = {(one.identity.device.partition(":")[0], one.identity.workload): one for one in of_model}
         places = [workload for device, workload in here if device == "cuda"]
         if not any(device == "cpu" for device, _ in here) or not places:
             continue
-        first = here["cuda", places[0]]
+        first = here["cuda", places[0]].record.result
         rows = []
         for place in places:
             gpu, cpu = here["cuda", place], here.get(("cpu", place))
-            rows.append([place, f"{1e3 * cpu['wall_s']:.1f}" if cpu else "–", f"{1e3 * gpu['wall_s']:.2f}",
-                         f"{cpu['wall_s'] / gpu['wall_s']:.1f}" if cpu else "–",
-                         f"{gpu['samples_per_s'] / first['samples_per_s']:.1f}"])
+            rows.append([place, f"{1e3 * cpu.wall_s:.1f}" if cpu else "–", f"{1e3 * gpu.wall_s:.2f}",
+                         f"{cpu.wall_s / gpu.wall_s:.1f}" if cpu else "–",
+                         f"{gpu.record.result.samples_per_s / first.samples_per_s:.1f}"])
         yield Grid(f"{model}: eager on the GPU and on this machine's CPU",
                    ["workload", "CPU ms", "GPU ms", "CPU / GPU", f"samples/s over {places[0]}"], rows,
                    "Float32 on both, in processes of their own: no interval.")

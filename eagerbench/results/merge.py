@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eagerbench import jsonfile
-from eagerbench.results import fingerprint, records
+from eagerbench.results import fingerprint, older, records
 from eagerbench.shown import one_line, say
 
 
@@ -63,8 +63,9 @@ def _usable(file: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[s
 def merge(files: list[Path], contents: list[dict[str, Any]], keep_first: bool = False) -> dict[str, Any]:
     """One file's content: everything of the first file, and the benchmarks and cells of all.
 
-    A benchmark from another machine or environment than the first file's has `machine_differences` in its
-    `extra_info`. A cell that was skipped in one file and timed in another is the timed one; failed is failed.
+    A benchmark from another machine or environment than the first file's has `machine_differences` in its identity
+    (in `extra_info` itself, in files of other suites and older ones). A cell that was skipped in one file and timed in
+    another is the timed one; failed is failed.
 
     Raises:
         UnreadableFile: a file that cannot be judged, or, without `keep_first`, a benchmark that stands in two of them.
@@ -87,8 +88,10 @@ def merge(files: list[Path], contents: list[dict[str, Any]], keep_first: bool = 
 
 
 def _marked(bench: dict[str, Any], differences: list[str]) -> dict[str, Any]:
-    return {**bench, "extra_info": {**(bench.get("extra_info") or {}), "machine_differences": differences}} \
-        if differences else bench
+    if not differences:
+        return bench
+    info = older.with_fields(bench.get("extra_info") or {}, "identity", {"machine_differences": differences})
+    return {**bench, "extra_info": info}
 
 
 def _cells(ours: list[dict[str, Any]]) -> list[dict[str, Any]]:

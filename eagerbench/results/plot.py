@@ -16,15 +16,13 @@ from eagerbench.results.decode import decode
 from eagerbench.results.record import Record
 from eagerbench.shown import label, one_line, say
 
-PLOTS = {experiment.name: experiment.plot for experiment in EXPERIMENTS.values() if experiment.plot is not None}
-
 _DOUBLING = 0.30103  # a tick of a logarithmic axis at every factor of two
 _IMAGES = (".svg", ".png")
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("experiment", choices=tuple(PLOTS))
+    parser.add_argument("experiment", choices=[name for name, one in EXPERIMENTS.items() if one.plot])
     parser.add_argument("file", type=Path)
     parser.add_argument("-o", "--output", type=Path, default=Path("plot.html"),
                         help="an .html file, or an .svg or .png where kaleido is installed (default: plot.html)")
@@ -45,22 +43,26 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def _drawable(experiment: str, content: dict[str, Any]) -> tuple[list[Record], list[str]]:
-    """The experiment's records whose times can be used, and a line for each one of the file that cannot be read."""
+    """Records whose times can be used, and a line for each that is none."""
     benchmarks, left_out = records.sound(content)
     found = [decode(bench["extra_info"]) for bench in benchmarks]
-    return [one for one in found if one.identity.experiment == experiment and one.conditions.usable], left_out
+    return [record for record in found if record.identity.experiment == experiment and record.conditions.usable], \
+        left_out
 
 
 def write(experiment: str, records: Sequence[Record], file: Path) -> None:
-    """A row of panels a model, one for each policy or batch size, a colour a variant; both axes logarithmic.
+    """A row of panels a model, one for each kind of line, a colour a variant; both axes logarithmic.
+
+    Args:
+        records: of that experiment.
 
     Raises:
-        ValueError: no record.
+        ValueError: no record, or no image can be made.
         OSError: the file cannot be written.
     """
     if not records:
         raise ValueError(f"no record of the experiment {experiment} in it")
-    plot = PLOTS[experiment]
+    plot = EXPERIMENTS[experiment].plot
     models = list(dict.fromkeys(record.identity.model for record in records))
     panels = {model: plot.lines([record for record in records if record.identity.model == model]) for model in models}
     variants = list(dict.fromkeys(variant for lines in panels.values() for variant, _ in lines))

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -10,15 +10,15 @@ from typing import Any
 
 from eagerbench import jsonfile
 from eagerbench.jsonfile import UnreadableFile
-from eagerbench.results import fingerprint, sameness
+from eagerbench.results import fingerprint, older, sameness
+from eagerbench.results.decode import BadRecord, decode
 from eagerbench.results.record import KIND
 
-__all__ = ["BEFORE", "Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
+__all__ = ["Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
 
-BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
-_OPEN = ("option_", "engagement_")  # fields that each backend names
 _ONLY_OURS = ("_sha256", "_fingerprint")  # ends of names of ours; other suites have a `seed` of their own
-# Fields that tell a record of ours: other suites have `model`, `seed` or a `bench_id`, none has two of these.
+# Fields that tell a record of ours of no `kind`: other suites have `model`, `seed` or a `bench_id`, none has two of
+# these.
 _MARKS = ("bench_id", "model_fingerprint", "tolerance_class", "rmse_ratio", "engagement")
 _BENCH_ID = re.compile(r"[^/ ]+(/[^/ ]+)+/(cpu|cuda:[0-9]+)|control/[a-z]+")
 # In a name made of a repr: another one in every process. Without `at`, only what is as long as addresses are.
@@ -150,8 +150,7 @@ def reduced(file: Path, content: dict[str, Any]) -> Run:
         jsonfile.refuse(file, [f"{name}: {reason}" for name, reason in {**unreadable, **bad_cells}.items()]
                         or ["no benchmark in it"])
     when = content.get("datetime")
-    several = any(isinstance(bench, dict) and isinstance(bench.get("extra_info"), dict)
-                  and bench["extra_info"].get("machine_differences") for bench in content["benchmarks"])
+    several = any(_identity(bench).get("machine_differences") for bench in content["benchmarks"])
     return Run(file, when if isinstance(when, str) else "", fingerprint.of(content.get("machine_info")), found,
                {cell["bench_id"]: (cell["status"], cell.get("reason", "")) for cell in planned},
                {**unreadable, **bad_cells}, several)
@@ -161,11 +160,16 @@ def identity(bench: Any) -> str | None:
     """What a benchmark is known by: our `bench_id`, or its `fullname` without addresses in memory; None without."""
     if not isinstance(bench, dict):
         return None
-    record, name = bench.get("extra_info"), bench.get("fullname")
-    own = record.get("bench_id") if isinstance(record, dict) else None
+    own, name = _identity(bench).get("bench_id"), bench.get("fullname")
     if isinstance(own, str) and _BENCH_ID.fullmatch(own):
         return own
     return _ADDRESS.sub("", name) if isinstance(name, str) and name else None
+
+
+def _identity(bench: Any) -> dict[str, Any]:
+    """Where the fields of `record.Identity` stand in a benchmark; nothing where it has none."""
+    info = bench.get("extra_info") if isinstance(bench, dict) else None
+    return older.topic(info, "identity") if isinstance(info, dict) else {}
 
 
 def _problems(bench: dict[str, Any]) -> Iterator[str]:
@@ -197,6 +201,7 @@ def _shown(value: Any) -> str:
 
 def _bench(bench: dict[str, Any]) -> Bench:
     stats, record = bench["stats"], bench.get("extra_info") or {}
+    record = older.flat(record) if is_ours(bench) else record
     ratios = [record.get(name) for name in ("speedup_vs_eager", "speedup_low", "speedup_high")]
     known = record if is_ours(bench) else {name: value for name, value in record.items() if name.endswith(_ONLY_OURS)}
     return Bench(float(median(stats["data"]) if stats.get("data") else stats["median"]),
@@ -227,25 +232,22 @@ def cells(content: Mapping[str, Any]) -> tuple[list[dict[str, str]], dict[str, s
 def is_ours(bench: Any) -> bool:
     """Whether a benchmark has a record of eagerbench: not that of another suite, nor our controls."""
     record = bench.get("extra_info") if isinstance(bench, dict) else None
-    return isinstance(record, dict) and (record.get("kind") == KIND or sum(mark in record for mark in _MARKS) > 1)
+    return isinstance(record, dict) and (record.get("kind") == KIND
+                                         or sum(mark in _identity(bench) for mark in _MARKS) > 1)
 
 
 def unusable(record: Mapping[str, Any]) -> str:
-    """Why a record's times say nothing (other work disturbed it); empty where they can be used."""
+    """Why a flat record's times say nothing (other work disturbed it); empty where they can be used."""
     return str(record.get("unusable_reason") or "no reason given") if record.get("usable") is False else ""
 
 
 def own(content: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The records of eagerbench in a file, as they are."""
-    return [bench["extra_info"] for bench in content["benchmarks"] if is_ours(bench)]
+    """The records of eagerbench in a file, checked or not, with all fields side by side."""
+    return [older.flat(bench["extra_info"]) for bench in content["benchmarks"] if is_ours(bench)]
 
 
-def sound(content: Mapping[str, Any], absent: bool = True) -> tuple[list[dict[str, Any]], list[str]]:
-    """Benchmarks with a record of ours that fits the schema, and a line for each problem of any other.
-
-    Args:
-        absent: whether a missing field is a problem; those that are there have the right types even so.
-    """
+def sound(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Benchmarks with a record of ours that can be decoded, and a line for each problem of any other."""
     found: dict[str, dict[str, Any]] = {}
     lines = []
     counts = Counter(map(identity, content["benchmarks"]))
@@ -253,7 +255,7 @@ def sound(content: Mapping[str, Any], absent: bool = True) -> tuple[list[dict[st
         name = identity(bench) or f"benchmark {index}"
         said = ["stands twice"] if counts[identity(bench)] > 1 and identity(bench) else []
         said += _problems(bench) if isinstance(bench, dict) else ["no stats in it"]
-        said += _record_problems(bench, absent) if is_ours(bench) and not said else []
+        said += _record_problems(bench) if is_ours(bench) and not said else []
         lines += [f"{name}: {line}" for line in said]
         if is_ours(bench) and not said:
             found[name] = bench
@@ -261,39 +263,16 @@ def sound(content: Mapping[str, Any], absent: bool = True) -> tuple[list[dict[st
 
 
 def problems(content: dict[str, Any]) -> list[str]:
-    """One line for each record that does not fit `record.schema.json`, or that was saved without its rounds."""
+    """One line for each record that is none by its type, or that was saved without its rounds."""
     return sound(content)[1]
 
 
-def experiments_in_schema() -> set[str]:
-    """Experiments whose own fields `record.schema.json` demands."""
-    branches = [branch["if"]["properties"] for branch in jsonfile.schema("results/record.schema.json")["allOf"]]
-    return {branch["experiment"]["const"] for branch in branches if "experiment" in branch}
-
-
-def unlisted(content: dict[str, Any], tables: Container[str]) -> list[str]:
-    """One line for each record of an experiment without a table or without its own fields in the schema, and for each
-    with fields that the schema does not name: what nobody reads or checks."""
-    known, experiments = jsonfile.schema("results/record.schema.json")["properties"], experiments_in_schema()
-    found = []
-    for record in own(content):
-        name, experiment = record.get("bench_id"), record.get("experiment", BEFORE["experiment"])
-        strange = [field for field in record if field not in known and not field.startswith(_OPEN)]
-        if not isinstance(experiment, str) or experiment not in tables:
-            found.append(f"{name}: experiment {experiment!r} has no table (eagerbench/results/experiment_tables.py)")
-        if not isinstance(experiment, str) or experiment not in experiments:
-            found.append(f"{name}: experiment {experiment!r} is not in record.schema.json")
-        if strange:
-            found.append(f"{name}: not in record.schema.json: {', '.join(map(str, strange))}")
-    return found
-
-
-def _record_problems(bench: dict[str, Any], absent: bool) -> Iterator[str]:
-    record = bench["extra_info"]
-    yield from jsonfile.schema_problems({**BEFORE, **record}, "results/record.schema.json", absent)
-    turns, rounds, several = record.get("variant_turns"), bench["stats"].get("data") or [], record.get("instances")
-    if isinstance(turns, list) and all(type(turn) is int for turn in turns) and len(rounds) != sum(turns):
+def _record_problems(bench: dict[str, Any]) -> Iterator[str]:
+    try:
+        record = decode(bench["extra_info"])
+    except BadRecord as error:
+        yield str(error)
+        return
+    turns, rounds = getattr(record.timing, "variant_turns", None), bench["stats"].get("data") or []
+    if turns is not None and len(rounds) != sum(turns):
         yield "its raw rounds are missing (save with --benchmark-save-data)"
-    for name in ("instance_calls", "instance_s", "instance_cores"):
-        if isinstance(record.get(name), list) and len(record[name]) != several:
-            yield f"{name} is not one number for each of {several} instances"

@@ -1,6 +1,7 @@
 """Published statements, replayed: whether what documents say about inference holds in saved records.
 
-`statements.json` has the sources, and the statements with a rule each. A rule makes numbers of records:
+`statements.json` has the sources, and the statements with a rule each. A rule names fields of records whatever their
+topic (`results/older.py` puts them side by side), and makes numbers of them:
 
 * `value`: a field of each record that `select` matches; with `by`, once where those fields and the number are equal;
   with `each`, only when records of every value that `select` lists for this field are there;
@@ -114,8 +115,7 @@ def records_of(content: Mapping[str, Any]) -> list[Record]:
     names = [f"{_object(info.get('cpu')).get('brand_raw', 'unknown')}", f"{info.get('usable_cores', '?')} cores",
              *(map(str, gpus) if isinstance(gpus, list) else [])]
     machine = ", ".join(names)
-    return [{**saved.BEFORE, **record, _MACHINE: machine} for record in saved.own(content)
-            if not saved.unusable(record)]
+    return [{**record, _MACHINE: machine} for record in saved.own(content) if not saved.unusable(record)]
 
 
 def _alike(rule: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from eagerbench.results import older
+
 STEPS = (50, 25, 15, 9, 5, 3)  # rounds that a turn keeps, at most
 
 
@@ -29,17 +31,18 @@ def _size(content: dict[str, Any]) -> int:
 
 def _thin(bench: dict[str, Any], most: int) -> dict[str, Any]:
     record, stats = bench.get("extra_info") or {}, bench["stats"]
-    rounds, turns = stats.get("data") or [], record.get("variant_turns")
+    timing = older.topic(record, "timing")
+    rounds, turns = stats.get("data") or [], timing.get("variant_turns")
     if turns is None:
-        kept, turns = _keep(rounds, most * len(STEPS)), None
+        kept = _keep(rounds, most * len(STEPS))
     else:
         kept, turns = _keep_turns(rounds, turns, most)
     changed = {"thinned_from_rounds": len(rounds)} if len(kept) < len(rounds) else {}
     if turns is not None:
         changed["variant_turns"] = turns
         changed["reference_rounds"], changed["reference_turns"] = _keep_turns(
-            record["reference_rounds"], record["reference_turns"], most)
-    return {**bench, "stats": {**stats, "data": kept}, "extra_info": {**record, **changed}}
+            timing["reference_rounds"], timing["reference_turns"], most)
+    return {**bench, "stats": {**stats, "data": kept}, "extra_info": older.with_fields(record, "timing", changed)}
 
 
 def _keep_turns(rounds: list[float], turns: list[int], most: int) -> tuple[list[float], list[int]]:

@@ -10,8 +10,9 @@ import sys
 
 REQUIRED = {"torch": "torch", "transformers": "transformers", "pytest": "pytest",
             "pytest_benchmark": "pytest-benchmark", "numpy": "numpy", "scipy": "scipy", "psutil": "psutil",
-            "rich": "rich", "jinja2": "jinja2", "cpuinfo": "py-cpuinfo", "safetensors": "safetensors"}
-OPTIONAL = ("accelerate", "bitsandbytes", "jsonschema", "onnx", "onnxruntime", "pynvml")
+            "rich": "rich", "jinja2": "jinja2", "cpuinfo": "py-cpuinfo", "msgspec": "msgspec",
+            "safetensors": "safetensors"}
+OPTIONAL = ("accelerate", "bitsandbytes", "onnx", "onnxruntime", "pynvml")
 
 
 def inspect() -> dict:

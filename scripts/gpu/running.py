@@ -173,8 +173,9 @@ def memory(step: Step, out: Path) -> Outcome:
     peaks: dict[str, int] = {}
     for file in sorted((out / "steps").glob("latency-*.json")):
         for record in records(file):
-            if record.get("peak_gpu_bytes"):
-                peaks[record["variant"]] = max(peaks.get(record["variant"], 0), record["peak_gpu_bytes"])
+            if peak := record.get("costs", {}).get("peak_gpu_bytes"):  # this script wrote it: nested by topic
+                variant = record["identity"]["variant"]
+                peaks[variant] = max(peaks.get(variant, 0), peak)
     if not peaks:
         return Outcome(step.name, SKIPPED, 0.0, "no latency step has measured GPU memory")
     said = ", ".join(f"{name} {size / 2**20:.0f}" for name, size in peaks.items())

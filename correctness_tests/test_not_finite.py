@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_records import made
 
 from eagerbench.outputs.places import set_apart
 from eagerbench.outputs.predictions import nearest_rows
@@ -124,14 +125,14 @@ def test_padded_positions_do_not_count_whatever_is_there(odd):
 
 
 def test_nothing_left_to_compare_is_said():
-    from made_records import made
 
     from eagerbench.results.tables import _judging
 
     eager = np.full((4, 3), np.nan, np.float32)
     found = judged(eager, eager)
     assert (found.failures, found.judged, found.cosine) == ((), 0, 1.0)
-    assert _judging([made(bench_id="m/eager/b4/s8/cpu", equal_nonfinite=12, judged_values=0)]) == [
+    record = made(workload="b4-s8", bench_id="m/eager/b4/s8/cpu", equal_nonfinite=12, judged_values=0)
+    assert _judging([record]) == [
         "Of eager's output values up to 12 not finite: equal in every row above, and left out of its errors.",
         "No other value was left to compare in m/eager/b4/s8/cpu."]
     assert _judging([made()]) == []

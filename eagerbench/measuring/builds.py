@@ -49,7 +49,7 @@ class Builds:
         identity = (case.model, case.variant.name, case.workload if own_shape else None)
         if identity in self._refused:
             raise self._refused[identity]
-        now: tuple[tuple, Built, Untouched] | None = self._models.built
+        now = self._models.built
         if now is None or now[0] != identity or now[2].changed():
             now = self._models.built = None  # give memory back before the next build takes it
             inputs = getattr(case.workload, "batch", case.workload).inputs(model) if own_shape else self._example(case)

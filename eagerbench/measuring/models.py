@@ -3,10 +3,12 @@
 from collections.abc import Callable, Hashable
 from typing import Any
 
+from eagerbench.backends.building import Built
 from eagerbench.errors import BadInput, CannotRun, first_line
 from eagerbench.measuring.reference import Reference
 from eagerbench.models.loading import LoadedModel, load
 from eagerbench.models.specs import ModelSpec
+from eagerbench.models.state import Untouched
 from eagerbench.workloads import export_example
 
 
@@ -29,10 +31,14 @@ class Memo:
 
 
 class Models:
-    """Loads models by their spec. `memo` and `built` are of the model that is in memory, and go with it.
+    """Loads models by their spec.
 
     Args:
         device: `cpu` or `cuda:N`.
+
+    Attributes:
+        memo, built: of the model that is in memory; `built` is the variant that `Builds` keeps, with what it needs to
+            know of it.
     """
 
     def __init__(self, device: str):
@@ -40,7 +46,7 @@ class Models:
         self._now: tuple[ModelSpec, LoadedModel, Reference] | None = None
         self._unloadable: dict[ModelSpec, CannotRun] = {}
         self.memo = Memo()
-        self.built: Any = None  # of `Builds`: the variant that is in memory
+        self.built: tuple[Hashable, Built, Untouched] | None = None
 
     def load(self, spec: ModelSpec) -> None:
         """Load a model before anything is built of it.

@@ -74,6 +74,8 @@ def test_exporters_are_put_in_plain_words():
     node = RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Non-zero status code returned while running "
                         "RotaryEmbedding node. Name:'node_RotaryEmbedding_4' Status Message: Inputs 'cos_cache' differ")
     assert cause(node).startswith("ONNX Runtime cannot run the RotaryEmbedding of this export (Inputs 'cos_cache' ")
+    unbacked = TypeError("evaluate_min(9223372036854775807, s22) with unbacked symints")
+    assert cause(unbacked).startswith("torch.compile cannot follow sizes that depend on values of the inputs; use a ")
     openvino = RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:224:\nException from node.cpp:7:\n"
                             "[cpu]reshape: the shape of input data (2.4) conflicts with the pattern (3)\n\n\n")
     assert cause(openvino) == "OpenVINO: [cpu]reshape: the shape of input data (2.4) conflicts with the pattern (3)"

@@ -23,6 +23,7 @@ def test_probe_sees_the_optimisation(workshops, model_name, variant_name):
         runner(runner.prepare(inputs))
     engagement = backend.probe(variant, runner, inputs)
     assert engagement.engaged, engagement.summary
+    assert not engagement.facts.get("graph_breaks"), "no model of the catalog has any of its own"
 
 
 def test_probe_misses_it_when_switched_off(workshops, variant_name):

@@ -40,6 +40,33 @@ def test_freezing_is_seen(freezing):
     assert engagement.engaged == freezing
 
 
+class Branching(torch.nn.Module):
+    """Its own Python looks at a value, where no graph can go on."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = torch.nn.Linear(64, 64), torch.nn.Linear(64, 64)
+
+    def forward(self, input):
+        states = self.first(input)
+        return self.second(states if states.sum().item() > 1e9 else states + 1)
+
+
+def test_a_module_that_is_cut_into_pieces_is_compiled_all_the_same():
+    from torch._inductor.compile_fx import compile_fx
+
+    from eagerbench.backends.compiled_runner import CompiledRunner
+
+    skip_unavailable("torch-compile")
+    runner = CompiledRunner(Branching().eval().requires_grad_(False), ROWS, "cpu", compile_fx, {"freezing": True})
+    variant, backend = backends.variants()["torch-compile"]
+    engagement = backend.probe(variant, runner, ROWS)
+    assert engagement.facts["inductor_graphs"] == runner.graphs >= 2
+    assert engagement.facts["graph_breaks"] >= 1
+    assert engagement.engaged
+    assert "the model's own Python cuts it into pieces" in engagement.summary
+
+
 def test_one_dynamic_graph_for_all_shapes(workshops):
     """A batch of one and a single token may have graphs of their own, and no call compiles them."""
     workshop = workshops("tiny-bert")

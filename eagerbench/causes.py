@@ -20,6 +20,8 @@ _TELLING = (
      "the C++ compiler finds no {}: install the headers of this Python and of OpenMP (python3-dev, libgomp)"),
     (r"(cannot find -l\S+)", "the linker says: {}"),
     (r"(?:^|[\s:])(?:fatal )?error: (?!ld returned)(.+)", "the C++ compiler says: {}"),
+    (r"with unbacked symints",
+     f"torch.compile cannot follow sizes that depend on values of the inputs; {_OTHERS}"),
     (r"Failed to get source for <function (\w+)",
      "TorchScript cannot compile the Python source of {}: use `torchscript`, which traces the model"),
     (r"(\S+): failed to map segment from shared object",

@@ -5,6 +5,7 @@ import shutil
 
 from eagerbench.backends.base import Backend, Engagement, Variant
 from eagerbench.machine import plain_paths
+from eagerbench.shown import count
 
 
 class TorchCompile(Backend):
@@ -61,11 +62,13 @@ class TorchCompile(Backend):
                  "graphs_from_cache": runner.cache_hits, "graph_breaks": runner.graph_breaks,
                  "recompilations": runner.recompilations,
                  "linear_layers": runner.products.weighted, "unpacked_products": runner.unpacked_products(inputs)}
-        graphs = "graph" if facts["inductor_graphs"] == 1 else "graphs"
-        summary = ("{inductor_graphs} inductor " + graphs + ", {graph_breaks} breaks, {recompilations} recompilations, "
-                   "{unpacked_products} of {linear_layers} products with unpacked weights").format(**facts)
+        summary = (f"{count(runner.inductor_graphs, 'inductor graph')}, {count(runner.graph_breaks, 'break')}, "
+                   f"{count(runner.recompilations, 'recompilation')}, {facts['unpacked_products']} of "
+                   f"{count(facts['linear_layers'], 'product')} with unpacked weights")
         engaged = (facts["graphs"] >= 1 and facts["inductor_graphs"] == runner.graphs_at_build
-                   and not facts["graph_breaks"] and not facts["recompilations"])
+                   and not facts["recompilations"])
+        if facts["graph_breaks"]:  # Python that depends on values: what lies between is compiled all the same
+            summary += "; the model's own Python cuts it into pieces"
         if runner.device == "cpu":  # weights are packed for oneDNN and MKL only
             engaged = engaged and 2 * facts["unpacked_products"] <= runner.products.weighted
         if "max_autotune" in variant.options:

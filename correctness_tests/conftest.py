@@ -11,7 +11,7 @@ import refusals
 
 from eagerbench import backends
 from eagerbench.backends.artifacts import ArtifactStore
-from eagerbench.backends.base import Arrays, ExportingBackend, Placement
+from eagerbench.backends.base import Arrays, Placement
 from eagerbench.backends.building import Built, build
 from eagerbench.errors import CannotRun
 from eagerbench.models import specs
@@ -27,6 +27,11 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: lat
 # More rows than AGREEMENT_ROWS, and the longest sentence: no column is empty, as tokenizers pad.
 COMPILED_SHAPE = (40, 20)
 QUICK_MODELS = ("tiny-bert", "minilm")  # what costly variants are built for every time
+COMPILED = ("torch-compile", "torch-compile-dynamic", "torchao-int8", "aot-inductor")  # by inductor: the first alone
+AUTOTUNED = "torch-compile-autotune"  # a minute a build: every time only where perf_tests/test_latency.py judges it
+# One of each kind of export, and of what a process builds in memory: every time in a fresh process.
+FRESH = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino")
+BATCHED = "openvino"  # of what is costly, the one that every policy of batches gets every time
 PUBLISHED_MODELS = [name for name, entry in CATALOG.items() if entry.parameters]
 TINY_MODELS = ("tiny-bert", "tiny-camembert", "tiny-distilbert", "tiny-roberta", "tiny-xlm-roberta", "tiny-electra",
                "tiny-vit", "tiny-gpt2")
@@ -110,17 +115,23 @@ class Workshop:
 def pytest_itemcollected(item):
     """Where a build is costly, the quick tests take few models, and what would build a variant once more is slow."""
     parameters = item.callspec.params if hasattr(item, "callspec") else {}
-    if "variant_name" not in parameters:
-        return
-    backend = backends.variants()[parameters["variant_name"]][1]
-    model = parameters.get("model_name", QUICK_MODELS[0])
-    file = item.path.stem
-    in_memory = not isinstance(backend, ExportingBackend)
-    if backend.costly and (model not in QUICK_MODELS
-                           or (backend.per_workload and file == "test_properties")
-                           or ((in_memory or backend.per_workload) and file == "test_artifacts")
-                           or (backend.per_workload and file == "test_engagement" and model != QUICK_MODELS[0])):
+    if "variant_name" in parameters and _costs_too_much(parameters["variant_name"], parameters.get("model_name"),
+                                                        item.path.stem):
         item.add_marker(pytest.mark.slow)
+
+
+def _costs_too_much(variant_name: str, model: str | None, file: str) -> bool:
+    """For every time. `model` is None where the test chooses."""
+    backend = backends.variants()[variant_name][1]
+    if file == "test_artifacts":
+        return variant_name not in FRESH
+    if not backend.costly:
+        return False
+    return (model not in (None, *(QUICK_MODELS[:1] if variant_name in COMPILED else QUICK_MODELS))
+            or variant_name == AUTOTUNED
+            or (file == "test_properties" and backend.per_workload)
+            or (file == "test_engagement" and backend.per_workload and model == QUICK_MODELS[1])
+            or (file == "test_batching" and variant_name != BATCHED))
 
 
 @pytest.hookimpl(trylast=True)

@@ -97,7 +97,7 @@ def test_without_the_options_the_cell_says_so():
     ({"device_map": "atuo"}, "unknown device map 'atuo': did you mean 'auto'"),
 ])
 def test_bad_limits_are_one_line(given, says):
-    from test_bad_input import read
+    from selections import read
 
     with pytest.raises(pytest.UsageError) as error:
         read(**given)
@@ -106,7 +106,7 @@ def test_bad_limits_are_one_line(given, says):
 
 
 def test_limits_reach_the_placement():
-    from test_bad_input import read
+    from selections import read
 
     placement = read(max_memory="cpu=20MB, 0=1.5GiB").placement
     assert (placement.device_map, placement.max_memory) == ("auto", (("cpu", "20MB"), ("0", "1.5GiB")))

@@ -1,23 +1,10 @@
 """Bad options: one line that says what is wrong and what would be right; exit code 4."""
 
-from types import SimpleNamespace
-
 import pytest
 from running import run_pytest
+from selections import read
 
 from eagerbench import backends
-from eagerbench.fixtures import options, usage
-from eagerbench.selection import Selection
-
-
-def read(list_cases: bool = True, **given: str | list[str]) -> Selection:
-    """The selection of a command line with these options."""
-    parser = pytest.Parser(_ispytest=True)
-    options.add_options(parser)
-    line = [f"--{name.replace('_', '-')}={value}" for name, values in given.items()
-            for value in (values if isinstance(values, list) else [values])]
-    with usage.one_line():
-        return options.read_selection(SimpleNamespace(option=parser.parse([*line, *["--list-cases"] * list_cases])))
 
 
 @pytest.mark.parametrize(("given", "says"), [
@@ -78,7 +65,8 @@ def test_globs_keep_the_registry_order():
 
 
 @pytest.mark.parametrize("arguments", [
-    ("--model", "nope"), ("--variant", "nope"), ("--grid", "nope"), ("--batch-sizes", "a"), ("--device", "tpu"),
+    ("--model", "nope"), *(pytest.param(words, marks=pytest.mark.slow) for words in (
+        ("--variant", "nope"), ("--grid", "nope"), ("--batch-sizes", "a"), ("--device", "tpu"))),
     ("--list-cases", "--variant", "nope"), ("--model", "math:pi", "--benchmark-only", "perf_tests"),
     ("--list-cases", "--model", "tiny-bert@layers=9"), ("--list-cases", "--model", "no_such_module:build"),
     ("--list-cases", "--model", "tiny-bert", "--model", "minilm", "--sequence-lengths", "600,700"),

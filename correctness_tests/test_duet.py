@@ -214,7 +214,7 @@ type(BACKEND).load = _wrong
         command("--base", ROOT, "--head", head, "--pairs", 1, "--null-pairs", 0, "--", "--model", "tiny-bert",
                 "--variant", "eager", "--variant", "onnxruntime", "--variant", "onnxruntime-basic", "--variant",
                 "onnxruntime-plain", "--batch-sizes", "4", "--sequence-lengths", "16",
-                "--threads", "1", "-k", "latency", output=output),
+                "--threads", "1", "--time-budget", "0.1", "--peaks", "here", "-k", "latency", output=output),
         cwd=ROOT, capture_output=True, text=True, check=False, env=environment(tmp_path / "tmp"))
     (pair,) = json.loads(output.read_text())["pairs"]
     assert pair["valid"], pair["reason"]

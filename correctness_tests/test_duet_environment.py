@@ -63,6 +63,7 @@ def test_an_environment_is_made_once(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_packages_that_do_not_exist_are_one_line(tmp_path):
     here = project(tmp_path / "here", "iniconfig==2.1.0\n")
     wrong = project(tmp_path / "wrong", "iniconfig==0.0.0.1\n")

@@ -25,7 +25,7 @@ LOST = {
 }
 
 
-@pytest.mark.parametrize("how", LOST)
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.slow] * (how == "stopped")) for how in LOST])
 def test_lost_side_ends_its_pair_with_a_reason(duet, tmp_path, how):
     """A child in a session of its own does not outlive it either."""
     deed, reason = LOST[how]

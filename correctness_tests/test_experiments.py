@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from made_records import made
 from running import ROOT, copy_of_project, run_pytest, run_python
+from selections import planned
 
 from eagerbench.experiments import EXPERIMENTS
-from eagerbench.plan import SHORT_LIST
+from eagerbench.plan import SHORT_LIST, as_text
 from eagerbench.results import older, records
 from eagerbench.results.decode import decode
 from eagerbench.results.record import to_json
@@ -61,7 +62,7 @@ def test_perf_tests_show_what_is_timed():
 
 
 SELECTION = ("--model", "tiny-bert", "--variant", "eager", "--variant", "sdpa", "--variant", "torchscript-onednn",
-             "--grid", "smoke", "--time-budget", "0.2", "--threads", "1")
+             "--grid", "smoke", "--time-budget", "0.1", "--peaks", "here", "--threads", "1")
 
 
 def test_tests_run_in_the_order_of_the_plan():
@@ -201,20 +202,20 @@ def test_unknown_experiment_is_one_line(tmp_path):
 
 
 def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_named():
-    def running(*options):
-        listed = run_pytest("--list-cases", "--model", "tiny-bert", "--batch-sizes", "2", *options).out
-        lines = [line.split() for line in listed.splitlines() if line.endswith("/cpu")]
-        return {experiment: {words[1].split("/")[1] for words in lines if words[0] == experiment}
+    def running(**options):
+        cases = [case for case in planned(model=["tiny-bert"], batch_sizes="2", **options) if case.reason is None]
+        return {experiment: {case.variant.name for case in cases if case.experiment == experiment}
                 for experiment in ("latency", "corpus")}
 
-    short, named, full = running(), running("--variant", "*"), running("--grid", "full")
+    short, named, full = running(), running(variant=["*"]), running(grid="full")
     assert short["corpus"] <= set(SHORT_LIST) < short["latency"] | set(SHORT_LIST)
     assert "bettertransformer" in named["corpus"] & full["corpus"]
     assert named["latency"] == full["latency"] == short["latency"]
 
 
 def test_default_grid_builds_once_what_serves_one_shape():
-    listed = run_pytest("perf_tests/test_latency.py", "--list-cases", "--variant", "torch-compile").out
+    cases = [case for case in planned(variant=["torch-compile"]) if case.experiment == "latency"]
+    listed = as_text(cases, "")
     latency = [line.split()[1] for line in listed.splitlines() if line.startswith("latency")]
     assert latency == ["minilm/torch-compile/b1/s128/cpu"]
     assert "1 case cannot run: its build serves another shape: add --grid full (torch-compile)" in listed
@@ -222,12 +223,12 @@ def test_default_grid_builds_once_what_serves_one_shape():
 
 def test_without_a_model_every_experiment_has_something_to_run():
     """The default model has no head for two of them; a named model gets them all, to run or to refuse."""
-    def models(*options):
-        lines = [line.split()[:2] for line in run_pytest("--list-cases", *options).out.splitlines() if "/cpu" in line]
-        return {experiment: {bench_id.split("/")[0] for name, bench_id in lines if name == experiment}
+    def models(**options):
+        cases = [case for case in planned(variant=["eager"], **options) if case.reason is None]
+        return {experiment: {case.model.name for case in cases if case.experiment == experiment}
                 for experiment in EXPERIMENTS}
 
-    default, named = models("--variant", "eager"), models("--variant", "eager", "--model", "tiny-gpt2")
+    default, named = models(), models(model=["tiny-gpt2"])
     assert default.pop("tasks") == {"distilbert@head=token-classification"}
     assert default.pop("generation") == {"gpt2@layers=4"}
     assert set(map(frozenset, default.values())) == {frozenset({"minilm"})}
@@ -241,7 +242,8 @@ def test_records_of_tasks_generation_and_length(tmp_path):
     tests = (f"perf_tests/test_{name}.py" for name in ("tasks", "generation", "length"))
     ended = run_pytest(*tests, "--benchmark-only", "--grid", "smoke", "--model", "tiny-llama", "--model",
                        "tiny-bert@head=question-answering", "--variant", "eager", "--variant", "torchscript-freeze",
-                       "--time-budget", "0.3", "--threads", "1", "--benchmark-json", str(file), "--benchmark-save-data",
+                       "-k", "(tiny-llama and torchscript-freeze) or (tasks and eager)", "--time-budget", "0.1",
+                       "--peaks", "here", "--threads", "1", "--benchmark-json", str(file), "--benchmark-save-data",
                        "--summary-md", str(markdown))
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())

@@ -28,13 +28,14 @@ def test_eager_twice_gives_the_same_bits(workshops):
     assert all((first[name] == second[name]).all() for name in first)
 
 
-def test_agreement_of_real_sentences(workshops, variant_name):
+@pytest.mark.parametrize("model_name", ["minilm"])
+def test_agreement_of_real_sentences(workshops, model_name, variant_name):
     """On the real model most sentences keep their nearest neighbour, quantised variants included."""
     from eagerbench.outputs.tolerance import CLASSES, compare
     from eagerbench.workloads.padded_batch import pad, tokenise
     from eagerbench.workloads.sentences import SENTENCES
 
-    workshop = workshops("minilm")
+    workshop = workshops(model_name)
     rows = [tokenise(workshop.model, sentence, COMPILED_SHAPE[1]) for sentence in SENTENCES]
     inputs = pad(rows, workshop.model, COMPILED_SHAPE[1])
     expected = workshop.expected(inputs)

@@ -20,7 +20,8 @@ def test_progress_line_on_a_terminal_only_outside_ci(ci):
     environment = {name: value for name, value in own_environment().items() if name != "CI"}
     environment |= {"CI": "true"} if ci else {}
     command = [sys.executable, "-m", "pytest", "perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert",
-               "--variant", "eager", "--batch-sizes", "1,2", "--sequence-lengths", "8", "--time-budget", "0.2"]
+               "--variant", "eager", "--batch-sizes", "1,2", "--sequence-lengths", "8", "--time-budget", "0.1",
+               "--peaks", "here"]
     master, slave = pty.openpty()
     with subprocess.Popen(command, cwd=ROOT, stdout=slave, stderr=slave, env=environment, close_fds=True) as process:
         os.close(slave)
@@ -76,7 +77,7 @@ def test_latest_is_always_the_last_run(ran_quietly):
 
 QUIET = ("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager", "--variant",
          "sdpa", "--variant", "cuda-graph*", "--variant", "ipex", "--batch-sizes", "1", "--sequence-lengths", "8,600",
-         "--time-budget", "0.2", "--threads", "1")
+         "--time-budget", "0.1", "--peaks", "here", "--threads", "1")
 
 
 @pytest.fixture(scope="module")

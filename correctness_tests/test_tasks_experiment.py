@@ -79,7 +79,7 @@ def test_best_span_over_windows():
 
 
 def test_one_workload_for_a_head():
-    from test_bad_input import read
+    from selections import read
 
     selection = read()
 

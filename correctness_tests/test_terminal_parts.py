@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_bad_input import read
+from selections import read
 
 from eagerbench.estimate import Expected, cached_in
 from eagerbench.fixtures import progress, quieter, saved

@@ -10,6 +10,7 @@ from running import run_python
 
 from conftest import skip_unavailable
 from eagerbench import backends
+from eagerbench.backends.torch_compile import BACKEND
 
 ROWS = {"input": np.ones((8, 64), np.float32)}
 
@@ -67,10 +68,27 @@ def test_a_module_that_is_cut_into_pieces_is_compiled_all_the_same():
     assert "the model's own Python cuts it into pieces" in engagement.summary
 
 
-def test_one_dynamic_graph_for_all_shapes(workshops):
+def test_a_recompilation_is_seen():
+    """`test_recompilation_is_seen` of test_engagement.py has a whole model."""
+    from torch._inductor.compile_fx import compile_fx
+
+    from eagerbench.backends.compiled_runner import CompiledRunner
+
+    skip_unavailable("torch-compile")
+    module = torch.nn.Linear(64, 64).eval().requires_grad_(False)
+    runner = CompiledRunner(module, ROWS, "cpu", compile_fx, {"freezing": True})
+    other = {"input": ROWS["input"][:3]}
+    runner(runner.prepare(other))
+    engagement = BACKEND.probe(BACKEND.variants[0], runner, other)
+    assert not engagement.engaged
+    assert engagement.facts["recompilations"] >= 1
+
+
+@pytest.mark.parametrize("name", ["torch-compile-dynamic"])  # a parameter: on the worker that has built it
+def test_one_dynamic_graph_for_all_shapes(workshops, name):
     """A batch of one and a single token may have graphs of their own, and no call compiles them."""
     workshop = workshops("tiny-bert")
-    runner = workshop.built("torch-compile-dynamic").runner
+    runner = workshop.built(name).runner
     for shape in ((20, 24), (1, 7), (1, 128), (2, 1), (3, 1), (4, 64)):
         at_first = runner.graphs
         native = runner.prepare(workshop.inputs(*shape))
@@ -78,19 +96,21 @@ def test_one_dynamic_graph_for_all_shapes(workshops):
         assert before == at_first or shape == (2, 1)  # the first single token
         runner(native)
         assert runner.graphs == before, shape
-    variant, backend = backends.variants()["torch-compile-dynamic"]
+    variant, backend = backends.variants()[name]
     assert backend.probe(variant, runner, workshop.inputs(2, 1)).engaged
 
 
-def test_package_fits_any_number_of_threads(workshops):
+@pytest.mark.parametrize("name", ["aot-inductor"])
+def test_package_fits_any_number_of_threads(workshops, name):
     """Inductor otherwise writes the threads of the compiling process into every loop."""
-    with zipfile.ZipFile(workshops("tiny-bert").built("aot-inductor").directory / "model.pt2") as package:
+    with zipfile.ZipFile(workshops("tiny-bert").built(name).directory / "model.pt2") as package:
         sources = "".join(package.read(name).decode() for name in package.namelist() if name.endswith(".cpp"))
     assert "#pragma omp parallel" in sources
     assert not re.search(r"num_threads\(\d", sources)
 
 
-def test_package_needs_no_transformers(workshops):
-    directory = workshops("tiny-bert").built("aot-inductor").directory
+@pytest.mark.parametrize("name", ["aot-inductor"])
+def test_package_needs_no_transformers(workshops, name):
+    directory = workshops("tiny-bert").built(name).directory
     ended = run_python("-c", LOAD, str(directory / "model.pt2"))
     assert (ended.code, ended.out.strip()) == (0, "['logits']"), ended.err

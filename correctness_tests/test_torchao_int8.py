@@ -17,15 +17,26 @@ def _available():
     skip_unavailable("torchao-int8")
 
 
-def test_compiled_float32_is_not_int8(workshops):
-    workshop = workshops("tiny-bert")
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["layer", "model"])
+def test_compiled_float32_is_not_int8(workshops, whole):
+    from torch._inductor.compile_fx import compile_fx
+
+    from eagerbench.backends.compiled_runner import CompiledRunner
+
     variant, backend = backends.variants()["torchao-int8"]
-    runner = workshop.built("torch-compile").runner
-    engagement = backend.probe(variant, runner, workshop.inputs(20, 24))
+    if whole:
+        workshop = workshops("tiny-bert")
+        runner, inputs = workshop.built("torch-compile").runner, workshop.inputs(20, 24)
+    else:
+        inputs = {"input": np.ones((8, 64), np.float32)}
+        module = torch.nn.Linear(64, 64).eval().requires_grad_(False)
+        runner = CompiledRunner(module, inputs, "cpu", compile_fx, {"freezing": True})
+    engagement = backend.probe(variant, runner, inputs)
     assert not engagement.engaged
     assert engagement.facts["quantised_layers"] == engagement.facts["int8_products"] == 0
 
 
+@pytest.mark.slow
 def test_single_token(workshops):
     """Built for one token, as a case of one token builds it; recompiled without freezing it is wrong with AMX."""
     workshop = workshops("tiny-bert")

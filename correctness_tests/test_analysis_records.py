@@ -2,25 +2,19 @@
 
 import json
 import math
-import re
 import tracemalloc
 
 import pytest
-from analysis_files import analysis, benchmark_file, complete_record, misspelt, older_record, saved
-from fuzzing import DATA
+from analysis_files import analysis, benchmark_file, complete_record, older_record, saved
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_records import made
 from running import run_python
 
 from eagerbench import jsonfile
-from eagerbench.experiments import EXPERIMENTS
 from eagerbench.gate import noise_floor as floors
 from eagerbench.gate import pairs
 from eagerbench.jsonfile import UnreadableFile
-from eagerbench.results import older, records
-from eagerbench.results.decode import BadRecord, decode
-from eagerbench.results.record import Costs, to_json
+from eagerbench.results import records
 
 GOOD = benchmark_file({"a": [1.0, 2.0, 3.0], "b": [0.5]})
 ROUNDS = [0.1, 0.2]
@@ -250,54 +244,3 @@ def test_check_says_what_is_wrong_with_a_record(tmp_path, capsys, topic, change,
     code, out, err = analysis(capsys, "check", file)
     assert code == (4 if says else 0)
     assert says in err if says else "1 record, all complete" in out
-
-
-@pytest.mark.parametrize("record", [complete_record(peak_rss_bytes=1), older_record(peak_rss_bytes=1)],
-                         ids=["today", "older"])
-@pytest.mark.parametrize("field", ["cosine", "peak_rss_bytes", "speedup_vs_eager", "flops", "threads"])
-def test_a_misspelt_field_fails(tmp_path, capsys, record, field):
-    """Also one that may be left out: what nobody reads is a mistake. In code, the type refuses it."""
-    file = saved(tmp_path, "run.json", benchmark_file({"a": ROUNDS}, records={"a": misspelt(record, field)}))
-    code, _, err = analysis(capsys, "check", file)
-    assert code == 4
-    assert f"{field}: missing" in err or f"{field}x: no such field" in err
-    with pytest.raises(TypeError, match=r"[Uu]nexpected keyword argument 'costt'"):
-        Costs(costt=1)
-
-
-def test_an_older_record_is_the_one_of_today():
-    assert decode(older_record()) == decode(complete_record())
-    old = json.loads(DATA.read_text(encoding="utf-8"))["benchmarks"]
-    ours = [bench["extra_info"] for bench in old if records.is_ours(bench)]
-    assert len(ours) == 20
-    for record in ours:
-        nested = json.loads(json.dumps(to_json(decode(record))))
-        assert decode(nested) == decode(record)
-        told = older.flat(nested)
-        assert all(told.get(name, value) == value for name, value in record.items())
-        # As they were before versions kept the weights' hash apart, or named the experiment.
-        shorter = {name: value for name, value in record.items() if not re.match(r"(weights|code|config)_sha256", name)}
-        assert decode(shorter).identity.weights_sha256 is None
-        if record["experiment"] == "latency":
-            assert decode({name: value for name, value in record.items() if name != "experiment"}) == decode(record)
-
-
-def test_lists_of_instances_are_as_long_as_each_other():
-    assert made("threads", instance_calls=[5, 6], instance_s=[1.0, 1.0], instance_cores=["0", "1"])
-    with pytest.raises(BadRecord, match="result: instance_calls, instance_s and instance_cores have no entry for each"):
-        made("threads", instance_calls=[5, 6], instance_s=[1.0], instance_cores=["0", "1"])
-
-
-def test_the_schema_is_that_of_the_types(capsys):
-    import jsonschema
-
-    code, out, _ = analysis(capsys, "check", "--schema")
-    schema = json.loads(out)
-    jsonschema.Draft202012Validator.check_schema(schema)
-    fits = jsonschema.Draft202012Validator(schema).is_valid
-    assert code == 0
-    assert [one["title"] for one in schema["anyOf"]] == list(EXPERIMENTS)
-    assert all(fits(to_json(made(name))) for name in EXPERIMENTS)
-    assert not fits(misspelt(complete_record(), "cosine"))
-    assert not fits({**complete_record(), "result": to_json(made("quality"))["result"]})
-    assert analysis(capsys, "check")[0] == 2

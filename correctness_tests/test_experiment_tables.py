@@ -91,9 +91,10 @@ def test_length_table():
 
 @pytest.mark.parametrize(("experiment", "fields", "says"), [
     ("corpus", {"sentences_per_s": 123.4}, "123 sentences/s"),
-    ("padding", {"padding_cost": 1.5, "padding_cost_low": 1.4, "padding_cost_high": 1.6}, "1.5× [1.40, 1.60]"),
+    ("padding", {"padding_cost": 1.5, "padding_cost_low": 1.4, "padding_cost_high": 1.6},
+     "padding costs 1.50× [1.40, 1.60]"),
     ("length", {"call_s": 0.0123}, "12.3 ms"),
-    ("quality", {"neighbours_changed": 0.021}, "2.1% changed")])
+    ("quality", {"neighbours_changed": 0.021}, "2.1% of neighbours changed")])
 def test_headline(experiment, fields, says):
     assert EXPERIMENTS[experiment].headline(made(experiment, **fields)) == says
 

@@ -157,3 +157,15 @@ def test_a_session_of_ours_has_every_experiment(capsys):
     assert {record.get("experiment") for record in records.own(records.read(DATA))} == set(EXPERIMENTS)
     assert analysis(capsys, "check", DATA)[0] == 0
     assert analysis(capsys, "summary", DATA)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["session", "older", "nested"])
+def test_files_of_every_version_are_read(capsys, name):
+    """Of version 0.1 and 0.2; `older` was measured on a busy machine and has unusable times."""
+    from fuzzing import DATA
+
+    file = DATA.with_name(f"{name}.json")
+    assert analysis(capsys, "check", file)[0] == 0
+    code, out, _ = analysis(capsys, "summary", file)
+    assert (code, "speed-up over eager" in out or "what to doubt" in out) == (0, True)
+    assert analysis(capsys, "compare", file, file)[0] in (0, 2, 3)

@@ -147,7 +147,7 @@ def timed(run: Run) -> None:
     ("judge", (), ValueError, "in judge", 1),
     ("complete", (), ValueError, "in complete", 0),
     ("cannot", (), CannotRun, "no process", 0),
-    ("wrong", (), WrongOutput, "in a process of its own", 0),
+    ("wrong", (), WrongOutput, "in a process of its own", 1),
     ("full", (), CannotRun, "no space left for ", 0),
     ("ctrl-c", (), KeyboardInterrupt, "^$", 0),
     ("nothing", (), RuntimeError, r"ends without run.finish\(timing\)", 0)])

@@ -32,11 +32,12 @@ def measuring(session: Session, benchmark: Any, case: Case, built: Built) -> Ite
         try:
             run = EXPERIMENTS[case.experiment].run(session, benchmark, case, built)
             yield run
-        except (WrongOutput, NotEngaged):
+        except NotEngaged:
             raise
         except Exception as error:
-            if run is None or not run.judged:  # outputs that are right came from the model's own path
-                session.require_one_path(case, built, error)
+            # Outputs that are right came from the model's own path; those of a process of its own may not.
+            if run is None or not run.judged or isinstance(error, WrongOutput):
+                session.require_one_path(case, built, None if run is None else run.called(), error)
             if (full := room.reason(error, session.artifacts)) is None:
                 raise
             raise CannotRun(full) from error

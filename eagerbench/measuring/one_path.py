@@ -1,5 +1,6 @@
 """Whether a model computes in another way at another size: what an export, which keeps one way, cannot follow."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from eagerbench import backends
@@ -23,23 +24,29 @@ def in_plain_words(model: "LoadedModel", case: Case, reason: CannotRun) -> Canno
     return reason if other is None else CannotRun(f"{other} ({reason})")
 
 
-def require(model: "LoadedModel", case: Case, built: Built, error: Exception | None = None) -> None:
+def require(model: "LoadedModel", case: Case, built: Built, called: Iterable[Arrays] | None, error: Exception) -> None:
     """
+    Args:
+        called: inputs that the case calls the variant with; None for those of its batch.
+
     Raises:
         CannotRun: an export is wrong, or fails, because the model takes another path for this case.
     """
     if isinstance(error, CannotRun) or built.directory is None or built.backend.per_workload:
         return
-    reason = _of_case(model, case)
+    reason = _of_case(model, case) if called is None else _of_calls(model, case, called)
     if reason:
         raise CannotRun(reason) from error
 
 
 def _of_case(model: "LoadedModel", case: Case) -> str | None:
     batch = getattr(case.workload, "batch", case.workload)
-    if not isinstance(batch, OneBatch):
-        return None
-    return other_path(model, export_example(case.model).inputs(model), batch.inputs(model))
+    return _of_calls(model, case, [batch.inputs(model)]) if isinstance(batch, OneBatch) else None
+
+
+def _of_calls(model: "LoadedModel", case: Case, called: Iterable[Arrays]) -> str | None:
+    exported = export_example(case.model).inputs(model)
+    return next(filter(None, (other_path(model, exported, inputs) for inputs in called)), None)
 
 
 def other_path(model: "LoadedModel", exported: Arrays, called: Arrays) -> str | None:

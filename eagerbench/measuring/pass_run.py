@@ -38,6 +38,13 @@ class PassRun(Run):
     def inputs(self):
         return next(self.kind.shaped(self.rows, self.batches, self.model))
 
+    def called(self):
+        """The batches of the shortest and of the longest rows."""
+        by_width = sorted(self.kind.shaped(self.rows, self.batches, self.model),
+                          key=lambda inputs: next(iter(inputs.values())).shape[1])
+        yield by_width[0]
+        yield by_width[-1]
+
     def call(self, rows: Sequence[np.ndarray], batches: Batches) -> Pass:
         """The variant on one batch after another."""
         return self.kind(self.built.runner, rows, batches, self.model)

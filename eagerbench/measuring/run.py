@@ -1,7 +1,7 @@
 """One case while it is measured: its calls are timed, what they returned is judged, then the record is completed."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from eagerbench.errors import NotEngaged, WrongOutput
@@ -62,6 +62,10 @@ class Run(ABC):
     def inputs(self) -> "Arrays":
         """Named arrays of a call that is timed (of a pass the first one): the probe makes it again."""
 
+    def called(self) -> "Iterator[Arrays]":
+        """Inputs of timed calls, among them those of every kind of size."""
+        yield self.inputs
+
     @abstractmethod
     def judge(self, timing: Timing) -> "Comparison":
         """What the last timed call returned, against the reference."""
@@ -107,7 +111,6 @@ class Run(ABC):
         self.timing, self.conditions = timing, timing.conditions
         comparison = self.judge(timing)
         if comparison.failures:
-            self.session.require_one_path(self.case, self.built)
             raise WrongOutput(f"{self.case.bench_id}: output differs from eager beyond {self.case.variant.tolerance}: "
                               + "; ".join(comparison.failures))
         self.judged = True

@@ -1,9 +1,10 @@
 """What measures the cases of one session: small parts, each with one job, made once and wired here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from eagerbench.backends.artifacts import ArtifactStore
+from eagerbench.backends.base import Arrays
 from eagerbench.backends.building import Built
 from eagerbench.backends.torch_runner import exact_float32
 from eagerbench.case import Case
@@ -52,9 +53,9 @@ class Session:
                            selection.peaks == "here")
         self.drift = Drift(self.models)
 
-    def require_one_path(self, case: Case, built: Built, error: Exception | None = None) -> None:
+    def require_one_path(self, case: Case, built: Built, called: Iterable[Arrays] | None, error: Exception) -> None:
         """
         Raises:
             CannotRun: an export is wrong, or fails, because the model takes another path for this case.
         """
-        one_path.require(self.models.model(case.model), case, built, error)
+        one_path.require(self.models.model(case.model), case, built, called, error)

@@ -31,7 +31,7 @@ COMPILED = ("torch-compile", "torch-compile-dynamic", "torchao-int8", "aot-induc
 AUTOTUNED = "torch-compile-autotune"  # a minute a build: every time only where perf_tests/test_latency.py judges it
 # One of each kind of export, and of what a process builds in memory: every time in a fresh process.
 FRESH = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino")
-BATCHED = "openvino"  # of what is costly, the one that every policy of batches gets every time
+BATCHED = (*FRESH, "bettertransformer-nested", "dynamic-int8", "onnxruntime-int8", "bnb-int8")  # by every policy
 PUBLISHED_MODELS = [name for name, entry in CATALOG.items() if entry.parameters]
 TINY_MODELS = ("tiny-bert", "tiny-camembert", "tiny-distilbert", "tiny-roberta", "tiny-xlm-roberta", "tiny-electra",
                "tiny-vit", "tiny-gpt2")
@@ -123,15 +123,15 @@ def pytest_itemcollected(item):
 def _costs_too_much(variant_name: str, model: str | None, file: str) -> bool:
     """For every time. `model` is None where the test chooses."""
     backend = backends.variants()[variant_name][1]
-    if file == "test_artifacts":
+    if file == "test_artifacts" or (file == "test_engagement" and model == QUICK_MODELS[1]):
         return variant_name not in FRESH
+    if file == "test_batching":
+        return variant_name not in BATCHED
     if not backend.costly:
         return False
     return (model not in (None, *(QUICK_MODELS[:1] if variant_name in COMPILED else QUICK_MODELS))
             or variant_name == AUTOTUNED
-            or (file == "test_properties" and backend.per_workload)
-            or (file == "test_engagement" and backend.per_workload and model == QUICK_MODELS[1])
-            or (file == "test_batching" and variant_name != BATCHED))
+            or (file == "test_properties" and backend.per_workload))
 
 
 @pytest.hookimpl(trylast=True)

@@ -70,7 +70,8 @@ def test_globs_keep_the_registry_order():
     ("--list-cases", "--variant", "nope"), ("--model", "math:pi", "--benchmark-only", "perf_tests"),
     ("--list-cases", "--model", "tiny-bert@layers=9"), ("--list-cases", "--model", "no_such_module:build"),
     ("--list-cases", "--model", "tiny-bert", "--model", "minilm", "--sequence-lengths", "600,700"),
-    ("--artifacts", "/proc/nowhere"), ("--benchmark-timer=time.process_time",), ("--benchmark-cprofile=cumtime",),
+    ("--artifacts", "/proc/nowhere"), ("--benchmark-timer=time.process_time",),
+    ("--benchmark-cprofile=cumtime", "perf_tests/test_latency.py", "--variant", "eager"),
 ])
 def test_exit_code_is_usage(arguments):
     ended = run_pytest(*arguments)

@@ -188,6 +188,7 @@ def test_partner_alone_is_refused():
     assert "`eagerbench duet`" in done.stderr
 
 
+@pytest.mark.slow
 def test_wrong_output_in_head_has_no_time(tmp_path):
     """The real suite: correctness is judged in a duet as always, and costs the other variant nothing."""
     head = copy_of_project(tmp_path / "head")

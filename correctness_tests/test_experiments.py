@@ -236,6 +236,7 @@ def test_without_a_model_every_experiment_has_something_to_run():
     assert {name for name, models in named.items() if not models} == {"quality", "tasks"}  # refused, with a reason
 
 
+@pytest.mark.slow
 def test_records_of_tasks_generation_and_length(tmp_path):
     """Timed for real, complete by their types, and in the tables."""
     file, markdown = tmp_path / "run.json", tmp_path / "summary.md"

@@ -117,6 +117,7 @@ def test_two_runs_compare_without_a_warning(ran, tmp_path):
     assert "test_latency[tiny-bert-onnxruntime-b1-s16]" in compared.out
 
 
+@pytest.mark.slow
 def test_selection_of_a_directory_does_just_that(tmp_path):
     """The command of the README for a model of one's own."""
     from eagerbench.models import specs

@@ -51,7 +51,9 @@ DEFECTS = (perturb_one_weight, drop_mask, permute_heads)
 
 
 @pytest.mark.parametrize(("class_name", "model_name"), [
-    ("exact-math", "tiny-bert"), *[(class_name, "minilm") for class_name in CLASSES]])
+    ("exact-math", "tiny-bert"), ("exact-math", "minilm"), ("quantised", "minilm"),
+    *[pytest.param(class_name, "minilm", marks=pytest.mark.slow) for class_name in CLASSES
+      if class_name not in ("exact-math", "quantised")]])
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect.__name__)
 def test_defect_is_caught(workshops, model_name, class_name, defect):
     from eagerbench.backends.torch_runner import TorchRunner

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 
+import pytest
 from running import ROOT, own_environment, run_pytest
 
 from eagerbench.results import records
 
 
+@pytest.mark.slow
 def test_killed_session_keeps_what_was_finished(tmp_path):
     """SIGKILL in the middle: the finished cases are a readable benchmark file, and the next session names it."""
     artifacts = tmp_path / "artifacts"

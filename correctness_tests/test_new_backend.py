@@ -78,6 +78,7 @@ def test_wrong_output_fails_and_leaves_no_time(project):
     assert re.search(r"│ no-grad +│ failed \(latency\): ", ended.out)
 
 
+@pytest.mark.slow
 def test_silent_fallback_is_caught_by_the_probe(project):
     ended, saved = bench(project("torch.no_grad()", "torch.inference_mode()"), *IN_THIS_PROCESS)
     assert ended.code == 1

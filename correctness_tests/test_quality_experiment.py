@@ -112,6 +112,7 @@ def test_twins_are_no_neighbours():
     assert distinct(rows) == [0, 1, 3]
 
 
+@pytest.mark.slow
 def test_a_session_with_pairs_of_the_users(tmp_path):
     file, pairs = tmp_path / "run.json", pairs_file(tmp_path, PAIRS)
     ended = run_pytest("perf_tests/test_quality.py", "--benchmark-only", "--grid", "smoke", "--variant", "eager",

@@ -12,7 +12,7 @@ from eagerbench.results import records
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are a Unix thing")
-@pytest.mark.parametrize("ci", [False, True])
+@pytest.mark.parametrize("ci", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_progress_line_on_a_terminal_only_outside_ci(ci):
     import os
     import pty
@@ -57,6 +57,7 @@ def test_piped_a_session_ends_with_its_answer(ran_quietly):
     assert "\x1b[" not in ended.out
 
 
+@pytest.mark.slow
 def test_latest_is_always_the_last_run(ran_quietly):
     """A link that `compare` and `merge` of the directory do not take for a run of its own."""
     ended, directory = ran_quietly
@@ -71,7 +72,8 @@ def test_latest_is_always_the_last_run(ran_quietly):
     again = run_pytest(*QUIET, "--benchmark-storage", str(directory), "--benchmark-json", str(file), "-k", "eager")
     assert latest.resolve() == file, again.out
     unsaved = run_pytest(*QUIET, "--benchmark-storage", str(directory), "-k", "eager")
-    assert "not saved: add --benchmark-autosave --benchmark-save-data, or --benchmark-json FILE" in unsaved.out
+    said = " ".join(unsaved.out.split())
+    assert "not saved: add --benchmark-autosave --benchmark-save-data, or --benchmark-json FILE" in said
     assert latest.resolve() == file
 
 

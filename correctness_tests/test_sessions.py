@@ -228,6 +228,7 @@ def build():
 """
 
 
+@pytest.mark.slow
 def test_first_variant_unavailable_does_not_matter(tmp_path):
     """The variants behind it are still measured, peak memory included."""
     ended = run_pytest("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-gpt2", "--variant",

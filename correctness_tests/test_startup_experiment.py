@@ -37,7 +37,8 @@ def test_break_even_of_a_cheaper_start():
     assert break_even(-1.0, 0.1, 2.0, 1.5, 3.0).calls == 0
 
 
-@given(st.floats(-10, 0) | st.floats(1e-9, 1e4), st.floats(1e-5, 10), st.floats(1.001, 50), st.floats(0.5, 1), st.floats(1, 2))
+@given(st.floats(-10, 0) | st.floats(1e-9, 1e4), st.floats(1e-5, 10), st.floats(1.001, 50), st.floats(0.5, 1),
+       st.floats(1, 2))
 def test_break_even_is_where_costs_are_equal(extra_s, eager_s, speedup, down, up):
     found = break_even(extra_s, eager_s, speedup, speedup * down, speedup * up)
     saved_s = eager_s - eager_s / speedup

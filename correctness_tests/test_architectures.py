@@ -24,7 +24,7 @@ REASONS = {
     ("gemma", "torchscript-onednn"): "tanh-approximated GELU as the exact one",
     ("t5-encoder", "torchscript-onednn"): "changes what T5EncoderModel computes",
     ("fnet", "sdpa"): "has no SDPA attention to choose",
-    ("fnet", "onnxruntime"): "'aten::fft_fftn' to ONNX opset version 17 is not supported",
+    ("fnet", "onnxruntime"): "the ONNX exporter knows no aten::fft_fftn",
     ("llama", "onnxruntime-dynamo"): "ONNX Runtime cannot run the RotaryEmbedding of this export",
 }
 SLOW_VARIANTS = ("eager", "sdpa", "torchscript", "torchscript-optimized", "torchscript-onednn", "onnxruntime",

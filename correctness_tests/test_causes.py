@@ -74,6 +74,9 @@ def test_exporters_are_put_in_plain_words():
     node = RuntimeError("[ONNXRuntimeError] : 2 : INVALID_ARGUMENT : Non-zero status code returned while running "
                         "RotaryEmbedding node. Name:'node_RotaryEmbedding_4' Status Message: Inputs 'cos_cache' differ")
     assert cause(node).startswith("ONNX Runtime cannot run the RotaryEmbedding of this export (Inputs 'cos_cache' ")
+    unknown = RuntimeError("Exporting the operator 'aten::fft_fftn' to ONNX opset version 17 is not supported. Please")
+    assert cause(unknown) == ("the ONNX exporter knows no aten::fft_fftn; use another exporter's variant, such as "
+                              "openvino")
     unbacked = TypeError("evaluate_min(9223372036854775807, s22) with unbacked symints")
     assert cause(unbacked).startswith("torch.compile cannot follow sizes that depend on values of the inputs; use a ")
     openvino = RuntimeError("Exception from src/inference/src/cpp/infer_request.cpp:224:\nException from node.cpp:7:\n"

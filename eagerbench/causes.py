@@ -20,6 +20,8 @@ _TELLING = (
      "the C++ compiler finds no {}: install the headers of this Python and of OpenMP (python3-dev, libgomp)"),
     (r"(cannot find -l\S+)", "the linker says: {}"),
     (r"(?:^|[\s:])(?:fatal )?error: (?!ld returned)(.+)", "the C++ compiler says: {}"),
+    (r"Exporting the operator '(\S+)' to ONNX opset version \d+ is not supported",
+     "the ONNX exporter knows no {}; use another exporter's variant, such as openvino"),
     (r"with unbacked symints",
      f"torch.compile cannot follow sizes that depend on values of the inputs; {_OTHERS}"),
     (r"Failed to get source for <function (\w+)",

@@ -231,7 +231,7 @@ def test_check_says_what_is_wrong_with_an_older_record(tmp_path, capsys, change,
 @pytest.mark.parametrize(("topic", "change", "says"), [
     ("identity", {"seed": "x"}, "identity.seed: expected int, got str"), ("identity", 3, "identity: expected object"),
     ("identity", {"experiment": "half"}, "unknown experiment 'half'"), ("timing", {"pairs": 0}, "timing.pairs: "),
-    ("identity", {"device": "cuda:0"}, "bench_id is not that of this model, variant and device"),
+    ("identity", {"device": "cuda:0"}, "bench_id is not that of this model, variant, experiment, workload and device"),
     ("schema_version", 3, "schema_version: 3 is none of its values"), ("more", {}, "more: no such field"),
     ("identity", {"\ud800": 1}, "no Unicode text"), ("conditions", {"usable": False}, "unusable_reason is missing"),
     ("result", {"flops": 10**400}, "result.flops is too large a number"),

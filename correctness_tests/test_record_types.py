@@ -47,9 +47,21 @@ def test_an_older_record_is_the_one_of_today():
 
 
 def test_lists_of_instances_are_as_long_as_each_other():
-    assert made("threads", instance_calls=[5, 6], instance_s=[1.0, 1.0], instance_cores=["0", "1"])
+    assert made("threads", instances=2, instance_calls=[5, 6], instance_s=[1.0, 1.0], instance_cores=["0", "1"])
+    with pytest.raises(BadRecord, match="instance_s is not one number for each of 3 instances"):
+        made("threads", instances=3, instance_calls=[5, 6], instance_s=[1.0, 1.0], instance_cores=["0", "1"])
     with pytest.raises(BadRecord, match="result: instance_calls, instance_s and instance_cores have no entry for each"):
         made("threads", instance_calls=[5, 6], instance_s=[1.0], instance_cores=["0", "1"])
+
+
+@pytest.mark.parametrize("changed", [{"model": "other"}, {"variant": "sdpa"}, {"workload": "b2-s8"},
+                                     {"device": "cuda:0"}])
+def test_a_bench_id_is_made_of_the_other_values(changed):
+    """So that no record is taken for that of another case."""
+    record = older.flat(complete_record())
+    assert decode(record)
+    with pytest.raises(BadRecord):
+        decode({**record, **changed})
 
 
 def test_the_schema_is_that_of_the_types(capsys):

@@ -118,7 +118,12 @@ class Result(Part, kw_only=True):
             raise ValueError("instance_calls, instance_s and instance_cores have no entry for each instance")
 
 
-ThreadsRecord = Record[BatchOfInstances, WarmedUp, Result]
+class ThreadsRecord(Record[BatchOfInstances, WarmedUp, Result], kw_only=True):
+    """`instances` of the workload have an entry each in the result."""
+
+    def __post_init__(self):
+        if len(self.result.instance_s) != self.workload.instances:
+            raise ValueError(f"instance_s is not one number for each of {self.workload.instances} instances")
 
 
 class ThreadsRun(OneBatchRun):

@@ -85,7 +85,7 @@ def alone(file: Path, waits: Callable[[], None]) -> Iterator[None]:
             waits()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         except OSError:
-            pass
+            pass  # no locks on this file system
         yield
     finally:
         os.close(descriptor)

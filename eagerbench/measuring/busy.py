@@ -110,6 +110,7 @@ def run(chosen: argparse.Namespace) -> int:
                 chosen.json.write_text(json.dumps(found))
                 say(f"{model}, {condition}: {len(found[-1]['records'])} cases", error=True)
     Console(width=110).print(table(found))
+    say(f"wrote {chosen.json}")
     return 0
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import msgspec
 
+from eagerbench.case import DEFAULT
 from eagerbench.results.record import KIND, SCHEMA_VERSION, Record
 
 _OPEN = {"option_": ("identity", "options"), "engagement_": ("engagement", "facts")}  # fields that backends name
-BEFORE = {"experiment": "latency"}  # a record from before there were others has no such field
+BEFORE = {"experiment": DEFAULT}  # a record from before there were others has no such field
 
 
 def is_flat(info: Mapping[str, Any]) -> bool:

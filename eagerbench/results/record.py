@@ -10,6 +10,8 @@ from typing import Annotated, Generic, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
+from eagerbench.case import DEFAULT
+
 SCHEMA_VERSION = 2  # 1: files of inference-bench, all fields side by side
 KIND = "eagerbench-record"
 
@@ -64,9 +66,10 @@ class Identity(Part, kw_only=True):
     machine_differences: list[str] = []
 
     def __post_init__(self):
-        begins, ends = f"{self.model}/{self.variant}/", f"/{self.device}"
-        if not (self.bench_id.startswith(begins) and self.bench_id.endswith(ends)):
-            raise ValueError("bench_id is not that of this model, variant and device")
+        marked = () if self.experiment == DEFAULT else (self.experiment,)
+        parts = (self.model, self.variant, *marked, self.workload, self.device)
+        if self.bench_id.replace("/", "-") != "-".join(parts):
+            raise ValueError("bench_id is not that of this model, variant, experiment, workload and device")
 
 
 class Correctness(Part, kw_only=True):

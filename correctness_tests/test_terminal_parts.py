@@ -52,6 +52,7 @@ def test_latest_points_at_the_file_or_is_a_copy(tmp_path, monkeypatch, links):
 def test_other_libraries_are_quiet_and_their_errors_are_not(caplog):
     quieter.configure(SimpleNamespace(addinivalue_line=lambda *_: None))
     torchao = logging.getLogger("torchao")
+    caplog.set_level(logging.WARNING, logger="torchao")  # torch raises it when it is imported
     torchao.warning("Failed to load /x/_C.so: undefined symbol")
     torchao.warning("another word")
     torchao.error("Failed to load the model")

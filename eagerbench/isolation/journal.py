@@ -121,9 +121,15 @@ class Content:
             part["ended"] = line["ended"]
 
     @property
+    def tests(self) -> int:
+        """How many were collected."""
+        tests = self.header.get("tests")
+        return tests if type(tests) is int else 0
+
+    @property
     def complete(self) -> bool:
-        """Whether every test that was collected has finished."""
-        return len(self.finished) >= self.header.get("tests", 0)
+        """Whether all of them have finished."""
+        return len(self.finished) >= self.tests
 
 
 def read(file: Path) -> Content:
@@ -137,33 +143,34 @@ def read(file: Path) -> Content:
         lines = file.read_bytes().split(b"\n")
     except (OSError, ValueError) as error:
         raise UnreadableFile(f"{file}: {getattr(error, 'strerror', None) or error}") from None
-    header = _line(lines[0])
-    if header is None or header.get("format") != FORMAT or not isinstance(header.get("file"), dict):
+    header = _header(lines[0])
+    if header.get("format") != FORMAT or not isinstance(header.get("file"), dict):
         raise UnreadableFile(f"{file}: not the journal of a session (its first line is not {FORMAT})")
     content = Content(header)
     for raw in lines[1:]:
-        if raw and (line := _line(raw)) is None:
+        try:
+            if raw:
+                content.take(json.loads(raw))
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError):
             content.torn += 1
-        elif raw:
-            content.take(line)
     return content
 
 
-def _line(raw: bytes) -> Line | None:
+def _header(raw: bytes) -> Line:
     try:
         line = json.loads(raw)
     except (ValueError, RecursionError):
-        return None
-    return line if isinstance(line, dict) else None
+        return {}
+    return line if isinstance(line, dict) else {}
 
 
 def saved(content: Content) -> dict[str, Any]:
     """What a journal holds, as a pytest-benchmark file with cells: that of a session that ended there."""
     lines = list(content.finished.values())
-    cells = {cell["bench_id"]: cell for cell in content.header.get("cells", [])}
-    for line in lines:
-        if isinstance(cell := line.get("cell"), dict) and cell.get("bench_id") in cells:
-            cells[cell["bench_id"]] = cell
+    planned = content.header.get("cells")
+    found = [*(planned if isinstance(planned, list) else []), *(line.get("cell") for line in lines)]
+    cells = {cell["bench_id"]: cell for cell in found
+             if isinstance(cell, dict) and isinstance(cell.get("bench_id"), str)}
     return {**content.header["file"],
             "benchmarks": [bench for line in lines if isinstance(bench := line.get("benchmark"), dict)],
             "eagerbench": {"cells": list(cells.values()), "session": seconds(content), "parts": parts(content)}}
@@ -185,7 +192,7 @@ def left(file: Path, content: Content, again: str) -> list[str]:
     Args:
         again: the session's command, without `--resume`.
     """
-    tests, quoted = content.header.get("tests", 0), shlex.quote(str(file))
-    return [f"{len(content.finished)} of {count(tests, 'test')} finished are kept in {file}",
+    quoted = shlex.quote(str(file))
+    return [f"{len(content.finished)} of {count(content.tests, 'test')} finished are kept in {file}",
             f"  go on: {again} --resume={quoted}",
             f"  read:  eagerbench summary {quoted}"]

@@ -32,7 +32,7 @@ def run(chosen: argparse.Namespace) -> int:
             torn = f"; {count(content.torn, 'torn line')} left out" if content.torn else ""
             benchmarks = sum(bool(line.get("benchmark")) for line in content.finished.values())
             say(f"wrote {chosen.output}: {count(benchmarks, 'benchmark')} of "
-                f"{count(content.header.get('tests', 0), 'test')}{torn}")
+                f"{count(content.tests, 'test')}{torn}")
         if not chosen.keep:
             _delete(chosen.file)
     return 0

@@ -238,7 +238,7 @@ class Supervisor:
         except (OSError, UnreadableFile, KeyError) as error:
             _tell(f"crashed: {found.how}; the session cannot go on behind it: {error}", *found.stack)
             return CRASHED
-        if begun is None and not content.parts[-1]["finished"]:
+        if begun is None and not any(part["finished"] for part in content.parts[-1:]):
             _tell(f"crashed: {found.how} before any test began, so going on would end there again", *found.stack)
             self._tell_what_is_left(part.journal)
             return CRASHED

@@ -208,6 +208,22 @@ def test_results_that_cannot_be_saved_are_found_out_at_the_start(tmp_path):
         assert "passed" not in ended.out
 
 
+def test_two_sessions_share_a_directory(tmp_path):
+    """Each has a journal of its own, and neither takes the other's for that of an interrupted session."""
+    outputs = []
+    both = [subprocess.Popen([*command(tmp_path), f"--benchmark-json={name}.json"], cwd=tmp_path, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment())
+            for name in ("one", "other")]
+    for process in both:
+        with process:
+            outputs.append(process.communicate(timeout=120)[0])
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert not any("interrupted session" in out for out in outputs)
+    assert names(json.loads((tmp_path / "one.json").read_text())) == NAMES
+    assert names(json.loads((tmp_path / "other.json").read_text())) == NAMES
+    assert list((tmp_path / "artifacts" / "interrupted").iterdir()) == []
+
+
 def test_a_full_disk_costs_the_journal_and_no_result(tmp_path):
     """Every write fails from the second test on."""
     plugin = tmp_path / "small_files.py"

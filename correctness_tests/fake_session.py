@@ -94,4 +94,5 @@ if __name__ == "__main__":
     try:
         main(Path(sys.argv[1]), json.loads(sys.argv[2]))
     except KeyboardInterrupt:
+        time.sleep(0.2)  # pytest saves results meanwhile
         sys.exit(2)

@@ -146,7 +146,7 @@ class Faulty(ExportingBackend):
     def probe(self, variant, runner, inputs):
         if inputs["input_ids"].shape[1] == LENGTH:
             at("probe")
-        return Engagement(True, "")
+        return Engagement(True, "it runs")
 
 
 BACKEND = Faulty()

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from running import ROOT, Ended, own_environment
 
 from eagerbench.cli import main
 from eagerbench.fixtures import leftovers
-from eagerbench.fixtures.journal import Journal
 from eagerbench.isolation import journal, supervisor
 from eagerbench.results import records
 
@@ -77,8 +77,6 @@ def interrupted(tmp_path_factory):
 
 def copied(interrupted, tmp_path):
     """The same leftovers for one test."""
-    import shutil
-
     shutil.copytree(interrupted[0], tmp_path, dirs_exist_ok=True)
     return tmp_path
 
@@ -117,6 +115,7 @@ def test_resumed_it_is_the_file_of_one_piece(interrupted, tmp_path):
     assert one_piece["machine_info"] == content["machine_info"]
 
 
+@pytest.mark.slow
 def test_what_failed_is_tried_again_where_it_is_asked_for(interrupted, tmp_path):
     directory = copied(interrupted, tmp_path)
     ended, content = ran(directory, "--resume=failed")
@@ -153,7 +152,8 @@ def test_another_session_is_refused_with_what_differs(interrupted, tmp_path):
 
 
 @pytest.mark.parametrize(("value", "said"), [
-    ("--resume", "no session to go on with in "), ("--resume=nothing.jsonl", "no such file"),
+    pytest.param("--resume", "no session to go on with in ", marks=pytest.mark.slow),
+    pytest.param("--resume=nothing.jsonl", "no such file", marks=pytest.mark.slow),
     ("--resume=test_suite.py", "not the journal of a session")])
 def test_what_cannot_be_resumed(value, said, tmp_path):
     ended, _ = ran(tmp_path, value)
@@ -163,7 +163,7 @@ def test_what_cannot_be_resumed(value, said, tmp_path):
 
 
 def test_a_crash_of_a_plain_test_fails_it(tmp_path):
-    """Supervised; every other test runs, and `-x` ends the session behind it."""
+    """Supervised; every other test runs."""
     ended, content = ran(tmp_path, FAULT1="abort")
     assert ended.code == 1
     assert names(content) == [NAMES[0], *NAMES[2:]]
@@ -171,6 +171,10 @@ def test_a_crash_of_a_plain_test_fails_it(tmp_path):
     assert "1 failed, 3 passed in " in ended.out
     assert ended.out.count("test session starts") == 1
     assert left(tmp_path) == []
+
+
+@pytest.mark.slow
+def test_no_further_than_the_first_failure(tmp_path):
     first, content = ran(tmp_path, "-x", FAULT1="abort")
     assert first.code == 1
     assert names(content) == NAMES[:1]
@@ -197,17 +201,17 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
     assert left(tmp_path) == []
 
 
-def test_results_that_cannot_be_saved_are_found_out_at_the_start(tmp_path):
-    file = tmp_path / "file"
-    file.write_text("")
-    for more, said in ((["--benchmark-json=nowhere/run.json"], "--benchmark-json"),
-                       (["--benchmark-autosave", f"--benchmark-storage=file://{file}/x"], "--benchmark-storage")):
-        ended, _ = ran(tmp_path, *more)
-        assert ended.code == 4, ended.out
-        assert said in ended.err
-        assert "passed" not in ended.out
+@pytest.mark.parametrize(("more", "said"), [
+    ("--benchmark-json=nowhere/run.json", "--benchmark-json"),
+    pytest.param("--benchmark-storage=file://./test_suite.py/x", "--benchmark-storage", marks=pytest.mark.slow)])
+def test_results_that_cannot_be_saved_are_found_out_at_the_start(more, said, tmp_path):
+    ended, _ = ran(tmp_path, "--benchmark-autosave", more)
+    assert ended.code == 4, ended.out
+    assert said in ended.err
+    assert "passed" not in ended.out
 
 
+@pytest.mark.slow
 def test_two_sessions_share_a_directory(tmp_path):
     """Each has a journal of its own, and neither takes the other's for that of an interrupted session."""
     outputs = []
@@ -227,7 +231,7 @@ def test_two_sessions_share_a_directory(tmp_path):
 def test_a_full_disk_costs_the_journal_and_no_result(tmp_path):
     """Every write fails from the second test on."""
     plugin = tmp_path / "small_files.py"
-    plugin.write_text("import signal\nimport pytest\n\n@pytest.hookimpl(trylast=True)\n"
+    plugin.write_text("import pytest\n\n@pytest.hookimpl(trylast=True)\n"
                       "def pytest_runtest_logfinish(nodeid):\n"
                       "    from eagerbench.isolation import journal\n"
                       "    def full(self, data):\n        raise OSError(28, 'No space left on device')\n"
@@ -251,87 +255,6 @@ def test_a_rescued_journal_is_an_ordinary_file(interrupted, tmp_path, capsys):
     assert left(directory) == []
     assert leftovers.lines(file.parent) == []
     assert main(["rescue", str(file), "--dismiss"]) == 2
-
-
-def lines_of(directory, *lines, name="000001-0123abcd.jsonl"):
-    directory.mkdir(exist_ok=True)
-    file = directory / name
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return file
-
-
-HEADER = {"format": journal.FORMAT, "file": {"machine_info": {}}, "tests": 2, "command": "pytest perf_tests"}
-
-
-def test_a_torn_line_costs_itself(tmp_path):
-    file = lines_of(tmp_path, HEADER, {"part": 1}, {"finished": "a"}, {"finished": "b"})
-    whole = file.read_bytes()
-    for cut in range(1, len(json.dumps({"finished": "b"})) + 1):
-        file.write_bytes(whole[:-cut])
-        content = journal.read(file)
-        assert list(content.finished) == (["a", "b"] if cut == 1 else ["a"])
-        journal.append(file, {"finished": "c"})
-        assert "c" in journal.read(file).finished
-        assert next(iter(journal.read(file).finished)) == "a"
-
-
-def test_a_line_without_room_is_taken_back(tmp_path, monkeypatch):
-    file = lines_of(tmp_path, HEADER)
-    before = file.read_bytes()
-    writer = journal.Writer(file)
-    real, written = os.write, []
-
-    def short(descriptor, data):
-        if written:
-            raise OSError(28, "No space left on device")
-        written.append(1)
-        return real(descriptor, data[:5])
-
-    monkeypatch.setattr(os, "write", short)
-    with pytest.raises(OSError, match="No space"):
-        writer.write('{"finished": "a"}')
-    monkeypatch.undo()
-    writer.close()
-    assert file.read_bytes() == before
-
-
-def test_the_newest_is_the_last_one_made_whatever_the_clock_says(tmp_path):
-    """Also with two sessions in one directory, and after the clock was set back."""
-    made = []
-    for _ in range(12):
-        file = leftovers.new_name(tmp_path)
-        lines_of(tmp_path, HEADER, name=file.name)
-        os.utime(file, (1e9 - len(made), 1e9 - len(made)))
-        made.append(file)
-    assert leftovers.to_resume(tmp_path, "newest") == made[-1]
-    assert sorted(made) == made
-    assert leftovers.new_name(tmp_path) != leftovers.new_name(tmp_path)
-
-
-def test_a_journal_in_use_is_not_taken(tmp_path):
-    from eagerbench.errors import BadInput
-    from eagerbench.machine.owned import Lock
-
-    file = lines_of(tmp_path, HEADER)
-    lock = Lock(file.with_suffix(".lock"))
-    with pytest.raises(BadInput, match="still runs"):
-        leftovers.to_resume(tmp_path, str(file))
-    with pytest.raises(BadInput, match="no session to go on with"):
-        leftovers.to_resume(tmp_path, "newest")
-    assert Journal(None, tmp_path).leftovers() == []
-    assert main(["rescue", str(file), "--dismiss"]) == 2
-    lock.leave()
-    assert leftovers.to_resume(tmp_path, "newest") == file
-    assert any("an interrupted session" in line for line in Journal(None, tmp_path).leftovers())
-
-
-@pytest.mark.parametrize("first", [b"{}", b"[]", b"\xff", b'{"format": "eagerbench-journal-1"}', b"[" * 100_000])
-def test_what_is_no_journal(first, tmp_path):
-    file = tmp_path / "000001-0123abcd.jsonl"
-    file.write_bytes(first)
-    with pytest.raises(journal.UnreadableFile, match="not the journal of a session"):
-        journal.read(file)
-    assert any("cannot be read" in line for line in leftovers.lines(tmp_path))
 
 
 @pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")

@@ -167,7 +167,7 @@ def test_a_stopped_session_may_take_its_time(tmp_path, monkeypatch):
     (-9, True, "", "out of memory (SIGKILL)", True), (-9, False, "", "SIGKILL", False),
     (-6, False, "terminate called after throwing an instance of 'std::bad_alloc'", "out of memory (SIGABRT)", True),
     (-6, True, "assertion failed", "SIGABRT", False), (1, False, "MemoryError", "out of memory (exit code 1)", True),
-    (-34, False, "", "signal 34", False)])
+    (-35, False, "", "signal 35", False)])
 def test_what_was_for_want_of_memory(code, killed, stderr, how, memory, tmp_path):
     (tmp_path / "stderr").write_text(stderr)
     with (tmp_path / "stderr").open("rb") as file, open(os.devnull, "rb") as nothing:

@@ -18,7 +18,8 @@ from eagerbench.results import records
 
 pytestmark = pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
 SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model=tiny-bert", "--variant=eager",
-             "--variant=faulty", "--variant=bettertransformer", "--batch-sizes=1", f"--sequence-lengths=8,{faulty_backend.LENGTH}",
+             "--variant=faulty", "--variant=bettertransformer", "--batch-sizes=1",
+             f"--sequence-lengths=8,{faulty_backend.LENGTH}",
              "--time-budget=0.1", "--peaks=here", "--threads=1")
 CASES = [f"tiny-bert/{variant}/b1/s{length}/cpu" for variant in ("eager", "faulty", "bettertransformer")
          for length in (8, faulty_backend.LENGTH)]

@@ -5,7 +5,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from eagerbench.errors import CannotRun
-from eagerbench.experiments.base import Experiment
+from eagerbench.experiments.base import Dots, Experiment, Number
 from eagerbench.measuring import recording
 from eagerbench.measuring.disturbance import Conditions
 from eagerbench.measuring.one_batch import OneBatchRun
@@ -85,5 +85,12 @@ def rank(record: MemoryRecord) -> float:
     return -record.result.peak_rss_vs_eager
 
 
+def number(record: MemoryRecord) -> Number:
+    return record.costs.peak_rss_bytes / 2**20, None, None
+
+
 EXPERIMENT = Experiment("memory", 5, "How much memory does a process take at most?", workloads, MemoryRun, MemoryRecord,
-                        tables, headline, rank)
+                        tables, headline, rank,
+                        Dots(number, "peak resident MiB", "Left is less. The peak of a fresh process that loads the "
+                             "variant and calls it twice, with its runtime and libraries; a quantised variant without "
+                             "an artifact is made of the float32 model, which is in its peak.", most=False))

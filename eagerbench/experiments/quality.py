@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eagerbench.errors import CannotRun
-from eagerbench.experiments.base import Experiment
+from eagerbench.experiments.base import Dots, Experiment, Number
 from eagerbench.measuring import recording, sentences
 from eagerbench.measuring.disturbance import Conditions
 from eagerbench.measuring.pass_run import PassRun
@@ -282,5 +282,12 @@ def rank(record: QualityRecord) -> float:
     return -record.result.neighbours_changed
 
 
+def number(record: QualityRecord) -> Number:
+    return 100 * record.result.neighbours_changed, None, None
+
+
 EXPERIMENT = Experiment("quality", 7, "What does a variant do to sentence embeddings of a trained model?", workloads,
-                        QualityRun, QualityRecord, tables, headline, rank)
+                        QualityRun, QualityRecord, tables, headline, rank,
+                        Dots(number, "sentences whose nearest neighbour changed, %", "Left is closer to eager. How "
+                             "often the nearest other sentence is another one than with eager's embeddings; whether "
+                             "that is worse, only labelled data tell.", most=False))

@@ -1,0 +1,121 @@
+"""What `recommend` says of the files of a report, for its budgets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eagerbench.errors import BadInput
+from eagerbench.results import decision as deciding
+from eagerbench.results.decision import Budget, Candidate, Decision, Estimate, Verdict
+from eagerbench.results.numbers import bounds, digits, percent, times
+from eagerbench.results.report.columns import NOTHING
+from eagerbench.results.report.source import Source
+
+# What a run is asked when no budget is named: the loosest class that is allowed, and how it is called.
+USUAL = (("exact-math", "Exact math", "outputs as eager's but for rounding"),
+         ("reduced-precision", "16 bits", "outputs may differ as 16-bit numbers do"),
+         ("quantised-coarse", "8 bits and fewer", "weights and products may be quantised"))
+EAGER = "eager"
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A budget and what follows from it.
+
+    Attributes:
+        title, about: of the budget.
+        decision: None where nothing can be decided; `why` says it.
+    """
+
+    title: str
+    about: str
+    decision: Decision | None
+    why: str = ""
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        return self.decision.verdicts if self.decision else []
+
+    @property
+    def flags(self) -> str:
+        return self.decision.budget_flags if self.decision else ""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A line of the table beside a recommendation; cells as `HEADER` names them."""
+
+    role: str
+    variant: str
+    cells: Sequence[str]
+
+
+HEADER = ("× eager", "95 %", "error", "quality loss", "memory", "size", "build", "ready in")
+
+
+def of(sources: Sequence[Source], budget: Budget | None) -> list[Advice]:
+    """By the budget, or by each of the usual ones."""
+    if budget is not None:
+        return [_advice(sources, budget, "Your budget", "")]
+    return [_advice(sources, Budget(tolerance_class=name), title, about) for name, title, about in USUAL]
+
+
+def _advice(sources: Sequence[Source], budget: Budget, title: str, about: str) -> Advice:
+    decision, why = decide(sources, budget)
+    return Advice(title, about, decision, why)
+
+
+def decide(sources: Sequence[Source], budget: Budget) -> tuple[Decision | None, str]:
+    """The decision, or why there is none."""
+    given = [deciding.Source(source.file.name, {**source.content, "benchmarks": source.benchmarks})
+             for source in sources]
+    try:
+        return deciding.decide(given, budget), ""
+    except BadInput as error:
+        return None, str(error)
+
+
+def picks(verdict: Verdict) -> list[Pick]:
+    """Winner, ties, nearest miss, eager; each once."""
+    found = [("take", verdict.choice)] if verdict.choice else []
+    found += [("tie", name) for name in verdict.ties]
+    found += [("nearest miss", verdict.nearest_miss.variant)] if verdict.nearest_miss else []
+    found += [("may fit", name) for name in verdict.unjudged[:2]]
+    found += [("baseline", EAGER)]
+    roles = {name: role for role, name in reversed(found)}
+    return [Pick(role, name, _cells(candidate)) for name, role in reversed(roles.items())
+            if (candidate := verdict.of(name)) is not None]
+
+
+def _cells(one: Candidate) -> list[str]:
+    speedup = one.speedup
+    return [times(speedup.value) if speedup else NOTHING,
+            bounds(speedup.low, speedup.high).strip() or NOTHING if speedup else NOTHING,
+            percent(one.error.value) if one.error else NOTHING, _percent(one.quality_loss),
+            _mib(one.memory_bytes), _mib(one.size_bytes), _seconds(one.build_s), _seconds(one.ready_s)]
+
+
+def _percent(found: Estimate | None) -> str:
+    if found is None:
+        return NOTHING
+    ends = "" if None in (found.low, found.high) or found.low == found.high else \
+        f" [{100 * found.low:.1f}, {100 * found.high:.1f}]"
+    return f"{100 * found.value:.1f}%{ends}"
+
+
+def _mib(found: Estimate | None) -> str:
+    return f"{digits(found.value / 2**20)} MiB" if found else NOTHING
+
+
+def _seconds(found: Estimate | None) -> str:
+    return f"{digits(found.value)} s" if found else NOTHING
+
+
+def standing(verdict: Verdict | None) -> dict[str, str]:
+    """Why a variant is out, in words, by its name: over the budget, or excluded whatever the budget is."""
+    if verdict is None:
+        return {}
+    out = {one.variant: f"{one.kind}: {one.reason}" for one in verdict.excluded}
+    for one in verdict.candidates:
+        if one.fit in ("does not", "unknown"):
+            out[one.variant] = "; ".join(judged.said for judged in one.judged if judged.fit != "fits") or one.fit
+    return out

@@ -1,10 +1,10 @@
 """Benchmark every way to run a transformer against PyTorch eager, and read what was saved.
 
-Exit codes: 0 done, or nothing to object to; 1 a regression confirmed; 2 usage, or a file that cannot be read; 3 not
-comparable (as a whole, or a benchmark that cannot be read), contaminated, a suspect left unconfirmed or, with --strict,
-inconclusive; 4 a correctness failure, a vanished benchmark, or a record that does not fit the schema. Those of `run`
-and `list-cases` are pytest's: 0 all passed; 1 a test failed, or no time is usable; 2 interrupted; 3 an error in pytest
-or a plugin; 4 usage; 5 nothing ran.
+Exit codes: 0 done, or nothing to object to; 1 a regression confirmed, or no variant fits a budget; 2 usage, or a file
+that cannot be read; 3 not comparable (as a whole, or a benchmark that cannot be read), contaminated, a suspect left
+unconfirmed or, with --strict, inconclusive; 4 a correctness failure, a vanished benchmark, or a record that does not
+fit the schema. Those of `run` and `list-cases` are pytest's: 0 all passed; 1 a test failed, or no time is usable; 2
+interrupted; 3 an error in pytest or a plugin; 4 usage; 5 nothing ran.
 """
 
 import argparse
@@ -30,6 +30,7 @@ PYTEST_COMMANDS = {
 COMMANDS = {
     "summary": ("eagerbench.results.summary", "print the summary tables of a file again"),
     "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
+    "recommend": ("eagerbench.results.recommend", "which variant to take under a budget"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
     "plot": ("eagerbench.results.plot", "plot an experiment as one HTML file"),
     "statements": ("eagerbench.results.statements", "whether published statements hold in the records of files"),

@@ -143,7 +143,7 @@ def reduced(file: Path, content: dict[str, Any]) -> Run:
             found.pop(name, None)
             unreadable[name] = "stands twice" + (", apart from an address: give its parameters ids"
                                                  if _ADDRESS.search(str(bench.get("fullname"))) else "")
-        elif problems := list(_problems(bench)):
+        elif problems := list(bench_problems(bench)):
             unreadable[name] = "; ".join(problems)
         else:
             found[name] = _bench(bench)
@@ -174,7 +174,7 @@ def _identity(bench: Any) -> dict[str, Any]:
     return older.topic(info, "identity") if isinstance(info, dict) else {}
 
 
-def _problems(bench: dict[str, Any]) -> Iterator[str]:
+def bench_problems(bench: dict[str, Any]) -> Iterator[str]:
     if not isinstance(bench.get("extra_info") or {}, dict):
         yield "extra_info is no object"
     stats = bench.get("stats")
@@ -256,7 +256,7 @@ def sound(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
     for index, bench in enumerate(content["benchmarks"]):
         name = identity(bench) or f"benchmark {index}"
         said = ["stands twice"] if counts[identity(bench)] > 1 and identity(bench) else []
-        said += _problems(bench) if isinstance(bench, dict) else ["no stats in it"]
+        said += bench_problems(bench) if isinstance(bench, dict) else ["no stats in it"]
         said += _record_problems(bench) if is_ours(bench) and not said else []
         lines += [f"{name}: {line}" for line in said]
         if is_ours(bench) and not said:

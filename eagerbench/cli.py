@@ -32,6 +32,7 @@ COMMANDS = {
     "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
     "recommend": ("eagerbench.results.recommend", "which variant to take under a budget"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
+    "report": ("eagerbench.results.report.command", "one HTML file: what to take, and every record"),
     "plot": ("eagerbench.results.plot", "plot an experiment as one HTML file"),
     "statements": ("eagerbench.results.statements", "whether published statements hold in the records of files"),
     "compare": ("eagerbench.gate.compare", "compare saved files, old with new"),

@@ -43,6 +43,10 @@ class Matrix:
     rows: list[tuple[str, list[Cell]]]
     reasons: Sequence[Reason] = field(default_factory=list)
 
+    @property
+    def reason_rows(self) -> list[list[str]]:
+        return [[one.label, f"{one.variants:,}", f"{one.cases:,}", one.hint] for one in self.reasons]
+
 
 _WORST = ("crashed", "failed", "unusable", "timed", "skipped")  # the first that a cell has, colours it
 

@@ -15,6 +15,8 @@ USUAL = (("exact-math", "Exact math", "outputs as eager's but for rounding"),
          ("reduced-precision", "16 bits", "outputs may differ as 16-bit numbers do"),
          ("quantised-coarse", "8 bits and fewer", "weights and products may be quantised"))
 EAGER = "eager"
+TAKE, TIE, MISS, OPEN, BASELINE = ("take", "tie", "nearest miss", "may fit", "baseline")
+MOST_PICKS = 8  # lines of the table; further ties are in a second one
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,20 @@ class Advice:
 
 @dataclass(frozen=True)
 class Pick:
-    """A line of the table beside a recommendation; cells as `HEADER` names them."""
+    """A line of the table beside the recommendations of a model: a variant.
 
-    role: str
+    Attributes:
+        roles: what it is by each budget, empty where it is nothing.
+        cells: as `HEADER` names them.
+    """
+
     variant: str
+    roles: Sequence[str]
     cells: Sequence[str]
+
+    @property
+    def taken(self) -> bool:
+        return TAKE in self.roles
 
 
 HEADER = ("× eager", "95 %", "error", "quality loss", "memory", "size", "build", "ready in")
@@ -74,16 +85,36 @@ def decide(sources: Sequence[Source], budget: Budget) -> tuple[Decision | None, 
         return None, str(error)
 
 
-def picks(verdict: Verdict) -> list[Pick]:
-    """Winner, ties, nearest miss, eager; each once."""
-    found = [("take", verdict.choice)] if verdict.choice else []
-    found += [("tie", name) for name in verdict.ties]
-    found += [("nearest miss", verdict.nearest_miss.variant)] if verdict.nearest_miss else []
-    found += [("may fit", name) for name in verdict.unjudged[:2]]
-    found += [("baseline", EAGER)]
-    roles = {name: role for role, name in reversed(found)}
-    return [Pick(role, name, _cells(candidate)) for name, role in reversed(roles.items())
-            if (candidate := verdict.of(name)) is not None]
+def picks(verdicts: Sequence[Verdict | None]) -> list[Pick]:
+    """What is taken, then eager, nearest misses, ties, and what may fit; each variant once.
+
+    Args:
+        verdicts: of one model, by each budget.
+    """
+    by_budget = [_roles(verdict) if verdict else {} for verdict in verdicts]
+    names = dict.fromkeys(name for roles in by_budget for name in roles)
+    found = []
+    for name in names:
+        roles = [of.get(name, "") for of in by_budget]
+        candidate = next((one for verdict in verdicts if verdict and (one := verdict.of(name)) is not None), None)
+        if candidate is not None:
+            found.append(Pick(name, roles, _cells(candidate)))
+    order = (TAKE, BASELINE, MISS, TIE, OPEN)
+    return sorted(found, key=lambda pick: min(order.index(role) for role in pick.roles if role))
+
+
+def split(text: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Sentences that stand first, what to take, its ties and the nearest miss; and the rest, with every command."""
+    first = [line for place, line in enumerate(text) if place == 0 or "cannot be told apart" in line or " would be " in line
+             or line.startswith("Nearest miss")]
+    return first, [line for line in text if line not in first]
+
+
+def _roles(verdict: Verdict) -> dict[str, str]:
+    found = {name: OPEN for name in verdict.unjudged} | {EAGER: BASELINE} | {name: TIE for name in verdict.ties}
+    if verdict.nearest_miss:
+        found[verdict.nearest_miss.variant] = MISS
+    return found | ({verdict.choice: TAKE} if verdict.choice else {})
 
 
 def _cells(one: Candidate) -> list[str]:

@@ -1,7 +1,7 @@
 """The columns of the table of records: what each shows, and by what it is sorted."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from eagerbench.results.numbers import bounds, digits, percent
@@ -9,6 +9,7 @@ from eagerbench.results.report.source import Row, Source
 from eagerbench.shown import visible
 
 NOTHING = "–"
+_OFTEN_ONE = ("model", "status")
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,11 @@ COLUMNS = (
 )
 
 
-def of_files(sources: Sequence[Source]) -> tuple[Column, ...]:
-    """The columns; with several files, the file too."""
-    if len(sources) == 1:
-        return COLUMNS
-    return (*COLUMNS, Column("file", "file", lambda row: sources[row.source].file.name, choice=True))
+def of_files(sources: Sequence[Source], rows: Sequence[Row]) -> tuple[Column, ...]:
+    """The columns: those that say the same of every row are not shown until they are chosen; with several files, the
+    file too."""
+    found = [replace(column, usual=len({column.value(row) for row in rows}) > 1) if column.key in _OFTEN_ONE else column
+             for column in COLUMNS]
+    if len(sources) > 1:
+        found.append(Column("file", "file", lambda row: sources[row.source].file.name, choice=True))
+    return tuple(found)

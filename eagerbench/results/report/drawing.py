@@ -14,6 +14,7 @@ MOST_MARKS = 500  # of a figure
 PALETTE = ("#3b7ddd", "#c2660a", "#1a8f5a", "#a24fd0", "#d1495b", "#77808c", "#008b99", "#8a7a00", "#b0578d", "#5c6bc0")
 CLASS_COLOURS = dict(zip(CLASSES, PALETTE, strict=False))
 GREY = "#808891"
+INK = "ink"  # of the page, which its script knows
 _MANTISSAS = ((0.12, (1, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3, 1.4, 1.5, 1.6, 1.7, 1.8, 1.9, 2, 2.2, 2.4, 2.6, 2.8, 3, 3.2,
                       3.5, 4, 4.5, 5, 5.5, 6, 6.5, 7, 7.5, 8, 8.5, 9, 9.5)),
               (0.5, (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9)), (1.3, (1, 1.5, 2, 3, 5, 7)),
@@ -85,8 +86,19 @@ def log_axis(title: str, values: Sequence[float], text=digits, room: float = 0.0
     space = max((high / low) ** room, 1.03)
     low, high = low / space, high * space
     at = ticks(low, high)
-    return {"type": "log", "title": {"text": label(title)}, "range": [math.log10(low), math.log10(high)],
+    return {"type": "log", "title": {"text": label(title), "standoff": 8}, "automargin": True, "range": [math.log10(low), math.log10(high)],
             "tickmode": "array", "tickvals": at, "ticktext": [plain(value, text) for value in at], **more}
+
+
+def spanned(numbers: Sequence[tuple[float, float | None, float | None]], most: float = 3.0) -> list[float]:
+    """What an axis must reach: every value, and the ends of intervals unless they lie far beyond all values.
+
+    Args:
+        most: how many times beyond. An interval of a disturbed case would leave the others in one spot.
+    """
+    values = [value for value, *_ in numbers]
+    low, high = min(values) / most, max(values) * most
+    return [*values, *(min(max(end, low), high) for _, *ends in numbers for end in ends if end is not None)]
 
 
 def plain(value: float, text=digits) -> str:
@@ -97,14 +109,15 @@ def plain(value: float, text=digits) -> str:
 
 def linear_axis(title: str, **more: Any) -> dict[str, Any]:
     """From 0 on, unless the values go below it."""
-    return {"title": {"text": label(title)}, "rangemode": "tozero", **more}
+    return {"title": {"text": label(title), "standoff": 8}, "rangemode": "tozero", "automargin": True, **more}
 
 
-def ends(values: Sequence[tuple[float, float | None, float | None]]) -> dict[str, Any]:
-    """Error bars of (value, low, high); none where an end is missing."""
+def ends(values: Sequence[tuple[float, float | None, float | None]], colour: str = "") -> dict[str, Any]:
+    """Error bars of (value, low, high), none where an end is missing; in the colour of their marks without one. INK is
+    the page's."""
     known = [(value, low, high) if low is not None and high is not None else (value, value, value)
              for value, low, high in values]
-    return {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3,
+    return {"type": "data", "symmetric": False, "thickness": 1.2, "width": 3, **({"color": colour} if colour else {}),
             "array": [max(0.0, high - value) for value, _, high in known],
             "arrayminus": [max(0.0, value - low) for value, low, _ in known]}
 

@@ -62,9 +62,9 @@ def _dots(key: str, title: str, plot: Dots, numbers: Sequence[Drawn]) -> Figure:
                      "customdata": [one[0].id for one in here], "hovertemplate": "%{y}<br>%{x:.3g}<extra>%{fullData.name}"
                      "</extra>"})
     positive = all(one[1] > 0 for one in shown)
-    ends = [end for one in shown for end in one[1:] if end]
-    across = drawing.log_axis(plot.across, [*ends, *([plot.line] if plot.line else [])]) if plot.log and positive \
-        else drawing.linear_axis(plot.across)
+    reach = drawing.spanned([one[1:] for one in shown])
+    across = drawing.log_axis(plot.across, [*reach, *([plot.line] if plot.line else [])]) if plot.log and positive \
+        else drawing.linear_axis(plot.across, range=[0, 1.04 * max(reach)] if max(reach) > 0 else [0, 1])
     layout = {**_rows_layout(variants, across, len(kinds) > 1), "shapes": _mark(plot.line)}
     return Figure(key, title, f"{title}: {plot.across}, of {len(variants)} variants, the best on top. "
                   "The table below has the numbers.", data, layout, len(shown), len(numbers),

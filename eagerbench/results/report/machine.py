@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eagerbench.results import fingerprint
+from eagerbench.results.numbers import digits
 from eagerbench.results.report.columns import NOTHING
 from eagerbench.results.report.source import Source
 
@@ -39,13 +40,23 @@ def facts(sources: Sequence[Source]) -> list[list[str]]:
     names = dict.fromkeys(name for machine in machines for name in machine
                           if name != "threads" and not any(name in one for one in packages))
     rows += [[name, *(_value(name, machine) for machine in machines)] for name in names]
-    versions = dict.fromkeys(name for found in packages for name in found)
-    return rows + [[name, *(found.get(name, NOTHING) for found in packages)] for name in versions]
+    return rows
+
+
+def versions(sources: Sequence[Source]) -> list[list[str]]:
+    """Rows of a table: package, and its version in each file."""
+    packages = [_packages(source) for source in sources]
+    names = dict.fromkeys(name for found in packages for name in found)
+    return [[name, *(found.get(name, NOTHING) for found in packages)] for name in names]
 
 
 def _value(name: str, machine: dict[str, str]) -> str:
     value = machine.get(name, NOTHING)
-    return f"{int(value) / 2**20:,.1f} MiB" if name in _SIZES and value.isdecimal() else value
+    if name not in _SIZES or not value.isdecimal():
+        return value
+    size = int(value)
+    return next(f"{digits(size / unit)} {word}" for unit, word in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
+                if size >= unit or unit == 1)
 
 
 def _packages(source: Source) -> dict[str, str]:

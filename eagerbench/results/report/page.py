@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eagerbench.case import DEFAULT
 from eagerbench.experiments import EXPERIMENTS
 from eagerbench.results import tables as tables_of
 from eagerbench.results.decision import Budget, Verdict
@@ -44,17 +45,18 @@ def page(sources: Sequence[Source], budget: Budget | None = None, base: Path | N
     current = latest(every)
     advices = advice.of(sources, budget)
     standing = _standing(sources, budget, advices)
-    trade, panels = overview.scatters(current, standing), overview.bars(current, standing)
+    trade, panels = overview.scatters(current, standing, _taken(advices)), overview.bars(current, standing)
     sections = _sections(sources, current)
-    shown = columns.of_files(sources)
+    shown = columns.of_files(sources, every)
     figures = [*trade, *panels, *(one for section in sections for one in section.figures)]
     return look.render(
         "report.html.jinja", figures, ["table.js", "report.js"], _data(every, shown), title=_title(current, sources),
-        about=machine.line(sources), advices=advices, models=_models(advices), picks=advice.picks,
+        about=machine.line(sources), advices=advices, models=_models(advices), picks=lambda model, device: advice.picks([_verdict_of(one, model, device) for one in advices]),
+        most_picks=advice.MOST_PICKS, split=advice.split,
         pick_header=advice.HEADER, verdict_of=_verdict_of, trade=trade, panels=panels,
         more_places=max(0, len(overview.latency_places(current)) - overview.MOST_PANELS),
         trees=_trees(sources, current), sections=sections, matrix=matrix.of(sources), rows=every, columns=shown,
-        facts=machine.facts(sources), commands=machine.commands(sources, base), compared=compared, statuses=statuses,
+        facts=machine.facts(sources), versions=machine.versions(sources), commands=machine.commands(sources, base), compared=compared, statuses=statuses,
         base=base, left_out=machine.left_out(sources), detail=_plain_detail, counts=_counts(every))
 
 
@@ -81,6 +83,14 @@ def _standing(sources: Sequence[Source], budget: Budget | None,
     return {(one.model, one.device): one for one in decision.verdicts} if decision else {}
 
 
+def _taken(advices: Sequence[advice.Advice]) -> dict[overview.Place, set[str]]:
+    found: dict[overview.Place, set[str]] = {}
+    for one in advices:
+        for verdict in one.verdicts:
+            found.setdefault((verdict.model, verdict.device), set()).update(filter(None, [verdict.choice]))
+    return found
+
+
 def _models(advices: Sequence[advice.Advice]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((one.model, one.device) for found in advices for one in found.verdicts))
 
@@ -94,8 +104,10 @@ def _trees(sources: Sequence[Source], current: Sequence[Row]) -> list[tuple[str,
     places = overview.latency_places(current)
     found = []
     for model, device in list(dict.fromkeys(key[:2] for key in places))[:MOST_TREES]:
-        workloads = [key[2] for key in places if key[:2] == (model, device)]
-        made = tree.of(sources, model, device, list(reversed(workloads)))
+        workloads = {row.workload: overview.shape(row) for key in reversed(places) if key[:2] == (model, device)
+                     for row in current if row.record is not None and row.experiment == DEFAULT
+                     and overview.place(row) == key}
+        made = tree.of(sources, model, device, list(workloads.items()))
         if made is not None:
             found.append((model if device == "cpu" else f"{model} on {device}", made))
     return found

@@ -26,22 +26,42 @@ function dressed(layout, width, printing) {
   return found;
 }
 
+function inked(data, ink) {
+  return data.map((trace) => {
+    const found = {...trace};
+    for (const name of ["error_x", "error_y"]) {
+      if (trace[name] && trace[name].color === "ink") found[name] = {...trace[name], color: ink};
+    }
+    return found;
+  });
+}
+
 function draw(element, figure, printing) {
-  return Plotly.react(element, figure.data, dressed(figure.layout, element.clientWidth, printing), CONFIG);
+  return Plotly.react(element, inked(figure.data, printing ? "#000" : colours().ink), dressed(figure.layout, element.clientWidth, printing), CONFIG);
 }
 
 const PLOTS = new Map();  // element → its figure, once drawn
 
+// What is in sight first, then the others one by one, so that the page answers meanwhile.
 async function drawAll() {
-  for (const element of document.querySelectorAll("[data-figure]")) {
-    const figure = DATA.figures[element.dataset.figure];
+  const left = [...document.querySelectorAll("[data-figure]")];
+  const rest = () => new Promise((done) => { setTimeout(done); });
+  const inSight = (element) => {
+    const box = element.getBoundingClientRect();
+    return box.top < innerHeight && box.bottom > 0;
+  };
+  while (left.length) {
+    await rest();
+    const [element] = left.splice(Math.max(0, left.findIndex(inSight)), 1);
     element.style.minHeight = "";
-    await draw(element, figure);
-    PLOTS.set(element, figure);
+    if (PLOTS.has(element)) continue;
+    PLOTS.set(element, DATA.figures[element.dataset.figure]);
+    await draw(element, PLOTS.get(element));
   }
 }
 
 function redraw(printing) {
+  for (const element of document.querySelectorAll("[data-figure]")) PLOTS.set(element, DATA.figures[element.dataset.figure]);
   for (const [element, figure] of PLOTS) draw(element, figure, printing);
 }
 

@@ -24,7 +24,7 @@ function buildFilters() {
     const box = make("input", {type: "checkbox", id: "column-" + column.key});
     box.addEventListener("change", () => {
       const keys = COLUMNS.filter((one) => $("column-" + one.key).checked).map((one) => one.key);
-      const usual = COLUMNS.filter((one) => one.usual && (one.key !== "model" || MODELS > 1)).map((one) => one.key);
+      const usual = COLUMNS.filter((one) => one.usual).map((one) => one.key);
       set("cols", keys.join(" ") === usual.join(" ") ? "" : keys.join(" "), "records");
       refresh(false);
     });

@@ -38,9 +38,8 @@ function set(key, value, target) {
 }
 
 const shownColumns = () => STATE.cols === undefined
-  ? COLUMNS.filter((column) => column.usual && (column.key !== "model" || MODELS > 1))
+  ? COLUMNS.filter((column) => column.usual)
   : COLUMNS.filter((column) => STATE.cols.split(" ").includes(column.key));
-const MODELS = new Set(ROWS.map((row) => row[0])).size;
 
 function filtered() {
   const words = (STATE.q || "").toLowerCase().split(/\s+/).filter(Boolean);

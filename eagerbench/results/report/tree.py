@@ -1,7 +1,7 @@
 """The decision tree: the questions that a user can answer, and what the records say to each answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from eagerbench.results.decision import Budget, Verdict
 from eagerbench.results.numbers import bounds, digits, percent, times
@@ -32,13 +32,13 @@ class Node:
     said: str = ""
 
 
-def of(sources: Sequence[Source], model: str, device: str, workloads: Sequence[str]) -> Node | None:
+def of(sources: Sequence[Source], model: str, device: str, workloads: Sequence[tuple[str, str]]) -> Node | None:
     """The tree of a model; None where nothing can be decided.
 
     A question whose answers all lead to the same is not asked.
 
     Args:
-        workloads: names of its latency workloads, at most the first four are asked about.
+        workloads: name and shape of its latency workloads, at most the first four are asked about.
     """
     def verdict(**limits) -> Verdict | None:
         decision, _ = advice.decide(sources, Budget(model=[model], **limits))
@@ -49,7 +49,7 @@ def of(sources: Sequence[Source], model: str, device: str, workloads: Sequence[s
         leaves: list[Node] = []
         for number, one in found:
             leaf = _leaf(one)
-            if leaves and (leaves[-1].variant, leaves[-1].said) == (leaf.variant, leaf.said):
+            if leaves and leaves[-1].variant == leaf.variant:
                 continue
             leaves.append(Node(f"{number:,} and more" if leaves else f"fewer than {_next(found, leaf):,}",
                                variant=leaf.variant, said=leaf.said))
@@ -61,8 +61,8 @@ def of(sources: Sequence[Source], model: str, device: str, workloads: Sequence[s
 
     if verdict() is None:
         return None
-    return _asked("", "What does a call look like?", [classes(f"as {name}", workload=[name])
-                                                      for name in list(workloads)[:MOST_WORKLOADS]])
+    return _asked("", "What does a call look like?", [classes(shape, workload=[name])
+                                                      for name, shape in list(workloads)[:MOST_WORKLOADS]])
 
 
 def _next(found: Sequence[tuple[int, Verdict | None]], leaf: Node) -> int:
@@ -72,10 +72,13 @@ def _next(found: Sequence[tuple[int, Verdict | None]], leaf: Node) -> int:
 
 def _asked(answer: str, question: str, branches: Sequence[Node]) -> Node:
     """The question, or the one answer that they all lead to."""
-    first = branches[0]
-    if all(_same(one, first) for one in branches[1:]):
-        return Node(answer, first.question, first.branches, first.variant, first.said)
-    return Node(answer, question, branches)
+    kept: list[Node] = []
+    for one in branches:
+        if kept and _same(kept[-1], one):
+            kept[-1] = replace(kept[-1], answer=f"{kept[-1].answer}, or {one.answer}")
+        else:
+            kept.append(one)
+    return replace(kept[0], answer=answer) if len(kept) == 1 else Node(answer, question, kept)
 
 
 def _same(one: Node, other: Node) -> bool:
@@ -95,5 +98,6 @@ def _leaf(verdict: Verdict | None) -> Node:
     if one is not None and one.memory_bytes is not None:
         parts.append(f"{digits(one.memory_bytes.value / 2**20)} MiB")
     if verdict.ties:
-        parts.append(f"or {', '.join(verdict.ties[:2])}{' …' if len(verdict.ties) > 2 else ''}: a tie")
+        more = f" and {len(verdict.ties) - 2} more" if len(verdict.ties) > 2 else ""
+        parts.append(f"tied with {', '.join(verdict.ties[:2])}{more}")
     return Node(variant=verdict.choice, said=", ".join(parts))

@@ -107,7 +107,7 @@ def workloads(spec: ModelSpec, selection: "Selection") -> list[QualityTexts]:
         found.append(RetrievalTexts(len(read.queries) + len(read.documents), 0, selection.retrieval))
     if selection.labels is not None:
         found.append(LabelledTexts(len(labelled.read_labels(selection.labels).texts), 0, selection.labels))
-        if spec.kind == "directory" and spec.task == CLASSIFIER:
+        if spec.kind == "directory" and spec.task == CLASSIFIER and not labelled.no_labels(read_config(spec), ""):
             labelled.indices(selection.labels, labelled.label_names(read_config(spec)))
     return [QualityTexts(corpus, rebuilds) for corpus in found]
 

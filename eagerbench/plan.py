@@ -8,7 +8,7 @@ from eagerbench.models.specs import ModelSpec, resolve
 from eagerbench.results.reasons import grouped
 from eagerbench.selection import Selection
 from eagerbench.shown import count, one_line
-from eagerbench.workloads.base import OneBatch, another_build, too_long
+from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long
 
 # What the experiments but latency run on when nobody names variants: all of them would take an hour.
 SHORT_LIST = ("eager", "onnxruntime", "onnxruntime-int8")
@@ -20,12 +20,14 @@ def plan(selection: Selection) -> list[Case]:
     """All cases: by model, then variant (built once for all of its experiments), then experiment, then workload.
 
     Raises:
-        BadInput: `--sequence-lengths` gives nothing that any model takes.
+        BadInput: `--sequence-lengths` gives nothing that any model takes, or no model can use a file that is named.
     """
     _refuse_lengths(selection)
     cases = []
-    for model, experiments in _models(selection).items():
-        workloads = {name: list(dict.fromkeys(EXPERIMENTS[name].workloads(model, selection))) for name in experiments}
+    by_model = {model: {name: list(dict.fromkeys(EXPERIMENTS[name].workloads(model, selection)))
+                        for name in experiments} for model, experiments in _models(selection).items()}
+    _refuse_files(by_model)
+    for model, workloads in by_model.items():
         rebuilt = _rebuilt(workloads.get(DEFAULT, []), selection)
         for variant_name in selection.variants:
             variant, backend = backends.variants()[variant_name]
@@ -47,6 +49,18 @@ def _refuse_lengths(selection: Selection) -> None:
     if selection.sequence_lengths and None not in limits and min(selection.sequence_lengths) > max(limits):
         raise BadInput(f"--sequence-lengths {','.join(map(str, selection.sequence_lengths))}: "
                        + "; ".join(too_long(model, min(selection.sequence_lengths)) for model in selection.models))
+
+
+def _refuse_files(by_model: dict[ModelSpec, dict[str, list[Workload]]]) -> None:
+    """Raises BadInput for a file that no model can be asked by."""
+    eager = backends.variants()[backends.REFERENCE]
+    reasons: dict[str, list[str | None]] = {}
+    for model, workloads in by_model.items():
+        for work in (work for works in workloads.values() for work in works if work.option):
+            reasons.setdefault(work.option, []).append(work.refuses(model, *eager))
+    for option, found in reasons.items():
+        if all(found):
+            raise BadInput(f"{option}: {found[0]}")
 
 
 def _models(selection: Selection) -> dict[ModelSpec, list[str]]:

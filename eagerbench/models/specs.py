@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +177,12 @@ def _read_config(path: Path) -> dict:
     if not isinstance(config, dict) or "model_type" not in config:
         raise BadInput(f"--model {path}: config.json has no model_type; save the model with save_pretrained()")
     return config
+
+
+@cache
+def read_config(spec: ModelSpec) -> dict:
+    """`config.json` of a directory."""
+    return _read_config(Path(spec.target))
 
 
 def _check_weights(path: Path) -> None:

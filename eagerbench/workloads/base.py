@@ -1,7 +1,7 @@
 """What a workload is. One that a single experiment has is in the experiment's module, others are in this package."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -17,6 +17,9 @@ class Workload(ABC):
 
     Modules of workloads import neither torch nor a backend's runtime: listing the plan must not load them.
     """
+
+    option: ClassVar[str | None] = None
+    """The option and file that it is of, where a selection whose models all refuse it is a mistake."""
 
     @property
     @abstractmethod

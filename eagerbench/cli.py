@@ -30,6 +30,7 @@ PYTEST_COMMANDS = {
 COMMANDS = {
     "summary": ("eagerbench.results.summary", "print the summary tables of a file again"),
     "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
+    "artifacts": ("eagerbench.store.command", "list the built models that are kept, and prune them"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
     "plot": ("eagerbench.results.plot", "plot an experiment as one HTML file"),
     "statements": ("eagerbench.results.statements", "whether published statements hold in the records of files"),

@@ -31,6 +31,7 @@ COMMANDS = {
     "summary": ("eagerbench.results.summary", "print the summary tables of a file again"),
     "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
     "recommend": ("eagerbench.results.recommend", "which variant to take under a budget"),
+    "artifacts": ("eagerbench.store.command", "list the built models that are kept, and prune them"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
     "report": ("eagerbench.results.report.command", "one HTML file: what to take, and every record"),
     "plot": ("eagerbench.results.plot", "plot an experiment as one HTML file"),

@@ -140,6 +140,10 @@ def _found(verdict: dict[str, Any]) -> str:
         return "Slower: " + "; ".join(
             f"{entry['id']} by {entry['ratio'] - 1:.1%} (95 %: {entry['low'] - 1:.1%} to {entry['high'] - 1:.1%}, "
             f"adjusted p {entry['p_adjusted']:.2g})" for entry in by_status["REGRESSED"]) + "."
+    if verdict["broken"] or verdict["vanished"]:
+        return "Head lacks results that base has: " + "; ".join(
+            [f"{bench}: {verdict['failed'].get(bench, 'failed')}" for bench in verdict["broken"]]
+            + [f"{bench}: vanished" for bench in verdict["vanished"]]) + "."
     reasons = list(dict.fromkeys(line for stage in verdict["stages"].values() for line in stage["contaminated"]))
     if reasons:
         return f"This measurement cannot be trusted: {'; '.join(reasons)}."

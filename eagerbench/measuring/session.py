@@ -17,6 +17,7 @@ from eagerbench.measuring.models import Models
 from eagerbench.measuring.peaks import Peaks
 from eagerbench.measuring.processes import Processes
 from eagerbench.models.specs import ModelSpec
+from eagerbench.store.in_use import COMPILED, Use
 from eagerbench.workloads import labelled
 from eagerbench.workloads.base import OneBatch
 
@@ -44,6 +45,8 @@ class Session:
         self.allocator = allocator
         self.partner = partner
         self.measured_s = 0.0  # inside warm-up, timed and reference calls
+        self._compiled = Use(selection.artifacts)
+        self._compiled.note(COMPILED)
         store = ArtifactStore(selection.artifacts / "variants", selection.rebuild)
         peak_store = ArtifactStore(selection.artifacts / "memory", selection.rebuild)
         gpu_memory = GpuMemory(selection.device)

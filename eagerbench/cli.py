@@ -32,6 +32,7 @@ COMMANDS = {
     "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
     "recommend": ("eagerbench.results.recommend", "which variant to take under a budget"),
     "artifacts": ("eagerbench.store.command", "list the built models that are kept, and prune them"),
+    "rescue": ("eagerbench.results.rescue", "make an ordinary file of what an interrupted session left"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
     "report": ("eagerbench.results.report.command", "one HTML file: what to take, and every record"),
     "plot": ("eagerbench.results.plot", "plot an experiment as one HTML file"),

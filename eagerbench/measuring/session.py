@@ -33,10 +33,11 @@ class Session:
         allocator: what is in effect, from `allocator.configure`.
         planned: the batches of a model's latency cases.
         partner: the other side, when this session is one of a duet.
+        entered: called with each phase of a case as it begins, outside of timed regions.
     """
 
     def __init__(self, selection: "Selection", allocator: str, planned: Callable[[ModelSpec], list[OneBatch]],
-                 partner: "Partner | None" = None):
+                 partner: "Partner | None" = None, entered: Callable[[str], None] = lambda phase: None):
         import torch
 
         torch.set_num_threads(selection.threads)
@@ -44,6 +45,7 @@ class Session:
         self.selection = selection
         self.allocator = allocator
         self.partner = partner
+        self.entered = entered
         self.measured_s = 0.0  # inside warm-up, timed and reference calls
         self._compiled = Use(selection.artifacts)
         self._compiled.note(COMPILED)

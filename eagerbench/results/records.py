@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from eagerbench import jsonfile
+from eagerbench.isolation import journal
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.results import fingerprint, older, sameness
 from eagerbench.results.decode import BadRecord, decode
@@ -70,12 +71,12 @@ class Run:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Load a pytest-benchmark file as it is.
+    """Load a pytest-benchmark file as it is; of the journal of an interrupted session, what was finished.
 
     Raises:
         UnreadableFile: missing, not JSON, or without benchmarks.
     """
-    content = jsonfile.read_object(file)
+    content = journal.saved(journal.read(file)) if file.suffix == journal.SUFFIX else jsonfile.read_object(file)
     if not isinstance(content.get("benchmarks"), list):
         raise UnreadableFile(f"{file}: no list of benchmarks in it; it is no pytest-benchmark file")
     return content

@@ -97,7 +97,8 @@ class ArtifactStore:
             (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
             self._use.note(directory.name)
             if directory.exists():
-                set_aside(directory)
+                with contextlib.suppress(FileNotFoundError):  # another process is as far as this one
+                    set_aside(directory)
             try:
                 os.rename(partial, directory)
             except OSError:  # another process finished the same entry meanwhile

@@ -268,3 +268,38 @@ def test_a_killed_export_leaves_nothing_that_is_used(tmp_path, capsys):
     filled(root, "b-torchscript", key())  # the next writer clears up
     assert not list(root.glob(".partial-*"))
     assert not any(one["damage"] or one["used_by"] for one in listed(capsys, tmp_path)["artifacts"])
+
+
+USERS = """
+import json, sys, time
+from pathlib import Path
+from eagerbench.backends.artifacts import ArtifactStore
+def write(directory):
+    (directory / "model.pt").write_bytes(b"x" * 300_000)
+    return {}
+until, made, found = time.monotonic() + float(sys.argv[3]), 0, 0
+while time.monotonic() < until or not (made and found):
+    store = ArtifactStore(Path(sys.argv[1]))
+    for _ in range(3):
+        artifact = store.get("a-torchscript", json.loads(sys.argv[2]), write)
+        made, found = made + (not artifact.cached), found + artifact.cached
+        assert (artifact.directory / "model.pt").read_bytes() == b"x" * 300_000
+"""
+
+
+def test_pruning_beside_sessions_takes_nothing_from_them(tmp_path, capsys):
+    """Processes that build and load one artifact again and again, while it is pruned again and again."""
+    arguments = [sys.executable, "-c", USERS, tmp_path / "variants", json.dumps(key()), "2"]
+    users = [subprocess.Popen(arguments, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    removed = 0
+    try:
+        while any(user.poll() is None for user in users):
+            removed += sum(one["removed"] for one in listed(capsys, tmp_path, "--prune", "--keep", "0")["artifacts"])
+        assert [user.stderr.read() for user in users] == [""] * 3
+        assert [user.returncode for user in users] == [0] * 3
+    finally:
+        for user in users:
+            user.kill()
+            user.communicate()
+    assert removed
+    assert not list((tmp_path / "variants").glob(".use-*"))

@@ -1,43 +1,13 @@
-"""The artifact store: what is listed, what is pruned, and that neither a killed process nor a pruning one breaks it."""
+"""The artifact store: what is listed, and what is pruned."""
 
-import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
-from running import ROOT, own_environment
+from stores import MIB, called, filled, key, listed
 
-from eagerbench import backends, cli
 from eagerbench.backends import building
-from eagerbench.backends.artifacts import MANIFEST, ArtifactStore
+from eagerbench.backends.artifacts import ArtifactStore
 from eagerbench.machine import owned
 from eagerbench.store import entries, in_use, limit, prune
-
-DAY_S = 86400
-MIB = 2**20
-ENVIRONMENT = {**own_environment(), "PYTHONPATH": str(ROOT)}
-
-
-def key(variant: str = "torchscript", **changed) -> dict:
-    return {"model": "m", "inputs": [], **building.without_model(*backends.variants()[variant]), "device": "cpu",
-            **changed}
-
-
-def filled(root: Path, label: str, content: dict, size: int = MIB, age_days: float = 0) -> Path:
-    """An entry that no session uses any more."""
-    def write(directory):
-        (directory / "model.pt").write_bytes(bytes(size))
-        return {"build_s": 1.0, "save_s": None}
-
-    directory = ArtifactStore(root).get(label, content, write).directory
-    when = time.time() - age_days * DAY_S
-    os.utime(directory / MANIFEST, (when, when))
-    return directory
 
 
 @pytest.fixture
@@ -56,17 +26,6 @@ def store(tmp_path):
     filled(variants, "minilm-torchscript", key(model="n"), age_days=1, size=2 * MIB)
     filled(root / "memory", "minilm-torchscript", {"build": key(model="n"), "allocator": "system"}, size=0, age_days=1)
     return root
-
-
-def called(capsys, *arguments: object) -> tuple[int, str, str]:
-    code = cli.main(["artifacts", *map(str, arguments)])
-    return code, *capsys.readouterr()
-
-
-def listed(capsys, store, *arguments: object) -> dict:
-    code, out, _ = called(capsys, "--artifacts", store, "--json", *arguments)
-    assert code == 0
-    return json.loads(out)
 
 
 def test_what_is_there_is_listed(store, capsys):
@@ -140,41 +99,6 @@ def test_an_empty_store(tmp_path, capsys):
     assert listed(capsys, tmp_path, "--prune")["artifacts"] == []
 
 
-USES = """
-import sys, time
-from pathlib import Path
-from eagerbench.backends.artifacts import ArtifactStore
-kept = ArtifactStore(Path(sys.argv[1]))
-import json
-content = json.loads(sys.argv[3])
-artifact = kept.get(sys.argv[2], content, lambda directory: {})
-print("used" if artifact.cached else "made", flush=True)
-time.sleep(60)
-"""
-
-
-def test_an_artifact_in_use_stays_until_its_session_has_died(tmp_path, capsys):
-    root = tmp_path / "variants"
-    content = key()
-    directory = filled(root, "a-torchscript", content, age_days=50)
-    other = filled(root, "b-torchscript", content, age_days=1)
-    with subprocess.Popen([sys.executable, "-c", USES, root, "a-torchscript", json.dumps(content)],
-                          stdout=subprocess.PIPE, text=True, env=ENVIRONMENT) as user:
-        try:
-            assert user.stdout.readline() == "used\n"
-            assert time.time() - entries.last_use(directory) < DAY_S  # it is used now, and was not for 50 days
-            os.utime(directory / MANIFEST, (1, 1))  # a clock that jumped: it is in use all the same
-            found = {one["place"]: one for one in listed(capsys, tmp_path, "--prune", "--keep", "0")["artifacts"]}
-            assert found[f"variants/{directory.name}"]["used_by"] == "in use by a session"
-            assert found[f"variants/{other.name}"]["removed"]
-            assert directory.exists()
-            assert "in use and kept: 1" in " ".join(called(capsys, "--artifacts", tmp_path, "--prune")[1].split())
-        finally:
-            user.send_signal(signal.SIGKILL)
-    assert listed(capsys, tmp_path, "--prune", "--keep", "0")["artifacts"][0]["removed"]
-    assert [file.name for file in root.iterdir()] == [".lock"]
-
-
 def test_an_artifact_that_is_used_meanwhile_stays(tmp_path):
     content = key()
     directory = filled(tmp_path / "variants", "a-torchscript", content, age_days=50)
@@ -233,38 +157,3 @@ def test_a_store_that_has_grown_is_told(store):
     assert limit.told(store, 7, "eagerbench") is None
     assert limit.told(store, 3, "eagerbench") == \
         "artifacts take 6 MiB (limit 3): eagerbench artifacts --prune --keep 3"
-
-
-WRITES = """
-import sys, time
-from pathlib import Path
-from eagerbench.backends.artifacts import ArtifactStore
-def write(directory):
-    print("begun", flush=True)
-    for number in range(8):
-        (directory / f"part{number}").write_bytes(bytes([number]) * 4_000_000)
-    return {"build_s": 1.0, "save_s": None}
-store = ArtifactStore(Path(sys.argv[1]))
-for number in range(1000):
-    store.get("a-torchscript", {"number": number}, write)
-"""
-
-
-def test_a_killed_export_leaves_nothing_that_is_used(tmp_path, capsys):
-    """SIGKILL at instants of writing, hashing and putting in place; then another process goes on."""
-    chance, states, root = random.Random(20261128), [], tmp_path / "variants"
-    for _ in range(8):
-        with subprocess.Popen([sys.executable, "-c", WRITES, root], stdout=subprocess.PIPE, text=True,
-                              env=ENVIRONMENT) as process:
-            process.stdout.readline()
-            time.sleep(chance.uniform(0, 0.15))
-            process.kill()
-        found = listed(capsys, tmp_path)["artifacts"]
-        states += [(one["kind"], one["damage"], one["used_by"]) for one in found]
-    assert not any(damage for kind, damage, _ in states if kind == "artifact")
-    assert {state for state in states if state[0] == "half"} == {
-        ("half", "half written by a process that was killed", "")}
-    assert sum(state[0] == "half" for state in states) <= 8  # each writer clears up what the one before it left
-    whole = ArtifactStore(root).get("b-torchscript", {}, lambda directory: {})  # the next writer clears up
-    assert not list(root.glob(".partial-*"))
-    assert not whole.cached

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -97,7 +96,8 @@ class ArtifactStore:
             (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
             self._use.note(directory.name)
             if directory.exists():
-                set_aside(directory)
+                with contextlib.suppress(FileNotFoundError):  # another process is as far as this one
+                    set_aside(directory)
             try:
                 os.rename(partial, directory)
             except OSError:  # another process finished the same entry meanwhile
@@ -110,11 +110,11 @@ class ArtifactStore:
 def scratch(root: Path) -> Iterator[Path]:
     """An empty directory below `root` that is removed at the end, if it is still there: by the next process that writes
     where this one is killed."""
-    partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=root))
-    lock = None
+    partial, lock = root / f"{PARTIAL}{os.getpid()}-{os.urandom(4).hex()}", None
+    with contextlib.suppress(OSError):  # a file system that knows no locks
+        lock = owned.Lock(_lock_of(partial))  # beside it: its files become the artifact; and never without it
     try:
-        with contextlib.suppress(OSError):  # a file system that knows no locks
-            lock = owned.Lock(_lock_of(partial))  # beside it: its files become the artifact
+        partial.mkdir(mode=0o700)
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
-from eagerbench.errors import CannotRun
+from eagerbench.errors import CannotRun, Crashed
 from eagerbench.experiments.base import Dots, Experiment, Number
 from eagerbench.measuring import recording
 from eagerbench.measuring.disturbance import Conditions
@@ -50,7 +50,7 @@ class MemoryRun(OneBatchRun):
         own, eagers = (self.session.peaks.of(self.case, built) for built in (self.built, eager))
         for found in (own, eagers):
             if found.rss is None:
-                raise CannotRun(found.missing)
+                raise (Crashed if found.crashed else CannotRun)(found.missing)
         result = Result(peak_rss_vs_eager=own.rss / eagers.rss, eager_peak_rss_bytes=eagers.rss,
                         call_s=median(timing.rounds))
         return self.assembled(MemoryRecord, BatchInProcesses(**self.work.facts), parts.Timing(), result,
@@ -93,4 +93,5 @@ EXPERIMENT = Experiment("memory", 5, "How much memory does a process take at mos
                         tables, headline, rank,
                         Dots(number, "peak resident MiB", "Left is less. The peak of a fresh process that loads the "
                              "variant and calls it twice, with its runtime and libraries; a quantised variant without "
-                             "an artifact is made of the float32 model, which is in its peak.", most=False), most_s=7200.0)
+                             "an artifact is made of the float32 model, which is in its peak.", most=False),
+                        most_s=7200.0)

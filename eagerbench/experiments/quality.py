@@ -243,4 +243,5 @@ EXPERIMENT = Experiment("quality", 7, "What does a variant do to embeddings or l
                         QualityRun, QualityRecord, tables, headline, rank,
                         Dots(number, "quality lost against eager, points", "Left is better: hundredths of the metric "
                              "that eager has and the variant has not, with the 95 % interval. Neighbours kept say how "
-                             "close it is to eager; only labelled data tell whether that is worse.", most=False), most_s=7200.0)
+                             "close it is to eager; only labelled data tell whether that is worse.", most=False),
+                        most_s=7200.0)

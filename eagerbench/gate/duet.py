@@ -24,6 +24,7 @@ from eagerbench.gate.duet_pair import MOST_TURNS, run_pair
 from eagerbench.gate.duet_sessions import Plan
 from eagerbench.gate.pairs import FORMAT, GIVE_UP_AFTER, finished, meanings
 from eagerbench.machine import children
+from eagerbench.selection import default_artifacts
 from eagerbench.shown import count, say
 
 
@@ -188,7 +189,8 @@ def _arguments(selection: list[str], repository: Path) -> list[str]:
         path = value.startswith(("./", "../")) or value in (".", "..") or (equals and (repository / value).exists())
         ours.append(f"{option}{equals}{os.path.normpath(repository / value)}" if path else argument)
     if not any(argument.startswith("--artifacts") for argument in selection):
-        ours += ["--artifacts", str(repository / ".artifacts")]
+        # In one word: pytest would take a path of its own for a place of tests, and load the conftest.py above it.
+        ours.append(f"--artifacts={repository / default_artifacts()}")
     named = any(argument.partition("::")[0].startswith("perf_tests") for argument in selection)
     return [*([] if named else ["perf_tests"]), "--benchmark-only", *ours]
 

@@ -1,5 +1,6 @@
 """Peak memory of a variant, of which latency and memory keep a record."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from eagerbench.backends.artifacts import ArtifactStore
 from eagerbench.backends.base import Placement
 from eagerbench.backends.building import Built, key
 from eagerbench.case import DEFAULT, Case
-from eagerbench.errors import CannotRun
+from eagerbench.errors import CannotRun, Crashed
 from eagerbench.machine import room
 from eagerbench.measuring.gpu_memory import GpuMemory
 from eagerbench.measuring.models import Models
@@ -22,12 +23,13 @@ from eagerbench.workloads.base import OneBatch
 class Peak:
     """Most bytes of a variant: resident in a fresh process, and of the GPU (None without one).
 
-    `missing` says why `rss` is None.
+    `missing` says why `rss` is None, and `crashed` that a process died of it.
     """
 
     rss: int | None
     gpu: int | None = None
     missing: str | None = None
+    crashed: bool = False
 
 
 class Peaks:
@@ -48,6 +50,7 @@ class Peaks:
         self._planned = planned
         self._allocator = allocator
         self._in_this_process = here
+        self._crashed: dict[str, Peak] = {}  # by key: the other cases of the variant would only hang or die again
 
     def of(self, case: Case, built: Built) -> Peak:
         """
@@ -69,8 +72,13 @@ class Peaks:
         determinants = {"build": key(built.variant, built.backend, model, case.device), "allocator": self._allocator,
                         "placement": asdict(self._placement), "workloads": [workload.id for workload in workloads],
                         "seed": case.model.seed, "facts": ["rss", "gpu", "wrong"]}
+        once = json.dumps(determinants, sort_keys=True)
+        if once in self._crashed:
+            return self._crashed[once]
         try:
             artifact = self._store.get(f"{case.model.name}-{built.variant.name}", determinants, write)
+        except Crashed as reason:
+            return self._crashed.setdefault(once, Peak(None, missing=str(reason), crashed=True))
         except (CannotRun, OSError) as reason:
             return Peak(None, missing=room.reason(reason, self._store.root) or str(reason))
         found = artifact.facts[case.workload.id]

@@ -14,7 +14,7 @@ from typing import Any
 from eagerbench.errors import BadInput
 from eagerbench.option_values import directory_path, number
 from eagerbench.results.grid import Grid, show
-from eagerbench.selection import DEFAULT_ARTIFACTS
+from eagerbench.selection import ARTIFACTS_HELP, default_artifacts
 from eagerbench.shown import count, say
 from eagerbench.store.entries import Entry, entries
 from eagerbench.store.prune import MIB, Limits, chosen, remove
@@ -25,7 +25,7 @@ _KINDS = {"peak": "measured peaks", "weights": "weights", "half": "half written"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--artifacts", metavar="DIR", default=DEFAULT_ARTIFACTS, help="the store (default: %(default)s)")
+    add("--artifacts", metavar="DIR", help=f"the store {ARTIFACTS_HELP}")
     add("--json", action="store_true", help="print one JSON object")
     add("--unchecked", action="store_true", help="do not compare files with their checksums")
     add("--prune", action="store_true", help="remove what is damaged or half written, and what the next options name; "
@@ -46,7 +46,7 @@ class _Fate:
 
 
 def run(options: argparse.Namespace) -> int:
-    store = directory_path("--artifacts", options.artifacts)
+    store = directory_path("--artifacts", options.artifacts or default_artifacts())
     limits = _limits(options)
     now = time.time()
     found = entries(store, verify=not options.unchecked)

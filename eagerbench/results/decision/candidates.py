@@ -144,9 +144,9 @@ def _startup(of_variant: OfVariant, here: Sequence[Observation], is_eager: bool)
     costs = [one.record.costs for one in here]
     build = [result.startup_build_s for result in results] or [cost.build_s for cost in costs]
     load = [result.startup_load_s for result in results] or [cost.load_s for cost in costs]
-    return {"build_s": quantities.exact(0.0) if is_eager else quantities.measured(build, "seconds"),
-            "load_s": quantities.measured(load, "seconds"),
-            "ready_s": quantities.measured([result.startup_ready_s for result in results], "seconds")}
+    return {"build_s": quantities.exact(0.0) if is_eager else quantities.measured(build, "build"),
+            "load_s": quantities.measured(load, "build"),
+            "ready_s": quantities.measured([result.startup_ready_s for result in results], "build")}
 
 
 def _with_costs_paid(one: Known, eager: Known, budget: Budget) -> Known:

@@ -1,11 +1,10 @@
 """The decision in sentences: what to take, what cannot be told apart from it, what misses and by how much."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 from eagerbench.results.decision.budget import Budget
 from eagerbench.results.decision.judging import number
-from eagerbench.results.decision.types import Candidate, Estimate, Excluded, Miss, Verdict
+from eagerbench.results.decision.types import Candidate, Estimate, Excluded, Judged, Miss, Verdict
 from eagerbench.results.numbers import mib, milliseconds
 from eagerbench.shown import count, one_line
 
@@ -23,8 +22,7 @@ def _sentences(verdict: Verdict, budget: Budget) -> Iterator[str]:
     choice = verdict.of(verdict.choice) if verdict.choice else None
     yield _take(verdict, choice, budget)
     if verdict.ties:
-        what = "of these the best on paper" if len(verdict.ties) > 1 else "the two may be equal"
-        yield f"{_names(verdict.ties)} cannot be told apart from it ({what})."
+        yield f"{_names(verdict.ties)} cannot be told apart from it."
         yield f"  To decide: {verdict.settle}"
     if verdict.nearest_miss:
         yield _missed(verdict.nearest_miss, budget, choice)
@@ -90,13 +88,22 @@ def _two(value: float) -> str:
 
 def _missed(miss: Miss, budget: Budget, choice: Candidate | None) -> str:
     over = " and ".join(_limit(limit.said) for limit in miss.over[:2])
-    far = max((limit.over for limit in miss.over if limit.over is not None and limit.limit != "class"), default=None)
-    by = f" (by {far:.0%} at its worse end)" if far and math.isfinite(far) else ""
+    by = _far(miss.over)
     if choice is None:
         return f"Nearest miss: `{miss.variant}`, but {over}{by}."
     better = {"memory": "smaller in memory", "size": "smaller on disk"}.get(budget.objective, "faster")
     gain = f"{ratio(miss.better)} {better} still" if miss.better else f"{better} still"
     return f"`{miss.variant}` would be {gain}, but {over}{by}."
+
+
+def _far(over: Sequence[Judged]) -> str:
+    """` (30 % beyond at its worse end)`, ` (14 times as much)`; nothing of a class."""
+    known = [limit for limit in over if limit.over and limit.limit != "class" and limit.found]
+    if not known:
+        return ""
+    worst = max(known, key=lambda limit: limit.over)
+    end = "" if worst.found.low == worst.found.high else " at its worse end"
+    return f" ({_two(worst.over + 1)} times as much{end})" if worst.over >= 1 else f" ({worst.over:.0%} beyond{end})"
 
 
 def _limit(said: str) -> str:

@@ -111,7 +111,7 @@ def test_quality_without_labels_is_a_bound():
     found = verdict(*benches, max_quality_loss=0.01)
     assert found.choice == "openvino-bf16"
     assert found.of("openvino-int8").fit == "may fit"
-    assert found.of("openvino-int8").quality_loss.high == pytest.approx(0.0573, abs=1e-3)
+    assert found.of("openvino-int8").quality_loss.high == pytest.approx(0.0598, abs=1e-3)  # of 45 in 1,000
     assert found.of("openvino-int8").settle.startswith("eagerbench run test_quality.py --model m --variant openvino-i")
 
 

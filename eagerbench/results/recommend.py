@@ -31,6 +31,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="*", metavar="FILE.json", help="files of one machine, or directories")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write the decision as JSON")
     parser.add_argument("--schema", action="store_true", help="print the JSON schema of that file, and decide nothing")
+    add_budget(parser)
+
+
+def add_budget(parser: argparse.ArgumentParser) -> None:
+    """The options that make a budget (`budget_of`)."""
     parser.add_argument("--budget", type=Path, metavar="FILE.toml", help="a file with the options below as keys, such "
                         "as max-error = 0.05; an option beside it wins")
     group = parser.add_argument_group("budget")
@@ -52,7 +57,7 @@ def run(chosen: argparse.Namespace) -> int:
         return 0
     if not chosen.files:
         raise BadInput("recommend: name a file, such as .benchmarks/latest.json (`eagerbench run` saves it)")
-    limits = _budget(chosen)
+    limits = budget_of(chosen)
     files = records.expand(chosen.files)
     found = decision.decide([decision.Source(str(file), records.read(file)) for file in files], limits)
     for line in lines(found):
@@ -63,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
     return 0 if found.decided else NONE_FITS
 
 
-def _budget(chosen: argparse.Namespace) -> budget.Budget:
+def budget_of(chosen: argparse.Namespace) -> budget.Budget:
     """Of the file, and of what is typed beside it."""
     values: dict[str, Any] = budget.read(chosen.budget) if chosen.budget else {}
     if values:

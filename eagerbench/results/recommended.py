@@ -31,8 +31,9 @@ def short(content: Mapping[str, Any]) -> dict[str, list[Take]]:
         content: of a file with a record of ours, or of this session.
     """
     found = {}
+    gathered = decision.gather_all([Source("this session", content)])
     for name, of_class in ALLOWED:
-        made = decision.decide([Source("this session", content)], Budget(tolerance_class=of_class))
+        made = decision.decide_on(gathered, Budget(tolerance_class=of_class))
         found[name] = [_words(verdict) for verdict in made.verdicts if verdict.choice is not None]
     return {name: parts for name, parts in found.items() if parts}
 

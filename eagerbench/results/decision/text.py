@@ -22,7 +22,7 @@ def _sentences(verdict: Verdict, budget: Budget) -> Iterator[str]:
     choice = verdict.of(verdict.choice) if verdict.choice else None
     yield _take(verdict, choice, budget)
     if verdict.ties:
-        yield f"{_names(verdict.ties)} cannot be told apart from it."
+        yield f"{_names(verdict.ties)} cannot be told apart from it{_more_exact(verdict, choice)}."
         yield f"  To decide: {verdict.settle}"
     if verdict.nearest_miss:
         yield _missed(verdict.nearest_miss, budget, choice)
@@ -33,6 +33,16 @@ def _sentences(verdict: Verdict, budget: Budget) -> Iterator[str]:
     if 1 < len(verdict.front) < len(verdict.candidates):
         yield f"Nothing is provably better in everything than: {_names(verdict.front, 8)}."
     yield from _left_out(verdict.excluded)
+
+
+def _more_exact(verdict: Verdict, choice: Candidate) -> str:
+    """What may make a user take a tie all the same."""
+    ties = [tie for name in verdict.ties if (tie := verdict.of(name)) and tie.error and choice.error]
+    best = min(ties, key=lambda tie: tie.error.value, default=None)
+    if best is None or best.error.value >= 0.5 * choice.error.value:
+        return ""
+    which = "its error is smaller" if len(verdict.ties) == 1 else f"`{best.variant}` has the smallest error"
+    return f"; {which}, {number(best.error.value)}"
 
 
 def _take(verdict: Verdict, choice: Candidate | None, budget: Budget) -> str:

@@ -7,7 +7,7 @@ import msgspec
 
 from eagerbench.case import DEFAULT
 from eagerbench.errors import BadInput, unknown
-from eagerbench.results.decision import judging, left_out, settling, text
+from eagerbench.results.decision import judging, left_out, quantities, settling, text
 from eagerbench.results.decision.budget import Budget, echoed
 from eagerbench.results.decision.candidates import EAGER, Known, default_places, known
 from eagerbench.results.decision.comparing import Comparison, Ratios, front
@@ -92,7 +92,7 @@ def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, ga
     ties = weighed.ties(choice) if choice else []
     on_front = front(found, budget)
     candidates = [_candidate(one, weighed, choice, ties, one.variant in on_front,
-                             settling.settles(one, of_limits[one.variant], subject, places))
+                             settling.settles(one, of_limits[one.variant], subject, places, budget))
                   for one in weighed.in_order()]
     by_name = {one.variant: one for one in candidates}
     asked = places or subject.places()
@@ -106,7 +106,8 @@ def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, ga
         excluded=left_out.excluded(subject, asked, [one.variant for one in found], gathered.bad),
         settle=settling.of_ties(by_name[choice.variant], [by_name[one.variant] for one in ties],
                                 weighed.comparison.better(choice, ties[0]), choice, subject, places)
-        if choice and ties else "")
+        if choice and ties else "", waited=quantities.waited([one for candidate in found for seen in candidate.observed
+                                                              for one in seen]))
     return msgspec.structs.replace(verdict, text=text.sentences(verdict, budget))
 
 

@@ -84,6 +84,12 @@ def spread(one: Observation, kind: str) -> float:
     return quiet + waiting * (median(lost) if lost else 0.0)
 
 
+def waited(observed: Sequence[Observation]) -> float | None:
+    """The share of the time that threads waited for a core, of the median record."""
+    found = [median(lost) for one in observed if (lost := one.record.conditions.turn_lost)]
+    return median(found) if found else None
+
+
 def speedup(observed: Sequence[Observation]) -> Estimate | None:
     """Times faster than eager; None where it was not measured in turns."""
     return over_processes([wider(_speedup(one), spread(one, "ratio")) for one in observed])

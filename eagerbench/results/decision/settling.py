@@ -5,11 +5,12 @@ import shlex
 from collections.abc import Sequence
 
 from eagerbench.case import DEFAULT
+from eagerbench.results.decision.budget import PERCENTILES, Budget
 from eagerbench.results.decision.candidates import Known
 from eagerbench.results.decision.evidence import Subject
 from eagerbench.results.decision.types import Candidate, Estimate, Judged
 
-_LEAST_S, _MOST_S = 10, 300  # of a case, for --time-budget
+_LEAST_S, _MOST_S, _MOST_FOR_CALLS_S = 10, 300, 3600  # of a case, for --time-budget
 # The experiment that measures what a limit asks, where the latency experiment does not.
 _EXPERIMENTS = {"max-quality-loss": "quality", "max-ready-s": "startup", "max-memory-mib": "memory"}
 _FROM_LABELS = " --retrieval FILE"  # or --labels FILE, of a classifier
@@ -30,7 +31,8 @@ def of_experiment(subject: Subject, experiment: str, variant: str, more: str = "
     return " ".join(map(shlex.quote, parts)) + more
 
 
-def settles(one: Known, found: Sequence[Judged], subject: Subject, places: Sequence[tuple[str, str]]) -> str:
+def settles(one: Known, found: Sequence[Judged], subject: Subject, places: Sequence[tuple[str, str]],
+            budget: Budget) -> str:
     """The command for the first limit that is open; empty where none is, or where one is missed anyway."""
     if any(limit.fit == "does not" for limit in found):
         return ""
@@ -40,7 +42,7 @@ def settles(one: Known, found: Sequence[Judged], subject: Subject, places: Seque
             if experiment and (limit.fit == "unknown" or experiment == "quality"):
                 more = _FROM_LABELS if experiment == "quality" else ""
                 return of_experiment(subject, experiment, one.variant, more)
-            return again(subject, [one.variant], places, _budget(one, limit))
+            return again(subject, [one.variant], places, _budget(one, limit, budget))
     return ""
 
 
@@ -60,10 +62,13 @@ def of_ties(choice: Candidate, ties: Sequence[Candidate], ratio: Estimate | None
                                              _MOST_S))
 
 
-def _budget(one: Known, limit: Judged) -> float:
+def _budget(one: Known, limit: Judged, budget: Budget) -> float:
     """Seconds of a case that may narrow an interval, or give enough calls for a percentile."""
     seen = _seconds(one) or 2.0
-    return float(min(max(math.ceil(4 * seen), _LEAST_S), _MOST_S))
+    calls = min(place.calls for place in one.places)
+    needed = PERCENTILES.get(budget.percentile, 0) if limit.limit == "max-latency-ms" else 0
+    more = max(4.0, 1.5 * needed / max(1, calls))
+    return float(min(max(math.ceil(more * seen), _LEAST_S), _MOST_S if calls >= needed else _MOST_FOR_CALLS_S))
 
 
 def _seconds(one: Known) -> float:

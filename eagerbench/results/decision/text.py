@@ -10,6 +10,7 @@ from eagerbench.shown import count, one_line
 
 EAGER = "eager"
 _MOST_NAMED, _MOST_OPEN = 4, 2
+_BUSY = 0.1  # of the time that threads waited for a core
 _KINDS = {"wrong": "wrong output", "unreadable": "record not complete"}
 
 
@@ -33,6 +34,9 @@ def _sentences(verdict: Verdict, budget: Budget) -> Iterator[str]:
     if 1 < len(verdict.front) < len(verdict.candidates):
         yield f"Nothing is provably better in everything than: {_names(verdict.front, 8)}."
     yield from _left_out(verdict.excluded)
+    if verdict.waited is not None and verdict.waited > _BUSY:
+        yield (f"Other work kept the machine busy: threads waited {verdict.waited:.0%} of the time. Intervals are wide "
+               "for it; a quiet machine narrows them.")
 
 
 def _more_exact(verdict: Verdict, choice: Candidate) -> str:
@@ -85,15 +89,12 @@ def _costs(choice: Candidate, budget: Budget) -> Iterator[str]:
 
 
 def ratio(estimate: Estimate) -> str:
-    """`4.4 times [3.6, 5.6]`."""
-    if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
-        return f"{_two(estimate.value)} times"
-    return f"{_two(estimate.value)} times [{_two(estimate.low)}, {_two(estimate.high)}]"
-
-
-def _two(value: float) -> str:
-    """Two decimals below 3, where they matter; one above."""
-    return f"{value:.2f}" if value < 3 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    """`4.4 times [3.6, 5.6]`; two decimals below 3, where they matter."""
+    places = 2 if estimate.value < 3 else 1 if estimate.value < 100 else 0
+    ends = [] if estimate.low is None or estimate.high is None or estimate.low == estimate.high \
+        else [estimate.low, estimate.high]
+    value, *ends = (f"{number:,.{places}f}" for number in (estimate.value, *ends))
+    return f"{value} times [{', '.join(ends)}]" if ends else f"{value} times"
 
 
 def _missed(miss: Miss, budget: Budget, choice: Candidate | None) -> str:
@@ -113,7 +114,7 @@ def _far(over: Sequence[Judged]) -> str:
         return ""
     worst = max(known, key=lambda limit: limit.over)
     end = "" if worst.found.low == worst.found.high else " at its worse end"
-    return f" ({_two(worst.over + 1)} times as much{end})" if worst.over >= 1 else f" ({worst.over:.0%} beyond{end})"
+    return f" ({worst.over + 1:,.1f} times as much{end})" if worst.over >= 1 else f" ({worst.over:.0%} beyond{end})"
 
 
 def _limit(said: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shlex
 from pathlib import Path
 
 import jsonschema
@@ -12,8 +13,8 @@ from rich.cells import cell_len
 from running import run_python
 
 from eagerbench import cli
-from eagerbench.results import recommend
-from eagerbench.results.decision import Budget, budget
+from eagerbench.results import recommend, records
+from eagerbench.results.decision import Budget, Source, budget, decide
 
 DATA = Path(__file__).with_name("data")
 
@@ -123,6 +124,27 @@ def test_torch_is_not_imported(file):
     code = ("import sys\nfrom eagerbench import cli\n"
             f"cli.main(['recommend', {str(file)!r}, '--max-error', '0.05'])\nassert 'torch' not in sys.modules\n")
     assert run_python("-c", code).code == 0
+
+
+def test_a_command_that_settles_is_one_that_runs():
+    """`list-cases` with its options names the very cases that were compared."""
+    (found,) = decide([Source("s", records.read(DATA / "session.json"))]).verdicts
+    assert (found.choice, found.ties) == ("eager", ["sdpa"])
+    program, run, *options = shlex.split(found.settle)
+    assert (program, run) == ("eagerbench", "run")
+    listed = run_python("-m", "eagerbench", "list-cases", *options)
+    assert listed.code == 0, listed.err
+    cases = [line.split()[-1] for line in listed.out.splitlines() if line.startswith("latency ")]
+    assert cases == ["tiny-bert/eager/b2/s16/cpu", "tiny-bert/sdpa/b2/s16/cpu"]
+
+
+def test_a_broken_command_keeps_options_with_their_values():
+    text = "  To decide: eagerbench run test_latency.py --model " + "m" * 40 + " --variant " + "v" * 30 + " --threads 1"
+    first, *lines = recommend.command_lines(text, 100)
+    assert first == "  To decide:"
+    assert all(line.startswith("    ") for line in lines)
+    assert "".join(line.strip().removesuffix("\\") for line in lines) == text.partition(": ")[2]
+    assert not any(line.split()[-2].startswith("--") for line in lines[:-1])
 
 
 def test_limits_name_keys_of_the_budget():

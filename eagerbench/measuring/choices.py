@@ -18,7 +18,7 @@ from eagerbench.results.grid import Grid
 from eagerbench.results.recommended import ALLOWED
 from eagerbench.shown import one_line, say
 
-_CASE = ("--model", "minilm", "--batch-sizes", "4", "--sequence-lengths", "64", "--threads", "1", "--time-budget", "5",
+CASE = ("--model", "minilm", "--batch-sizes", "4", "--sequence-lengths", "64", "--threads", "1", "--time-budget", "5",
          *(part for name in ("eager", "sdpa", "onnxruntime", "openvino", "eager-bf16", "openvino-bf16",
                              "onnxruntime-int8", "openvino-int8") for part in ("--variant", name)))
 
@@ -46,7 +46,7 @@ def run(chosen: argparse.Namespace) -> int:
     found = [stability(sources, name, Budget(tolerance_class=of_class)) for name, of_class in ALLOWED]
     grid.show([table(found, len(sources))], chosen.markdown)
     if chosen.output:
-        about = {"case": " ".join(_CASE), "machine": fingerprint.of(sources[0].content.get("machine_info")),
+        about = {"case": " ".join(CASE), "machine": fingerprint.of(sources[0].content.get("machine_info")),
                  "measurements": [{"when": str(one.content.get("datetime", "")), "speedups": speedups(one)}
                                   for one in sources]}
         jsonfile.write(chosen.output, to_json(found, about))
@@ -56,7 +56,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _measure(file: Path) -> None:
     """One session; one that fails is told, and the others go on."""
-    command = [sys.executable, "-m", "eagerbench", "run", "test_latency.py", *_CASE, "--benchmark-json", str(file),
+    command = [sys.executable, "-m", "eagerbench", "run", "test_latency.py", *CASE, "--benchmark-json", str(file),
                "--benchmark-storage", f"file://{file.parent.absolute()}/saved"]
     done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
     last = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), f"exit code {done.returncode}")

@@ -1,6 +1,6 @@
 """The choice: a pure function of records and a budget."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -52,10 +52,19 @@ def decide_on(found: Gathered, budget: Budget) -> Decision:
     if budget.workload and not asked:
         valid = ", ".join(dict.fromkeys(key(place) for subject in subjects for place in subject.places()))
         raise BadInput(f"no model has every workload of {', '.join(budget.workload)}; valid: {valid}")
-    if any(places or _has_latency(subject) for subject, places in asked):  # the others are models of other experiments
-        asked = [(subject, places) for subject, places in asked if places or _has_latency(subject)]
+    asked = _first_of(asked, lambda subject, places: any(one.observed.get(place) for place in places
+                                                         for one in subject.variants.values()))
+    asked = _first_of(asked, lambda subject, places: bool(places) or _has_latency(subject))
     return Decision(files=found.files, machine=found.machine, budget=budget, budget_flags=echoed(budget),
                     verdicts=[_verdict(subject, places, budget, found) for subject, places in asked])
+
+
+Asked = list[tuple[Subject, list[tuple[str, str]]]]
+
+
+def _first_of(asked: Asked, wanted: Callable[[Subject, list[tuple[str, str]]], bool]) -> Asked:
+    """Those that are wanted, where there are any: the others are models of other experiments."""
+    return [one for one in asked if wanted(*one)] or asked
 
 
 def _has_latency(subject: Subject) -> bool:
@@ -92,10 +101,11 @@ def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, ga
     ties = weighed.ties(choice) if choice else []
     on_front = front(found, budget)
     candidates = [_candidate(one, weighed, choice, ties, one.variant in on_front,
-                             settling.settles(one, of_limits[one.variant], subject, places, budget))
+                             settling.settles(one, of_limits[one.variant], weighed.comparison.rank(one) is not None,
+                                              subject, places, budget))
                   for one in weighed.in_order()]
     by_name = {one.variant: one for one in candidates}
-    asked = places or subject.places()
+    asked = places or [place for place in subject.places() if place[0] == DEFAULT] or subject.places()
     some = next((one.any for one in subject.variants.values() if one.any), None)
     verdict = Verdict(
         model=subject.model, device=subject.device, threads=some.record.identity.threads if some else None,

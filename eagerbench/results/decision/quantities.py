@@ -194,7 +194,7 @@ def faster(a: Sequence[Observation], b: Sequence[Observation]) -> Estimate | Non
     both = [(one, by_source[one.source]) for one in a if one.source in by_source]
     first, second = speedup(a), speedup(b)
     if first is None or second is None:
-        return None
+        return unpaired(a, b)
     ends = _of_ends(first, second)
     paired = over_processes([wider(_shift(*pair), math.hypot(*(spread(one, "ratio") for one in pair)))
                              for pair in both])
@@ -205,6 +205,12 @@ def faster(a: Sequence[Observation], b: Sequence[Observation]) -> Estimate | Non
         high = min(paired.high, ends.high) if ends.high < 1 else paired.high
         return Estimate(value=min(max(paired.value, low), high), low=low, high=high, basis=paired.basis)
     return paired
+
+
+def unpaired(a: Sequence[Observation], b: Sequence[Observation]) -> Estimate | None:
+    """How many times as fast as `b` `a` is where they took no turns with eager: by their seconds, so it is wide."""
+    mine, others = latency(a), latency(b)
+    return None if mine is None or others is None else _of_ends(others, mine)
 
 
 def _of_ends(first: Estimate, second: Estimate) -> Estimate:

@@ -10,6 +10,7 @@ from eagerbench.shown import count, one_line
 
 EAGER = "eager"
 _MOST_NAMED, _MOST_OPEN = 4, 2
+_LEAST_ERROR = 1e-7  # below it a cosine, of which the error is made, has no digits
 _BUSY = 0.1  # of the time that threads waited for a core
 _KINDS = {"wrong": "wrong output", "unreadable": "record not complete"}
 
@@ -79,7 +80,7 @@ def _gain(choice: Candidate, budget: Budget) -> Iterator[str]:
 
 def _costs(choice: Candidate, budget: Budget) -> Iterator[str]:
     if choice.variant != EAGER and choice.error is not None:
-        yield f"error {number(choice.error.value)}"
+        yield f"error {number(choice.error.value)}" if choice.error.value >= _LEAST_ERROR else "no error to speak of"
     if budget.max_quality_loss is not None and choice.quality_loss is not None:
         yield f"quality loss {number(choice.quality_loss.value)} at most {number(choice.quality_loss.high or 1)}"
     if choice.memory_bytes is not None:

@@ -241,10 +241,21 @@ def test_several_processes_are_units():
     def speedup(count, ratios=(1.2, 1.6)):
         return decision.decide(sources(count, ratios), Budget()).verdicts[0].of("openvino").speedup
 
-    assert speedup(2).low < 1.2
-    assert speedup(2).high > 1.6
+    assert speedup(2).low < 1.2 < 1.6 < speedup(2).high  # they disagree: wider than either
+    sure = speedup(2, (1.4,))
+    assert 1 < sure.high / sure.low < speedup(1, (1.4,)).high / speedup(1, (1.4,)).low
     assert speedup(6).basis == "6 processes"
     assert speedup(40).low > speedup(6).low
+
+
+def test_a_better_measurement_settles_a_tie():
+    noisy = tuple(one**5 for one in PAIRS)
+    first = content(EAGER, bench("a", 2.0, pairs=noisy), bench("b", 2.2, pairs=noisy))
+    again = content(bench("a", 2.0, pairs=PAIRS * 3), bench("b", 2.2, pairs=PAIRS * 3))
+    (one,) = decision.decide([Source("first", first)], Budget()).verdicts
+    (both,) = decision.decide([Source("first", first), Source("again", again)], Budget()).verdicts
+    assert (one.choice, one.ties) == ("b", ["a"])
+    assert (both.choice, both.ties) == ("b", [])
 
 
 def test_files_of_two_machines_are_refused():

@@ -13,8 +13,10 @@ from eagerbench.results.decision.types import Candidate, Estimate, Judged
 
 _LEAST_S, _MOST_S, _MOST_FOR_CALLS_S = 10, 300, 3600  # of a case, for --time-budget
 # The experiment that measures what a limit asks, where the latency experiment does not.
-_EXPERIMENTS = {"max-quality-loss": "quality", "max-ready-s": "startup", "max-memory-mib": "memory"}
+_EXPERIMENTS = {"max-quality-loss": "quality", "max-ready-s": "startup", "max-memory-mib": "memory",
+                "max-build-s": "startup"}
 _FROM_LABELS = " --retrieval FILE"  # or --labels FILE, of a classifier
+_ANEW = " --rebuild"  # what is kept with an artifact is measured once
 
 
 def again(subject: Subject, variants: Sequence[str], places: Sequence[tuple[str, str]],
@@ -40,9 +42,8 @@ def settles(one: Known, found: Sequence[Judged], ranked: bool, subject: Subject,
         return ""
     for limit in found:
         if limit.fit in ("unknown", "may fit"):
-            experiment = _EXPERIMENTS.get(limit.limit)
-            if experiment and (limit.fit == "unknown" or experiment == "quality"):
-                more = _FROM_LABELS if experiment == "quality" else ""
+            if experiment := _EXPERIMENTS.get(limit.limit):
+                more = _FROM_LABELS if experiment == "quality" else _ANEW if limit.fit == "may fit" else ""
                 return of_experiment(subject, experiment, one.variant, more)
             return again(subject, [one.variant], places, _budget(one, limit.limit, budget))
     return "" if ranked else again(subject, [EAGER, one.variant], places, _budget(one, "", budget))

@@ -55,6 +55,11 @@ def test_piped_a_session_ends_with_its_answer(ran_quietly):
     assert "every variant on every model" not in ended.out
     assert max(map(len, lines[lines.index(cases[-1]):])) <= 100 + len(str(directory)) + 40  # the path is whole
     assert "\x1b[" not in ended.out
+    for allowed in ("exact math", "16 bits", "8 bits"):
+        assert any(re.match(rf"take, {allowed}: (eager, nothing is provably faster \(= sdpa\)|sdpa \d|eager,)", line)
+                   for line in lines), allowed
+    pointer = lines[lines.index(next(line for line in lines if line.startswith("within your own limits: "))):]
+    assert " recommend " in " ".join(pointer)
 
 
 @pytest.mark.slow

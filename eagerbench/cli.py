@@ -46,6 +46,7 @@ COMMANDS = {
     "simulate": ("eagerbench.gate.simulate", "false reds and power of this gate and usual rules, simulated"),
     "noise": ("eagerbench.measuring.noise", "how far speed-ups of the same code differ between processes"),
     "busy": ("eagerbench.measuring.busy", "what busy processes beside a session do to its ratios"),
+    "choices": ("eagerbench.measuring.choices", "how often the recommendation flips between fresh measurements"),
     "wait-policy": ("eagerbench.measuring.wait_costs", "what each wait policy costs, quiet and with one core busy"),
 }
 

@@ -47,6 +47,7 @@ class Experiment:
         rank: the number that variants are ranked by, larger is better; None where it is undefined.
         plot: None without one.
         model: what it runs on when no model is named, where the default one has no head for it.
+        everywhere: whether it is on every variant of the default run; else on few of them.
     """
 
     name: str
@@ -60,3 +61,4 @@ class Experiment:
     rank: Callable[[Record], float | None]
     plot: Plot | None = None
     model: str | None = None
+    everywhere: bool = False

@@ -114,5 +114,5 @@ def rank(record: TasksRecord) -> float | None:
     return record.result.predictions_equal
 
 
-EXPERIMENT = Experiment("tasks", 8, "Are answers, labels and words still eager's?", workloads, TasksRun, TasksRecord,
+EXPERIMENT = Experiment("tasks", 8, "How many answers, labels and words are eager's?", workloads, TasksRun, TasksRecord,
                         tables, headline, rank, model="distilbert@head=token-classification")

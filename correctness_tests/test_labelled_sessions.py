@@ -153,3 +153,21 @@ def test_exit_code_is_usage_before_anything_runs(made, tmp_path):
     errors = [line for line in (ended.out + ended.err).splitlines() if line.startswith("ERROR")]
     assert len(errors) == 1
     assert "bare has no tokenizer: it cannot read a text" in errors[0]
+
+
+def test_a_build_of_one_shape_reads_sentences_too(made, tmp_path):
+    """Through the very build that latency uses: nothing is built for quality, and the metric is the others'."""
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("".join(f"{_text(index)}\n" for index in range(QUERIES)))
+    file = tmp_path / "run.json"
+    ended = run_pytest("perf_tests/test_latency.py", "perf_tests/test_quality.py", "--benchmark-only", "--grid=smoke",
+                       "--batch-sizes", "2", "--sequence-lengths", "16", "--variant", "torchscript-onednn",
+                       "--variant", "sdpa", "--model", made["embedder"], "--corpus", str(corpus), "--peaks", "here",
+                       "--time-budget", "0.1", "--benchmark-json", str(file))
+    assert ended.code == 0, ended.out
+    found = {(record.identity.variant, record.identity.experiment): record for record in
+             (decode(bench["extra_info"]) for bench in json.loads(file.read_text())["benchmarks"])}
+    latency, kept = (found["torchscript-onednn", experiment] for experiment in ("latency", "quality"))
+    assert latency.costs.build_s == kept.costs.build_s  # to the last digit: one build
+    assert found["sdpa", "quality"].workload == kept.workload
+    assert (kept.result.metric, kept.result.items, kept.result.quality) == ("neighbours kept", QUERIES, 1.0)

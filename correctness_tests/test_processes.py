@@ -19,7 +19,7 @@ from eagerbench.errors import CannotRun
 from eagerbench.experiments import memory
 from eagerbench.experiments.startup import break_even
 from eagerbench.experiments.threads import Layout, layouts
-from eagerbench.measuring.fresh_process import gpu_peak_bytes
+from eagerbench.machine import resident
 from eagerbench.measuring.instances import run_instances
 from eagerbench.models import specs
 from eagerbench.results.decode import BadRecord, decode
@@ -174,13 +174,13 @@ def test_gpu_memory_is_torchs_own_count(monkeypatch):
     asked = {"cuda:1": 123}
     cuda = types.SimpleNamespace(max_memory_allocated=asked.__getitem__)
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
-    assert gpu_peak_bytes("cuda:1") == 123
-    assert gpu_peak_bytes("cpu") is None
+    assert resident.gpu_peak_bytes("cuda:1") == 123
+    assert resident.gpu_peak_bytes("cpu") is None
     monkeypatch.delitem(sys.modules, "torch")
-    assert gpu_peak_bytes("cuda:1") is None
+    assert resident.gpu_peak_bytes("cuda:1") is None
     (grid,) = memory.tables("minilm", [made("memory", peak_rss_bytes=2**29),
                                        made("memory", peak_rss_bytes=2**29, variant="sdpa", peak_gpu_bytes=2**28)])
-    assert [row[grid.header.index("GPU peak, MiB")] for row in grid.rows] == ["–", "256"]
+    assert [row[grid.header.index("GPU peak")] for row in grid.rows] == ["–", "256"]
 
 
 @pytest.mark.parametrize(("experiment", "fields", "says"), [

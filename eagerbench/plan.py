@@ -10,7 +10,7 @@ from eagerbench.selection import Selection
 from eagerbench.shown import count, one_line
 from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long
 
-# What the experiments but latency run on when nobody names variants: all of them would take an hour.
+# What most experiments run on when nobody names variants: all of them would take an hour.
 SHORT_LIST = ("eager", "onnxruntime", "onnxruntime-int8")
 
 _LONGEST_COLUMN = 60  # one long name must not push every reason off the screen
@@ -38,7 +38,7 @@ def plan(selection: Selection) -> list[Case]:
                     reason = unavailable or work.refuses(model, variant, backend)
                     if name == DEFAULT:
                         reason = reason or another_build(backend, work in rebuilt)
-                    elif not selection.every_variant and variant_name not in SHORT_LIST:
+                    elif not (selection.every_variant or EXPERIMENTS[name].everywhere or variant_name in SHORT_LIST):
                         reason = reason or "not in the default run; add --variant '*'"
                     cases.append(Case(model, variant, name, work, selection.device, reason))
     return cases
@@ -81,7 +81,7 @@ def _rebuilt(works: list[OneBatch], selection: Selection) -> list[OneBatch]:
 
     In the default grid one: compiling for all of them would take longer than everything else together.
     """
-    if not works or selection.grid != "default" or selection.batch_sizes or selection.sequence_lengths:
+    if not works or len(selection.built_shapes) == len(selection.shapes):
         return works
     return [max(works, key=lambda work: (-work.batch_size, work.sequence_length))]
 

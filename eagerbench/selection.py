@@ -84,6 +84,13 @@ class Selection:
         return self.time_budget * (1 if self.grid == "full" else _SERIES_SHARE)
 
     @property
+    def built_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Those of `shapes` for which a variant is built whose build serves one shape."""
+        if self.grid != "default" or self.batch_sizes or self.sequence_lengths:
+            return self.shapes
+        return (max(self.shapes, key=lambda shape: (-shape[0], shape[1])),)
+
+    @property
     def placement(self) -> Placement:
         return Placement(self.device, self.threads, self.device_map, self.max_memory)
 

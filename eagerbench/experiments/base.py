@@ -94,6 +94,7 @@ class Experiment:
         most_s: seconds after which a case is taken to hang, unless --case-timeout says otherwise: many times what the
             slowest case is known to take.
         model: what it runs on when no model is named, where the default one has no head for it.
+        everywhere: whether it is on every variant of the default run; else on few of them.
     """
 
     name: str
@@ -108,3 +109,4 @@ class Experiment:
     plot: Plot | Dots | Bars | None = None
     most_s: float = 3600.0
     model: str | None = None
+    everywhere: bool = False

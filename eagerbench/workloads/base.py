@@ -35,6 +35,11 @@ class Workload(ABC):
         """Its name above a group of benchmarks."""
         return " ".join(self.parts)
 
+    @property
+    def shape_of(self) -> "Workload":
+        """The workload whose build serves this one too, where a build serves one shape."""
+        return self
+
     def refuses(self, spec: ModelSpec, variant: Variant, backend: Backend) -> str | None:
         """Why this model or variant cannot take it; None when it can. Asked while the plan is made."""
         return None

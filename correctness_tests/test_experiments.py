@@ -13,7 +13,7 @@ from running import ROOT, copy_of_project, run_pytest, run_python
 from selections import planned
 
 from eagerbench.experiments import EXPERIMENTS
-from eagerbench.plan import SHORT_LIST, as_text
+from eagerbench.plan import SHORT_LIST, SLOW_TO_BUILD, as_text
 from eagerbench.results import older, records
 from eagerbench.results.decode import decode
 from eagerbench.results.record import to_json
@@ -210,7 +210,10 @@ def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_name
     short, named, full = running(), running(variant=["*"]), running(grid="full")
     assert short["corpus"] <= set(SHORT_LIST) < short["latency"] | set(SHORT_LIST)
     assert "bettertransformer" in named["corpus"] & full["corpus"]
-    assert named["latency"] == full["latency"] == short["latency"]
+    assert named["latency"] == full["latency"]
+    assert named["latency"] - short["latency"] == set(SLOW_TO_BUILD) & named["latency"]
+    smoke = {case.variant.name for case in planned(model=["tiny-bert"], grid="smoke") if case.reason is None}
+    assert smoke == named["latency"]
 
 
 def test_default_grid_builds_once_what_serves_one_shape():

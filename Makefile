@@ -8,6 +8,9 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 
+# Each process would compile all modules anew: two seconds of each of the hundred sessions of `make test`.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: bench test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures environment \
 	clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 

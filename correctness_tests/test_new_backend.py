@@ -38,7 +38,7 @@ def known_as(benchmark: dict) -> str:
 def bench(root, *chosen):
     """Run the example's cases; how it ended, and the ids that were saved."""
     file = root / "run.json"
-    ended = run_pytest("perf_tests", "--benchmark-only", "-v", *chosen, *SELECTION, "--time-budget", "0.3",
+    ended = run_pytest("perf_tests", "--benchmark-only", "-v", *chosen, *SELECTION, "--time-budget", "0.1",
                        "--benchmark-json", str(file), "--benchmark-save-data", cwd=root)
     content = json.loads(file.read_text())
     return ended, set(map(known_as, content["benchmarks"]))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from running import ROOT, own_environment, run_pytest
+from running import ROOT, WITHOUT_PLUGINS, own_environment, run_pytest
 
 from eagerbench.results import records
 
@@ -21,7 +21,7 @@ def test_progress_line_on_a_terminal_only_outside_ci(ci):
     environment |= {"CI": "true"} if ci else {}
     command = [sys.executable, "-m", "pytest", "perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert",
                "--variant", "eager", "--batch-sizes", "1,2", "--sequence-lengths", "8", "--time-budget", "0.1",
-               "--peaks", "here"]
+               "--peaks", "here", *WITHOUT_PLUGINS]
     master, slave = pty.openpty()
     with subprocess.Popen(command, cwd=ROOT, stdout=slave, stderr=slave, env=environment, close_fds=True) as process:
         os.close(slave)

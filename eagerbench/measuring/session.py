@@ -1,5 +1,6 @@
 """What measures the cases of one session: small parts, each with one job, made once and wired here."""
 
+import gc
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,9 @@ class Session:
 
         torch.set_num_threads(selection.threads)
         exact_float32()  # TF32 is a variant
+        if not gc.get_freeze_count():  # the libraries' objects: the collection before each timing would visit them all
+            gc.collect()
+            gc.freeze()
         self.selection = selection
         self.allocator = allocator
         self.partner = partner

@@ -8,8 +8,8 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 
-.PHONY: bench test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures environment \
-	clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
+.PHONY: bench test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures docs results site \
+	environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 # What takes too long for every change: full-size models, the promises of the gate in 10,000 simulated suites, whole gates.
 slow: $(INSTALLED)
@@ -91,6 +91,20 @@ busy: $(INSTALLED)
 wait-policy: $(INSTALLED)
 	$(RUN) -m eagerbench wait-policy $(ARGS)
 
+# Every generated table and picture of README and docs again, of the code and of the files in docs/results.
+docs: $(INSTALLED)
+	$(RUN) -m scripts.docs $(ARGS)
+
+# What README and docs show, measured again into docs/results (an hour on a quiet machine), then `docs`.
+results: $(INSTALLED)
+	$(RUN) -m scripts.docs.measure $(ARGS)
+	$(RUN) -m scripts.docs
+
+# The pages as a web site in site/.
+site: $(INSTALLED)
+	$(RUN) -m pip install --quiet -c environments/main.txt -e '.[docs]'
+	$(RUN) -m mkdocs build --strict
+
 environment: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml environments/main.txt
@@ -115,4 +129,4 @@ $(EXTRA:%=.venv-%/.installed): .venv-%/.installed: environments/%.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(EXTRA:%=.venv-%) .artifacts .gpu .gpu-wheels .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(EXTRA:%=.venv-%) .artifacts .gpu .gpu-wheels .pytest_cache .ruff_cache site

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("conftest.py", "correctness_tests", "eagerbench", "fixtures", "perf_tests", "pyproject.toml", "README.md")
+CONTRIBUTING = ROOT / "docs" / "contributing.md"
+PARTS = ("conftest.py", "correctness_tests", "eagerbench", "fixtures", "perf_tests", "pyproject.toml", "README.md",
+         "docs")
 
 
 @dataclass(frozen=True)

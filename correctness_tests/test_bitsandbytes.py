@@ -173,7 +173,7 @@ def test_saving_trap(tmp_path, name):
     """Saved before the first call, a model is whole. The repacking that the first call does on processors with
     AVX512-BF16 is not undone by saving: the scales come out in another order and in bf16.
 
-    When the second half fails, bitsandbytes has mended it: then the warning in the README goes too.
+    When the second half fails, bitsandbytes has mended it: then the warning in docs/backends.md goes too.
     """
     import transformers
     from bitsandbytes import functional

@@ -119,7 +119,7 @@ def test_two_runs_compare_without_a_warning(ran, tmp_path):
 
 @pytest.mark.slow
 def test_selection_of_a_directory_does_just_that(tmp_path):
-    """The command of the README for a model of one's own."""
+    """The command of docs/your-model.md."""
     from eagerbench.models import specs
     from eagerbench.models.loading import load
 

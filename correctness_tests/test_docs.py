@@ -209,3 +209,16 @@ def test_the_site_builds(tmp_path):
     ended = run_python("-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site"))
     assert ended.code == 0, ended.err
     assert (tmp_path / "site/gate/index.html").exists()
+
+
+def test_every_column_of_a_result_is_explained():
+    for name in blocks.EXPERIMENTS:
+        text = (ROOT / f"docs/experiments/{name}.md").read_text(encoding="utf-8")
+        explained = text.partition("## Columns")[2].partition("## A small result")[0]
+        names = {part.strip(" `…") for row in re.findall(r"^\| (.*?) \| ", explained, re.MULTILINE)
+                 for part in row.replace(";", "`").replace("`, …", "`").split("`")}
+        made = re.search(rf"<!-- made: result {name} -->\n(.*?)<!-- end -->", text, re.DOTALL)[1]
+        headers = re.findall(r"^\| (.*) \|\n\| ---", made, re.MULTILINE)
+        for column in (column for header in headers for column in header.split(" | ")):
+            of_a_workload = re.match(r"[bn]\d+|\d+, ms", column)
+            assert column in names or of_a_workload, f"{name}: {column}"

@@ -20,7 +20,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 20, 50
 _LINE = 13  # between two names
 CLASSES = ("exact-math", "half-precision", "reduced-precision", "quantised", "quantised-coarse")
 
-_TURNS_OF, _PAIRS = ("sdpa", "1×128"), 6
+_TURNS_OF, _PAIRS = ("onnxruntime", "1×128"), 6
 
 _templates = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                 trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,

@@ -155,7 +155,8 @@ def replayed() -> str:
 
 def turns() -> str:
     return ("![Calls of eager and of a variant in turns, and the ratio of each pair](turns.svg)\n\n"
-            "*Six pairs of turns of the kept results: each bar is one timed call, its width the time.*")
+            "*Pairs of turns from the kept results: each bar is one timed call, its width the time. The first call of "
+            "each turn is not timed and not drawn.*")
 
 
 BLOCKS: dict[str, Callable[..., str]] = {

@@ -16,11 +16,11 @@ from scripts.docs import kept
 PLACE, MODEL = "8×128", "minilm"
 _LEAST_ERROR = 1e-7  # where an error of 0 is drawn
 _WIDTH, _HEIGHT = 760, 420
-_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 20, 50
+_LEFT, _RIGHT, _TOP, _BOTTOM = 75, 30, 32, 50
 _LINE = 13  # between two names
 CLASSES = ("exact-math", "half-precision", "reduced-precision", "quantised", "quantised-coarse")
 
-_TURNS_OF, _PAIRS = ("onnxruntime", "1×128"), 6
+_TURNS_OF, _PAIRS, _TURNS_LEFT = ("onnxruntime", "1×128"), 6, 100
 
 _templates = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
                                 trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
@@ -58,7 +58,7 @@ def error_time(found: Sequence[Headline]) -> str:
         width=_WIDTH, height=_HEIGHT, left=_LEFT, right=_WIDTH - _RIGHT, top=_TOP, bottom=_HEIGHT - _BOTTOM, dots=dots,
         classes=[name for name in CLASSES if any(CLASSES[dot.group] == name for dot in dots)],
         groups={name: index for index, name in enumerate(CLASSES)},
-        across=[(x(10.0 ** power), f"{10.0 ** power * 100:g}%") for power in range(-7, 1)],
+        across=[(x(10.0 ** power), f"{100 * 10.0 ** power:.{max(0, -power - 2)}f}%") for power in range(-7, 1)],
         up=[(y(seconds), milliseconds(seconds)) for seconds in _ticks(min(times_s) / 1.3, max(times_s) * 1.3)])
 
 
@@ -97,8 +97,8 @@ def turns() -> str:
     eager = _split(timing["reference_rounds"], timing["reference_turns"])[:_PAIRS]
     total = sum(map(sum, mine)) + sum(map(sum, eager))
     gap = 6
-    scale = (_WIDTH - 90 - gap * 2 * len(mine)) / total
-    calls, pairs, at = [], [], 80.0
+    scale = (_WIDTH - _TURNS_LEFT - 10 - gap * 2 * len(mine)) / total
+    calls, pairs, at = [], [], float(_TURNS_LEFT)
     for variant, reference in zip(mine, eager, strict=True):
         start = at
         for side, rounds in enumerate((reference, variant)):
@@ -109,7 +109,7 @@ def turns() -> str:
         ratio = (sum(reference) / len(reference)) / (sum(variant) / len(variant))
         pairs.append((round(start, 1), round(at - gap, 1), times(ratio)))
     return _templates.get_template("turns.svg.jinja").render(
-        width=_WIDTH, calls=calls, pairs=pairs, variant=_TURNS_OF[0], seconds=f"{total:.2f} s")
+        width=_WIDTH, left=_TURNS_LEFT, calls=calls, pairs=pairs, variant=_TURNS_OF[0], seconds=f"{total:.2f} s")
 
 
 def _is(bench: dict) -> bool:

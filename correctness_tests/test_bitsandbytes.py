@@ -155,7 +155,7 @@ def test_reference_is_left_alone(workshops):
 
 def test_what_is_no_transformers_model_is_refused(workshops):
     model = LoadedModel(NO_SPEC, torch.nn.Linear(4, 4), None, False)
-    with pytest.raises(CannotRun, match="Linear is no transformers model"):
+    with pytest.raises(CannotRun, match="Linear is not a transformers model"):
         build("bnb-nf4", model, EXAMPLE, Placement(), workshops("tiny-bert").store)
 
 

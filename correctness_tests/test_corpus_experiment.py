@@ -81,14 +81,14 @@ def test_bad_file_is_a_usage_error(tmp_path):
 def test_models_without_sentences(workshops, tmp_path):
     file = tmp_path / "corpus.txt"
     file.write_text("One sentence.\n")
-    with pytest.raises(CannotRun, match="takes no input_ids"):
+    with pytest.raises(CannotRun, match="has no parameter input_ids"):
         Corpus(4).tokenised(workshops("tiny-vit").model)
     with pytest.raises(CannotRun, match="has no tokenizer: it cannot read a text"):
         Corpus(1, 0, str(file)).tokenised(workshops("tiny-bert").model)
     listed = run_pytest("--list-cases", "--model", "tiny-vit", "--model", "tiny-bert", "--variant", "sdpa", "--variant",
                         "torchscript-onednn", f"--corpus={file}", "-k", "test_corpus and sdpa").out
     assert re.findall(r"^\d+ cases? cannot run: (tiny-.+) \(sdpa\)$", listed, re.MULTILINE) == [
-        "tiny-vit takes images, not text", "tiny-bert has no tokenizer: it cannot read a text"]
+        "tiny-vit reads images, not text", "tiny-bert has no tokenizer: it cannot read a text"]
 
 
 @pytest.mark.parametrize(("rows", "length", "percent", "layout"), [

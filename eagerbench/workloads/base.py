@@ -59,14 +59,14 @@ class OneBatch(Workload):
 def too_long(spec: ModelSpec, tokens: int) -> str | None:
     """The reason why a model cannot take a sequence, if its length limit says so."""
     if spec.max_length is not None and tokens > spec.max_length:
-        return f"{spec.name} takes at most {spec.max_length} tokens"
+        return f"{spec.name} accepts at most {spec.max_length} tokens"
     return None
 
 
 def text_only(spec: ModelSpec) -> str | None:
     """The reason why a model without sentences cannot take a workload of them."""
     taken = "images" if spec.image is not None else "audio" if spec.audio is not None else None
-    return taken and f"{spec.name} takes {taken}, not text"
+    return taken and f"{spec.name} reads {taken}, not text"
 
 
 def head_unknown(spec: ModelSpec) -> str | None:

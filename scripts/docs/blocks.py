@@ -68,6 +68,8 @@ def first_run() -> str:
     ours = kept.content("bench")["eagerbench"]
     warm, cold = ours["session"]["wall_s"], ours.get("cold_wall_s")
     said = f"A run took {warm / 60:.0f} minutes" + (f", the first one {cold / 60:.0f}" if cold else "")
+    built = ours.get("artifacts_bytes")
+    said += f"; the built models take {built / 1e9:.1f} GB" if built else ""
     lines = "\n".join([*_screen()[:SCREEN_LINES], "…"])
     return f"{said}. Its last screen begins:\n\n```\n{lines}\n```\n\n*{kept.conditions('bench')}*"
 

@@ -34,7 +34,8 @@ def main() -> int:
         shutil.rmtree(SCRATCH / "artifacts", ignore_errors=True)
         cold = _measured("cold", [artifacts])
         warm = _measured("bench", [artifacts])
-        kept.keep(warm, "bench", {"arguments": [], "cold_wall_s": _wall_s(cold)})
+        built = sum(file.stat().st_size for file in (SCRATCH / "artifacts").rglob("*") if file.is_file())
+        kept.keep(warm, "bench", {"arguments": [], "cold_wall_s": _wall_s(cold), "artifacts_bytes": built})
     if chosen.only != "bench":
         arguments = [*TABLE, f"--time-budget={chosen.time_budget}"]
         kept.keep(_measured("latency", [*arguments, artifacts]), "latency", {"arguments": arguments})
@@ -44,7 +45,9 @@ def main() -> int:
 def _measured(name: str, arguments: list[str]) -> Path:
     file = SCRATCH / f"{name}.json"
     command = [sys.executable, "-m", "eagerbench", "run", *arguments, f"--benchmark-json={file}"]
-    subprocess.run(command, cwd=ROOT, check=True)
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if code:
+        sys.exit(f"`eagerbench run` ended with {code}: nothing of it is kept, see above; then run this again")
     return file
 
 

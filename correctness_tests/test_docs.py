@@ -6,12 +6,14 @@ import re
 from functools import cache
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree import ElementTree
 
 import pytest
 from running import ROOT, run_python
 
 from eagerbench import cli
-from scripts.docs import blocks, pages
+from eagerbench.results.headline import Headline
+from scripts.docs import blocks, pages, pictures
 
 PAGES = pages.pages()
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -226,3 +228,25 @@ def test_every_column_of_a_result_is_explained():
         for column in (column for header in headers for column in header.split(" | ")):
             of_a_workload = re.match(r"[bn]\d+|\d+, ms", column)
             assert column in names or of_a_workload, f"{name}: {column}"
+
+
+def test_pictures_are_svg_for_light_and_dark():
+    for name, text in pictures.made().items():
+        ElementTree.fromstring(text)
+        assert "prefers-color-scheme: dark" in text
+        assert (ROOT / "docs" / name).exists()
+
+
+def headline(variant: str, call_s: float, error: float, tolerance: str = "exact-math") -> Headline:
+    return Headline("m", variant, "latency", "8×128", "cpu", 1, tolerance, call_s, 1.0, 0.9, 1.1, 9, "", 1.0, error, 0,
+                    0, "")
+
+
+def test_the_picture_names_what_no_other_variant_beats():
+    text = pictures.error_time([headline("eager", 1.0, 0.0), headline("slow", 1.1, 1e-6), headline("fast", 0.5, 1e-6),
+                                headline("<int8>", 0.2, 0.1, "quantised"), headline("worse", 0.3, 0.2, "quantised")])
+    names = [element.text for element in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")]
+    assert {"eager", "fast", "<int8>"} <= set(names)
+    assert not {"slow", "worse"} & set(names)
+    titles = [element.text for element in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}title")]
+    assert len(titles) == 5

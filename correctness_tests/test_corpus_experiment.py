@@ -152,6 +152,6 @@ def test_outputs_that_would_fill_the_memory_are_refused_before_any_batch(worksho
     monkeypatch.setattr(workshop.reference, "compute_all", lambda batches: called.append(batches))
     size = 3 * 4 * sum(map(len, corpus_rows)) * workshop.model.config.vocab_size  # bytes, float32 and float64 together
     monkeypatch.setattr(sentences, "_MOST_BYTES", size - 1)
-    with pytest.raises(CannotRun, match=r"outputs on \d+ tokens would take 0\.\d GiB; take fewer with --sentences"):
+    with pytest.raises(CannotRun, match=r"outputs on \d+ tokens would take 0\.\d GiB; choose fewer with --sentences"):
         sentences.expected_of(corpus_rows, workshop.model, workshop.reference)
     assert not called

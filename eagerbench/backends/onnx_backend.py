@@ -90,9 +90,9 @@ class SessionBackend(ExportingBackend):
 
     def cannot_generate(self, variant, cache):
         if cache == "static":
-            return "exported with past key values that grow: a dynamic cache, or none"
+            return "exported with past key values that grow: it generates with a dynamic cache or none"
         if cache == "dynamic" and variant.options.get("exporter", "torchscript") != "torchscript":
-            return "exported without past key values: without a cache only"
+            return "exported without past key values: it generates without a cache only"
         return None
 
     def generator(self, variant, runner, model, cache, placement):

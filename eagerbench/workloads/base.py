@@ -73,7 +73,7 @@ def head_unknown(spec: ModelSpec) -> str | None:
     """The reason why a model that says what it is only when loaded cannot be asked for its task."""
     if spec.kind not in ("hub", "factory"):
         return None
-    return f"what {spec.name} is for is not known before it is loaded: save it, and name the directory"
+    return f"the task of {spec.name} is not known before it is loaded: save it and give the directory"
 
 
 def another_build(backend: Backend, rebuilds: bool) -> str | None:

@@ -11,7 +11,7 @@ EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 .PHONY: bench test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures docs results site \
 	environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
-# What takes too long for every change: full-size models, the promises of the gate in 10,000 simulated suites, whole gates.
+# Tests that take too long for every change: full-size models, 10,000 simulated suites, whole gates.
 slow: $(INSTALLED)
 	$(RUN) -m pytest correctness_tests --benchmark-disable -m slow $(ARGS)
 
@@ -63,7 +63,7 @@ calibrate: $(INSTALLED)
 		-o .benchmarks/calibration/$$duet.json -- $(GATE) || exit; done
 	$(RUN) -m eagerbench calibrate .benchmarks/calibration/*.json -o noise-floor.json
 
-# This commit against the last release, its ratios appended to history.jsonl. A slowdown is told, and is no error here.
+# This commit against the last release, its ratios appended to history.jsonl. A slowdown is reported and is no error here.
 release: $(INSTALLED)
 	@release=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "no release is tagged: nothing to compare with"; exit 0; }; \
 	$(RUN) -m eagerbench gate --base "$$release" --directory .benchmarks/release \

@@ -13,7 +13,7 @@ from running import ROOT, run_python
 
 from eagerbench import cli
 from eagerbench.results.headline import Headline
-from scripts.docs import blocks, pages, pictures
+from scripts.docs import blocks, kept, pages, pictures
 
 PAGES = pages.pages()
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
@@ -80,6 +80,15 @@ def test_readmes_tables_are_narrow():
     assert len(rows) == len(blocks.README_VARIANTS) <= 7
     assert header.count("|") - 1 <= 5
     assert "A ranking does not travel" in README
+
+
+def test_readmes_cells_have_enough_pairs():
+    shown = [found for found in kept.headlines("latency")
+             if found.place == blocks.README_PLACE and found.variant in blocks.README_VARIANTS]
+    if "placeholder" in kept.conditions("latency"):
+        pytest.skip("docs/results/latency.json was measured beside other work: run `make results` on a quiet machine")
+    assert len(shown) == len(blocks.README_VARIANTS) * len(blocks.README_MODELS)
+    assert [found.name for found in shown if found.few_pairs] == []
 
 
 def test_links_lead_somewhere(page):

@@ -151,7 +151,7 @@ def replayed() -> str:
     seen = [record for name in ("bench", "latency") for record in statements.records_of(kept.content(name))]
     counted = [record for record in seen if statements.fit(record)]
     judged = statements.tables([statements.judge(statement, counted) for statement in published], sources)
-    return (f"{grid.as_markdown(judged)}\nMade of [bench.json](results/bench.json) and "
+    return (f"{grid.as_markdown(judged[:3])}\nMade of [bench.json](results/bench.json) and "
             f"[latency.json](results/latency.json). {kept.conditions('latency')}")
 
 

@@ -164,7 +164,7 @@ class SessionBackend(ExportingBackend):
 
 
 def _require_the_same(exported: Path, fused: Path, example: Arrays, name: str) -> None:
-    """Raise ValueError where the optimizer took a pattern for another one.
+    """Raise ValueError where the optimizer took a pattern for another.
 
     It knows attention by the shape of its graph: a causal mask inside the graph (CLIP's text tower) looks like padding.
     """

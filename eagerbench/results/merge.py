@@ -68,7 +68,7 @@ def merge(files: list[Path], contents: list[dict[str, Any]], keep_first: bool = 
     another is the timed one; failed is failed.
 
     Raises:
-        UnreadableFile: a file that cannot be judged, or, without `keep_first`, a benchmark that stands in two of them.
+        UnreadableFile: a file that cannot be judged, or, without `keep_first`, a benchmark that is in two of them.
     """
     runs = [records.reduced(file, content) for file, content in zip(files, contents, strict=True)]
     home: dict[str, Path] = {}

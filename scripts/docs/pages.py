@@ -1,4 +1,4 @@
-"""Pages with generated blocks: what stands between `<!-- made: NAME ARGUMENTS -->` and `<!-- end -->`."""
+"""Pages with generated blocks: what is between `<!-- made: NAME ARGUMENTS -->` and `<!-- end -->`."""
 
 import re
 from pathlib import Path

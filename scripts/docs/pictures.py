@@ -34,7 +34,7 @@ def made() -> dict[str, str]:
 
 @dataclass
 class Dot:
-    """A variant at its place, in pixels. `name_y` is where its name stands; None without room for it."""
+    """A variant at its place, in pixels. `name_y` is the place of its name; None without room for it."""
 
     name: str
     title: str

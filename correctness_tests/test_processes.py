@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_records import made
-from running import ROOT, copy_of_project, run_pytest
+from running import CONTRIBUTING, copy_of_project, run_pytest
 
 from eagerbench import backends
 from eagerbench.backends.base import Placement
@@ -33,8 +33,7 @@ from eagerbench.workloads.processes import InProcesses, physical_cores
 TESTS = tuple(f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
 SMALL = ("--benchmark-only", "--model", "tiny-bert", "--batch-sizes", "2", "--sequence-lengths", "8",
          "--time-budget", "0.1")
-NO_GRAD = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
-                    re.DOTALL)[1]
+NO_GRAD = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", CONTRIBUTING.read_text(), re.DOTALL)[1]
 two_cores = pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(physical_cores()) < 2,
                                reason="instances need two cores")
 

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from running import ROOT, own_environment, run_pytest
+from running import ROOT, WITHOUT_PLUGINS, own_environment, run_pytest
 
 from eagerbench.isolation import journal
 from eagerbench.results import records
@@ -52,15 +52,16 @@ def test_ctrl_c_keeps_finished_cases_and_no_unjudged_time(tmp_path):
     file = tmp_path / "run.json"
     artifacts = tmp_path / "artifacts"
     arguments = ["perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
-                 "--batch-sizes", "1", "--sequence-lengths", "8,16,32", "--time-budget", "4", "--artifacts",
-                 str(artifacts), "--benchmark-json", str(file), "--benchmark-save-data"]
+                 "--batch-sizes", "1", "--sequence-lengths", "8,16,32", "--time-budget", "2", "--peaks", "here",
+                 "--artifacts", str(artifacts), "--benchmark-json", str(file), "--benchmark-save-data",
+                 *WITHOUT_PLUGINS]
     with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, preexec_fn=_heed_ctrl_c,
                           env=own_environment()) as process:
         deadline = time.monotonic() + 120
         while not finished(artifacts) and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(1)  # into the rounds of the second case
+        time.sleep(0.5)  # into the rounds of the second case
         process.send_signal(signal.SIGINT)
         out = process.communicate(timeout=60)[0]
     assert process.returncode == 2, out

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eagerbench.causes import last_words
 from eagerbench.gate.duet_signals import uninterrupted
 from eagerbench.machine import wait_policy
 from eagerbench.machine.children import die_with_parent
@@ -22,7 +23,15 @@ _MESSAGES_OF_A_TEST = 6  # ready, warm, turn, timed, ended, and one to see that
 
 
 class SideFailed(Exception):
-    """A side is lost, and its pair with it. Its text is one line that begins with the side's name."""
+    """A side is lost. Its text is one line that begins with the side's name.
+
+    Attributes:
+        silent: it did not speak in time, which may cost minutes each time.
+    """
+
+    def __init__(self, text: str, silent: bool = False):
+        super().__init__(text)
+        self.silent = silent
 
 
 class BenchmarkFailed(Exception):
@@ -110,7 +119,7 @@ class Side:
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise SideFailed(f"{self.name} was silent for {self._time_out_s:g} s{where}")
+                raise SideFailed(f"{self.name} was silent for {self._time_out_s:g} s{where}", silent=True)
             self._channel.settimeout(left)
             try:
                 received = self._channel.recv(2**16)
@@ -183,9 +192,8 @@ class Side:
         return f"ended with status {status}" if status >= 0 else f"was killed by {signal.Signals(-status).name}"
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
-        errors = [line for line in lines if "rror" in line]
-        return f" ({(errors or lines)[-1][:200]})" if lines else ""
+        words = last_words(self._log.read_text(errors="replace"))
+        return f" ({words})" if words else ""
 
 
 def _texts(said: Any) -> dict[str, str]:

@@ -166,6 +166,15 @@ def time_alone(benchmark: Any, variant: Call, budget_s: float, rounds: int | Non
     return Timing(result, first_call_s, warm, None, timed, None, spent, conditions)
 
 
+def time_once(benchmark: Any, call: Call) -> Timing:
+    """Time one call, not warmed up: where what it returns is the result, and its time is not."""
+    start = time.perf_counter()
+    result = benchmark.pedantic(call)
+    spent_s = time.perf_counter() - start
+    rounds = list(benchmark.stats.stats.data) if benchmark.enabled else []
+    return Timing(result, spent_s, None, None, rounds, None, spent_s)
+
+
 def _take(benchmark: Any, call: Call, plan: Callable[[Watch], Turns | Series], planned_s: float,
           again: bool = True) -> tuple[Any, Any, Conditions, list[float], float]:
     """Take a plan's rounds; again, MOST_REPEATS times at most, while its turns are disturbed.

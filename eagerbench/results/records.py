@@ -142,9 +142,9 @@ def reduced(file: Path, content: dict[str, Any]) -> Run:
             unreadable[f"benchmark {index}"] = "neither bench_id nor fullname"
         elif name in found or name in unreadable:
             found.pop(name, None)
-            unreadable[name] = "stands twice" + (", apart from an address: give its parameters ids"
+            unreadable[name] = "occurs twice" + (", apart from an address: give its parameters ids"
                                                  if _ADDRESS.search(str(bench.get("fullname"))) else "")
-        elif problems := list(_problems(bench)):
+        elif problems := list(bench_problems(bench)):
             unreadable[name] = "; ".join(problems)
         else:
             found[name] = _bench(bench)
@@ -175,7 +175,7 @@ def _identity(bench: Any) -> dict[str, Any]:
     return older.topic(info, "identity") if isinstance(info, dict) else {}
 
 
-def _problems(bench: dict[str, Any]) -> Iterator[str]:
+def bench_problems(bench: dict[str, Any]) -> Iterator[str]:
     if not isinstance(bench.get("extra_info") or {}, dict):
         yield "extra_info is no object"
     stats = bench.get("stats")
@@ -226,7 +226,7 @@ def cells(content: Mapping[str, Any]) -> tuple[list[dict[str, str]], dict[str, s
             bad[f"cell {index}"] = "; ".join(f"{name} is no text" for name, text in known.items()
                                              if not isinstance(text, str))
         elif known["bench_id"] in found:
-            bad[f"cell {known['bench_id']}"] = "stands twice"
+            bad[f"cell {known['bench_id']}"] = "occurs twice"
         else:
             found[known["bench_id"]] = cell
     return list(found.values()), bad
@@ -256,8 +256,8 @@ def sound(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
     counts = Counter(map(identity, content["benchmarks"]))
     for index, bench in enumerate(content["benchmarks"]):
         name = identity(bench) or f"benchmark {index}"
-        said = ["stands twice"] if counts[identity(bench)] > 1 and identity(bench) else []
-        said += _problems(bench) if isinstance(bench, dict) else ["no stats in it"]
+        said = ["occurs twice"] if counts[identity(bench)] > 1 and identity(bench) else []
+        said += bench_problems(bench) if isinstance(bench, dict) else ["no stats in it"]
         said += _record_problems(bench) if is_ours(bench) and not said else []
         lines += [f"{name}: {line}" for line in said]
         if is_ours(bench) and not said:

@@ -15,7 +15,7 @@ from running import ROOT, Ended, own_environment
 
 from eagerbench.cli import main
 from eagerbench.fixtures import leftovers
-from eagerbench.isolation import journal, supervisor
+from eagerbench.isolation import journal
 from eagerbench.results import records
 
 SUITE = '''
@@ -257,21 +257,3 @@ def test_a_rescued_journal_is_an_ordinary_file(interrupted, tmp_path, capsys):
     assert left(directory) == []
     assert leftovers.lines(file.parent) == []
     assert main(["rescue", str(file), "--dismiss"]) == 2
-
-
-@pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
-@pytest.mark.parametrize("more", [("--benchmark-disable",), ("--collect-only",), ("--list-cases",), ("--no-isolation",),
-                                  ("--pdb",), ("-n", "1"), ("--version",), ("--benchmark-skip",)])
-def test_what_times_nothing_or_is_typed_into_has_no_supervisor(more, monkeypatch):
-    """Asked of the options alone."""
-    from _pytest.config import get_config
-
-    from eagerbench.fixtures import isolation
-
-    config = get_config()
-    config.parse(["-p", "eagerbench.fixtures.plugin", *more])
-    started = []
-    monkeypatch.setattr(isolation, "_supervise", lambda *given: started.append(given))
-    monkeypatch.setattr(isolation, "_is_called", lambda config: True)
-    isolation.supervised(config)
-    assert started == []

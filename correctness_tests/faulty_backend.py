@@ -107,7 +107,7 @@ KINDS = {"segfault": lambda: ctypes.string_at(1), "abort": os.abort, "terminate"
 
 def at(place: str) -> None:
     wanted, _, kind = os.environ.get("FAULT", "").partition(":")
-    if wanted == place:
+    if wanted and wanted == place:
         if "KEEP_JOURNAL" in os.environ:  # what was finished before
             (journal,) = Path(os.environ["KEEP_JOURNAL"]).parent.glob("artifacts/interrupted/*.jsonl")
             shutil.copy(journal, os.environ["KEEP_JOURNAL"])

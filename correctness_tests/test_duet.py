@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from fake_suites import GOOD, command, environment, left_of, suite
-from running import ROOT, copy_of_project, own_environment
+from running import ROOT, WITHOUT_PLUGINS, copy_of_project, own_environment
 
 from eagerbench.gate import pairs
 from eagerbench.gate.duet import _arguments, _arms
@@ -181,7 +181,8 @@ def test_wrong_usage_is_one_line(duet, tmp_path):
 
 
 def test_partner_alone_is_refused():
-    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "eagerbench.fixtures.partner", "--collect-only"],
+    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "eagerbench.fixtures.partner", "--collect-only",
+                           *WITHOUT_PLUGINS, "perf_tests/test_control.py", "--variant", "eager"],
                           cwd=ROOT, capture_output=True, text=True, check=False,
                           env={name: value for name, value in own_environment().items() if name != VARIABLE})
     assert done.returncode == 4

@@ -47,7 +47,8 @@ class Selection:
         batch_sizes, sequence_lengths: what is given instead of the grid's; empty without.
         corpus: path of a file with one sentence a line; None for generated sentences.
         sentences: how many of them; None for all of a file, or the grid's number.
-        eval: path of a file with labelled pairs, for the quality experiment.
+        eval, retrieval, labels: paths of files with labelled pairs, queries with their documents, and labelled texts,
+            for the quality experiment.
         every_variant: whether variants were named, or the full grid: then every experiment runs on each.
         models_named: whether models were named: then every experiment runs on those.
     """
@@ -71,6 +72,8 @@ class Selection:
     corpus: str | None = None
     sentences: int | None = None
     eval: str | None = None
+    retrieval: str | None = None
+    labels: str | None = None
     every_variant: bool = True
     models_named: bool = True
     peaks: str = "fresh"
@@ -79,6 +82,13 @@ class Selection:
     def series_budget(self) -> float:
         """Seconds of a case that is one point of a series."""
         return self.time_budget * (1 if self.grid == "full" else _SERIES_SHARE)
+
+    @property
+    def built_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Those of `shapes` for which a variant is built whose build serves one shape."""
+        if self.grid != "default" or self.batch_sizes or self.sequence_lengths:
+            return self.shapes
+        return (max(self.shapes, key=lambda shape: (-shape[0], shape[1])),)
 
     @property
     def placement(self) -> Placement:
@@ -115,6 +125,8 @@ def select(option: Namespace) -> Selection:
         corpus=option.corpus,
         sentences=option.sentences,
         eval=option.eval,
+        retrieval=option.retrieval,
+        labels=option.labels,
         every_variant=bool(option.variant) or option.grid == "full",
         models_named=bool(option.model),
         peaks=option.peaks,

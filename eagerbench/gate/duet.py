@@ -23,6 +23,7 @@ from eagerbench.gate.duet_lost import Lost
 from eagerbench.gate.duet_pair import MOST_TURNS, run_pair
 from eagerbench.gate.duet_sessions import Plan
 from eagerbench.gate.pairs import FORMAT, GIVE_UP_AFTER, finished, meanings
+from eagerbench.machine import children
 from eagerbench.selection import default_artifacts
 from eagerbench.shown import count, say
 
@@ -102,7 +103,7 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
         pythons = {name: _interpreter(text) for name, text in given.items() if text}
         seed = random.SystemRandom().randrange(2**31) if chosen.seed is None else chosen.seed
         arms = _arms(pairs, math.ceil(pairs / 2) if null_pairs is None else null_pairs)
-        duet_side.adopt_orphans()
+        children.adopt_orphans()
         with duet_checkout.checked_out({"base": base, "head": head, "null": base}) as directories:
             for name in [name for name, text in given.items() if not text]:
                 pythons[name] = duet_environment.interpreter(name, directories[name], repository)
@@ -122,7 +123,7 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
                 _run_pairs(plan, arms, places, content, output)
             finally:
                 with duet_signals.uninterrupted():
-                    duet_side.end_children()
+                    children.end_children()
     return content
 
 

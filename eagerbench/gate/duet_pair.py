@@ -11,8 +11,9 @@ from typing import Any
 from eagerbench.gate.duet_agree import agree
 from eagerbench.gate.duet_lost import Lost, one_by_one
 from eagerbench.gate.duet_sessions import Plan, Sessions
-from eagerbench.gate.duet_side import BenchmarkFailed, Checkout, Side, SideFailed, end_children, start
+from eagerbench.gate.duet_side import BenchmarkFailed, Checkout, Side, SideFailed, start
 from eagerbench.gate.duet_signals import uninterrupted
+from eagerbench.machine.children import end_children
 
 TURN_S = 0.12  # seconds of timed rounds in a turn, at least
 LEAST_TURNS, MOST_TURNS = 4, 12  # by default

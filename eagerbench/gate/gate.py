@@ -148,7 +148,7 @@ def _found(verdict: dict[str, Any]) -> str:
     if reasons:
         return f"This measurement cannot be trusted: {'; '.join(reasons)}."
     if not verdict["benchmarks"]:
-        why = "every benchmark is another one" if verdict["changed"] else "there is no valid pair"
+        why = "every benchmark changed" if verdict["changed"] else "there is no valid pair"
         return f"Nothing could be compared: {why}."
     counts = ", ".join(f"{len(entries)} {status.lower()}" for status, entries in by_status.items() if entries)
     return f"No slowdown was confirmed: {counts}."

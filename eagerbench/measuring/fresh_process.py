@@ -7,11 +7,9 @@ process is read between them.
 """
 
 import builtins
-import contextlib
 import dataclasses
 import importlib
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +20,7 @@ import numpy as np
 
 from eagerbench import backends
 from eagerbench.backends.base import Arrays, Placement, Runner
+from eagerbench.machine import resident
 from eagerbench.measuring import own_process
 from eagerbench.measuring.own_process import OwnProcess
 from eagerbench.measuring.served import Served
@@ -44,6 +43,9 @@ class FreshRun:
         first_outputs: those of the first call of the first batch.
         peaks: peak resident bytes while each batch ran; the first one's has the loading in it.
         gpu_peaks: most bytes that torch had allocated on the GPU meanwhile; None on the CPU and without torch.
+        steady: resident bytes after each batch's two calls, when their outputs are gone.
+        gpu_steady: bytes that torch has allocated on the GPU then.
+        weights_bytes: of the weights as the variant holds them; None where its runtime does not say.
         imports_s: seconds inside imports, from the start of loading to the end of the first call.
         load_s: seconds to load the artifact, or the model that the variant is made of, without imports.
         build_s: seconds to make the variant of that model, without imports; 0 for an artifact.
@@ -54,6 +56,9 @@ class FreshRun:
     first_outputs: dict[str, np.ndarray]
     peaks: list[int]
     gpu_peaks: list[int | None]
+    steady: list[int]
+    gpu_steady: list[int | None]
+    weights_bytes: int | None
     imports_s: float
     load_s: float
     build_s: float
@@ -66,13 +71,15 @@ class FreshRun:
 
 
 def run_fresh(variant_name: str, directory: Path | None, spec: "ModelSpec", batches: list[Arrays],
-              placement: Placement, allocator: str = "system", state_dict: Path | None = None) -> FreshRun:
+              placement: Placement, allocator: str = "system", state_dict: Path | None = None,
+              checkpoint: Path | None = None) -> FreshRun:
     """Run batches, in order, in a new process.
 
     Args:
         directory: of the variant's artifact; None to build it there from the model of `spec`.
         allocator: `pinned` or `system`.
         state_dict: file of pickled weights to load the model from, instead of how `spec` is loaded.
+        checkpoint: directory of the model saved quantised, to be loaded instead of that of `spec`.
 
     Raises:
         CannotRun: the process ended by a Python exception.
@@ -80,7 +87,7 @@ def run_fresh(variant_name: str, directory: Path | None, spec: "ModelSpec", batc
     """
     with own_process.scratch() as scratch:
         file = write_request(scratch, variant_name, directory, spec, batches, placement, allocator,
-                             state_dict=state_dict and str(state_dict))
+                             state_dict=state_dict and str(state_dict), checkpoint=checkpoint and str(checkpoint))
         process = OwnProcess(variant_name, own_process.command(__name__, file), file.with_name(NOTES))
         try:
             own_process.wait([process], lambda process: process.ended, TIMEOUT_S)
@@ -169,6 +176,8 @@ class Opened:
             self._runner, self.load_s = self._imports.apart(
                 lambda: load(self._variant, Path(self._request["directory"]), self._placement))
             self._set_torch()
+        elif self._request.get("checkpoint"):
+            self._runner, self.load_s = self._imports.apart(self._checkpoint)
         else:
             self._served.doing("loading the model")
             model, self.load_s = self._imports.apart(self._model)
@@ -176,6 +185,18 @@ class Opened:
             self._runner, self.build_s = self._imports.apart(
                 lambda: self._backend.build(self._variant, model, batch, self._placement))
         return self._runner
+
+    def _checkpoint(self) -> Runner:
+        import torch
+
+        torch.set_num_threads(self._placement.threads)
+        runner = self._backend.load_quantised(self._variant, Path(self._request["checkpoint"]), self._placement)
+        self._set_torch()
+        return runner
+
+    @property
+    def weights_bytes(self) -> int | None:
+        return self._backend.weights_bytes(self._runner)
 
     def _model(self) -> "LoadedModel":
         import torch
@@ -212,11 +233,11 @@ def read_request(file: Path) -> tuple[dict, list[Arrays]]:
 def _serve(file: Path, served: Served) -> None:
     request, batches = read_request(file)
     device = request["placement"]["device"]
-    facts: dict[str, Any] = {"peaks": [], "gpu_peaks": []}
+    facts: dict[str, Any] = {"peaks": [], "gpu_peaks": [], "steady": [], "gpu_steady": []}
     with Imports() as imports:
         opened = Opened(request, imports, served)
         for index, batch in enumerate(batches):
-            _forget_peaks(device)
+            resident.forget_peaks(device)
             runner = opened.runner(batch)
             served.doing("making its first call" if index == 0 else "being called")
             native = runner.prepare(batch)
@@ -228,33 +249,12 @@ def _serve(file: Path, served: Served) -> None:
             del result
             served.doing("being called")
             np.savez(file.with_name(f"out{index}.npz"), **runner.arrays(runner(native)))
-            facts["peaks"].append(_peak_bytes())
-            facts["gpu_peaks"].append(gpu_peak_bytes(device))
+            facts["peaks"].append(resident.peak_bytes())
+            facts["gpu_peaks"].append(resident.gpu_peak_bytes(device))
+            facts["steady"].append(resident.bytes_now())
+            facts["gpu_steady"].append(resident.gpu_bytes(device))
+        facts["weights_bytes"] = opened.weights_bytes
     file.with_name("facts.json").write_text(json.dumps(facts))
-
-
-def _forget_peaks(device: str) -> None:
-    """Start VmHWM anew (man 5 proc, clear_refs); where that is refused the peak is that of all batches so far."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    if device != "cpu" and "torch" in sys.modules:
-        sys.modules["torch"].cuda.reset_peak_memory_stats(device)
-
-
-def _peak_bytes() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def gpu_peak_bytes(device: str) -> int | None:
-    """Most bytes that torch had allocated on a GPU; None on the CPU, and for a runtime with allocations of its own."""
-    if device == "cpu" or "torch" not in sys.modules:
-        return None
-    return sys.modules["torch"].cuda.max_memory_allocated(device)
 
 
 def _main(file: Path) -> None:

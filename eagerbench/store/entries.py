@@ -98,7 +98,7 @@ def _half(directory: Path) -> Entry:
 
 def _entry(directory: Path, used_by: str, verify: bool) -> Entry:
     size, _ = measured(directory)
-    label = _NAME.fullmatch(directory.name)[1]
+    label = _NAME.fullmatch(directory.name)[1].removesuffix("-checkpoint")  # of a variant, saved quantised
     kind = "peak" if directory.parent.name == "memory" else "artifact"
     try:
         manifest = _manifest(directory)
@@ -117,7 +117,7 @@ def _entry(directory: Path, used_by: str, verify: bool) -> Entry:
 def _of_key(key: Any) -> tuple[str, tuple[str, ...]]:
     """The variant of a key, and why it is stale; of a key of another kind nothing is known, and it is no damage."""
     try:
-        variant = "weights" if "format" in key else str(key.get("build", key)["variant"])
+        variant = "weights" if key.get("format") == "safetensors" else str(key.get("build", key)["variant"])
         return variant, tuple(stale.reasons(key))
     except (KeyError, TypeError, AttributeError):
         return "", ()

@@ -201,7 +201,7 @@ def _judged(command: tuple, code: int, out: str, err: str) -> Iterator[str]:
         yield f"exit code {code}"
     if code == 2 and not err:
         yield "no reason given"
-    if "Traceback" in err or "mistake of ours" in err:
+    if "Traceback" in err or "bug of eagerbench" in err:
         yield err.strip()
     for text in (out, err):
         raw = next((char for char in text if not char.isprintable() and char != "\n"), None)

@@ -151,7 +151,7 @@ def test_an_error_is_a_percentage(error, text):
     ("IPEX 2.8 needs torch 2.8, this is 2.13 (run: make env-ipex)", "IPEX 2.8 needs torch 2.8, this is 2.13 (1): make "
      "env-ipex"),
     ("its build serves another shape; add --grid full", "its build serves another shape (1): add --grid full"),
-    ("tiny-bert takes at most 512 tokens", "tiny-bert takes at most 512 tokens (1)")])
+    ("tiny-bert accepts at most 512 tokens", "tiny-bert accepts at most 512 tokens (1)")])
 def test_a_reason_in_a_few_words(reason, text):
     assert [group.text for group in reasons.grouped([("x", reason), ("x", reason)])] == [text]
 

@@ -127,6 +127,13 @@ def test_memory_is_a_share_of_eagers(ran):
     eager, traced = (ran[0][f"tiny-bert/{name}/memory/b2/s8/cpu"][0] for name in ("eager", "torchscript-freeze"))
     assert eager.result.peak_rss_vs_eager == 1
     assert traced.result.peak_rss_vs_eager == traced.costs.peak_rss_bytes / eager.costs.peak_rss_bytes
+    for record, source in ((eager, "float32 weights"), (traced, "artifact")):
+        result = record.result
+        assert result.loaded_from == source
+        assert 0 < result.weights_bytes < result.steady_rss_bytes <= record.costs.peak_rss_bytes
+        assert result.steady_rss_vs_eager == result.steady_rss_bytes / eager.result.steady_rss_bytes
+    assert eager.result.weights_bytes >= eager.costs.parameter_bytes
+    assert traced.result.weights_bytes == traced.costs.artifact_bytes
     assert traced.conditions == Conditions()  # its time is not the result
     assert "tiny-bert: memory" in ran[1]
 

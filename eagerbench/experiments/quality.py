@@ -19,6 +19,7 @@ from eagerbench.models.specs import ModelSpec, read_config
 from eagerbench.outputs import quality
 from eagerbench.outputs.places import per_token
 from eagerbench.outputs.predictions import AGREEMENT_ROWS, SENTENCE_EMBEDDING
+from eagerbench.outputs.tolerance import compare
 from eagerbench.results.record import Timing
 from eagerbench.shown import count
 from eagerbench.workloads import labelled, workload
@@ -180,10 +181,14 @@ class QualityRun(PassRun):
         return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)
 
     def judge(self, timing):
-        """Agreement of predictions is what is asked here: no class demands it."""
-        self._outputs = self.kind.cut(timing.result, self.batches, self.corpus.lengths)
-        return sentences.judge(self._outputs, self.batches, self.expected, self.case.variant.tolerance,
-                               pretrained=False)
+        """By the output that the metric is read from: the largest error of millions of token states grows with their
+        number. Agreement of predictions is what is asked here: no class demands it."""
+        outputs = self.kind.cut(timing.result, self.batches, self.corpus.lengths)
+        found = sentences.of_sentences(outputs, self.batches, self.corpus.lengths, self.expected.embed)
+        self._got, name = found.get(self._output), self._output
+        return compare({} if self._got is None else {name: self._got}, {name: self.expected.outputs[name]},
+                       {name: self.expected.double[name]}, None, self.case.variant.tolerance, False,
+                       self.expected.problem_type, self.expected.scales)
 
     def complete(self, timing: "timing.Timing") -> QualityRecord:
         corpus, work = self.corpus, self.work.corpus
@@ -197,8 +202,7 @@ class QualityRun(PassRun):
                                               rows_depend_on_batch=self.expected.same_batches))
 
     def _result(self) -> Result:
-        got = sentences.of_sentences(self._outputs, self.batches, self.corpus.lengths, self.expected.embed)
-        got, want = got[self._output], self.expected.outputs[self._output]
+        got, want = self._got, self.expected.outputs[self._output]
         shared = {"real_tokens": sum(self.corpus.lengths), "sentences_not_finite": int((~self._finite).sum())}
         corpus = self.work.corpus
         if isinstance(corpus, LabelledTexts):

@@ -147,6 +147,8 @@ def test_instances_ran_on_cores_of_their_own(ran):
     rates = [2 * calls / seconds for calls, seconds in zip(result.instance_calls, result.instance_s, strict=True)]
     assert result.samples_per_s == pytest.approx(sum(rates))
     assert all(rate > 0 for rate in rates)
+    assert result.samples_per_s_low < result.samples_per_s_high
+    assert result.samples_per_s_low < 1.2 * result.samples_per_s < 1.44 * result.samples_per_s_high
     assert "Best of all: " in ran[1]
 
 

@@ -207,8 +207,8 @@ def _bounds(found: Result) -> str:
 def _note(records: Sequence[ThreadsRecord]) -> str:
     best = max(records, key=lambda record: record.result.samples_per_s)
     return ("Samples/s of all instances together, processes pinned to cores of their own that ran at the same time, "
-            "with the 95 % interval over parts of that time; * best layout of the variant. Gain: over the session's own "
-            "process with all of its threads, seconds before. "
+            "with the 95 % interval over parts of that time; * best layout of the variant. Gain: over the "
+            "session's own process with all of its threads, seconds before. "
             f"Best of all: {best.identity.variant}, {best.workload.instances} instances of "
             f"{best.workload.instance_threads} threads at {best.identity.workload.rsplit('-i', 1)[0]}, "
             f"{best.result.samples_per_s:.1f} samples/s.")

@@ -13,6 +13,11 @@ from eagerbench.workloads.base import OneBatch, Workload, another_build, too_lon
 # What most experiments run on when nobody names variants: all of them would take an hour.
 SHORT_LIST = ("eager", "onnxruntime", "onnxruntime-int8")
 
+# Not in the default grid unless variants are named: they compile for longest in every session, and were the fastest of
+# their class nowhere (README, "Results on one machine").
+SLOW_TO_BUILD = ("torch-compile-autotune", "torch-compile-dynamic", "torchao-int8")
+_NOT_BY_DEFAULT = "not in the default run; add --variant '*'"
+
 _LONGEST_COLUMN = 60  # one long name must not push every reason off the screen
 
 
@@ -36,12 +41,21 @@ def plan(selection: Selection) -> list[Case]:
             for name, works in workloads.items():
                 for work in works:
                     reason = unavailable or work.refuses(model, variant, backend)
-                    if name == DEFAULT:
+                    if not _by_default(selection, variant_name, name):
+                        reason = reason or _NOT_BY_DEFAULT
+                    elif name == DEFAULT:
                         reason = reason or another_build(backend, work in rebuilt)
-                    elif not (selection.every_variant or EXPERIMENTS[name].everywhere or variant_name in SHORT_LIST):
-                        reason = reason or "not in the default run; add --variant '*'"
                     cases.append(Case(model, variant, name, work, selection.device, reason))
     return cases
+
+
+def _by_default(selection: Selection, variant_name: str, experiment: str) -> bool:
+    """Whether a variant's cases of an experiment run when it was not asked for; True when it was."""
+    if selection.every_variant:
+        return True
+    if experiment != DEFAULT and not EXPERIMENTS[experiment].everywhere:
+        return variant_name in SHORT_LIST
+    return selection.grid != "default" or variant_name not in SLOW_TO_BUILD
 
 
 def _refuse_lengths(selection: Selection) -> None:

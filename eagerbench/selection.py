@@ -1,6 +1,7 @@
 """What a user asked for: parsed options, checked together, become one frozen `Selection`."""
 
 import itertools
+import os
 import re
 from argparse import Namespace
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from eagerbench.models import specs
 from eagerbench.option_values import output_file, whole, writable_directory
 
 DEFAULT_MODEL = "minilm"
-DEFAULT_ARTIFACTS = ".artifacts"
+_ARTIFACTS, _ARTIFACTS_VARIABLE = ".artifacts", "EAGERBENCH_ARTIFACTS"
+ARTIFACTS_HELP = f"(default: the variable {_ARTIFACTS_VARIABLE}, or {_ARTIFACTS})"
 
 # Shapes are (batch size, sequence length in tokens).
 GRIDS = {
@@ -29,6 +31,11 @@ PEAKS = ("fresh", "here")
 TIME_BUDGETS = {"smoke": 1.0, "default": 2.0, "full": 2.0}
 
 _SERIES_SHARE = 0.125  # of the budget, but in the full grid
+
+
+def default_artifacts() -> str:
+    """The directory of artifacts where --artifacts names none."""
+    return os.environ.get(_ARTIFACTS_VARIABLE) or _ARTIFACTS
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,8 @@ def select(option: Namespace) -> Selection:
         shapes=_shapes(option.grid, option.batch_sizes, option.sequence_lengths),
         threads=option.threads or quota.usable_cores(),
         time_budget=option.time_budget or TIME_BUDGETS[option.grid],
-        artifacts=writable_directory("--artifacts", option.artifacts, create=not option.list_cases),
+        artifacts=writable_directory("--artifacts", option.artifacts or default_artifacts(),
+                                     create=not option.list_cases),
         rebuild=option.rebuild,
         seed=option.seed,
         allocator=option.allocator,

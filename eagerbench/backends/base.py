@@ -133,7 +133,7 @@ class Backend(ABC):
             return None
         if self.per_workload:
             return "its build serves one shape, generation has a longer one at every token"
-        return None if cache == "none" else "its build takes no past key values: without a cache only"
+        return None if cache == "none" else "its build accepts no past key values: it generates without a cache only"
 
     def generator(self, variant: Variant, runner: Runner, model: "LoadedModel", cache: str,
                   placement: Placement) -> Any:

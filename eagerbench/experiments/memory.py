@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta
 
-from eagerbench.errors import CannotRun
-from eagerbench.experiments.base import Experiment
+from eagerbench.errors import CannotRun, Crashed
+from eagerbench.experiments.base import Dots, Experiment, Number
 from eagerbench.measuring import recording
 from eagerbench.measuring.disturbance import Conditions
 from eagerbench.measuring.one_batch import OneBatchRun
@@ -68,7 +68,7 @@ class MemoryRun(OneBatchRun):
         own, eagers = (self.session.peaks.of(self.case, built) for built in (self.built, eager))
         for found in (own, eagers):
             if found.rss is None:
-                raise CannotRun(found.missing)
+                raise (Crashed if found.crashed else CannotRun)(found.missing)
         result = Result(peak_rss_vs_eager=own.rss / eagers.rss, eager_peak_rss_bytes=eagers.rss,
                         call_s=median(timing.rounds), steady_rss_bytes=own.steady,
                         eager_steady_rss_bytes=eagers.steady, steady_rss_vs_eager=own.steady / eagers.steady,
@@ -112,5 +112,13 @@ def rank(record: MemoryRecord) -> float:
     return -record.result.peak_rss_vs_eager
 
 
+def number(record: MemoryRecord) -> Number:
+    return record.costs.peak_rss_bytes / 2**20, None, None
+
+
 EXPERIMENT = Experiment("memory", 5, "How much memory does a process take at most?", workloads, MemoryRun, MemoryRecord,
-                        tables, headline, rank)
+                        tables, headline, rank,
+                        Dots(number, "peak resident MiB", "Left is less. The peak of a fresh process that loads the "
+                             "variant and calls it twice, with its runtime and libraries; a quantised variant without "
+                             "an artifact is made of the float32 model, which is in its peak.", most=False),
+                        most_s=7200.0)

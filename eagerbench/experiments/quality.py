@@ -8,8 +8,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eagerbench.errors import CannotRun
-from eagerbench.experiments.base import Experiment
-from eagerbench.experiments.quality_tables import QualityRecord, Result, Sentences, facts, headline, rank, tables
+from eagerbench.experiments.base import Dots, Experiment
+from eagerbench.experiments.quality_tables import (
+    QualityRecord,
+    Result,
+    Sentences,
+    facts,
+    headline,
+    number,
+    rank,
+    tables,
+)
 from eagerbench.measuring import recording, sentences
 from eagerbench.measuring.pass_run import PassRun
 from eagerbench.measuring.sentences import Pass
@@ -267,4 +276,8 @@ def _judged_output(outputs: dict[str, np.ndarray], model: "LoadedModel", corpus:
 
 
 EXPERIMENT = Experiment("quality", 7, "What does a variant do to embeddings or labels of a trained model?", workloads,
-                        QualityRun, QualityRecord, tables, headline, rank, everywhere=True)
+                        QualityRun, QualityRecord, tables, headline, rank,
+                        Dots(number, "quality lost against eager, points", "Left is better: hundredths of the metric "
+                             "that eager has and the variant has not, with the 95 % interval. Neighbours kept say how "
+                             "close it is to eager; only labelled data tell whether that is worse.", most=False),
+                        most_s=7200.0, everywhere=True)

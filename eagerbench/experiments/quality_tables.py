@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from eagerbench.experiments.base import Number
 from eagerbench.outputs import quality
 from eagerbench.results.grid import Grid
 from eagerbench.results.record import Cosine, Count, Natural, Part, Record, Sha256, Share, Text, Timing
@@ -197,3 +198,10 @@ def headline(record: QualityRecord) -> str:
 
 def rank(record: QualityRecord) -> float:
     return -loss(record)
+
+
+def number(record: QualityRecord) -> Number:
+    """Loss in hundredths of the metric, with its interval."""
+    found = record.result
+    low, high = found.quality_loss_low, found.quality_loss_high
+    return (100 * loss(record), *((None, None) if None in (low, high) else (100 * low, 100 * high)))

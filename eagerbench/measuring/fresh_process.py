@@ -10,10 +10,7 @@ import builtins
 import dataclasses
 import importlib
 import json
-import os
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -23,15 +20,17 @@ import numpy as np
 
 from eagerbench import backends
 from eagerbench.backends.base import Arrays, Placement, Runner
-from eagerbench.errors import CannotRun
 from eagerbench.machine import resident
+from eagerbench.measuring import own_process
+from eagerbench.measuring.own_process import OwnProcess
+from eagerbench.measuring.served import Served
 
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
     from eagerbench.models.specs import ModelSpec
 
-_ROOT = Path(__file__).parents[2]
-_TIMEOUT_S = 1800
+TIMEOUT_S = 1800
+NOTES = "notes"
 _Result = TypeVar("_Result")
 
 
@@ -83,21 +82,22 @@ def run_fresh(variant_name: str, directory: Path | None, spec: "ModelSpec", batc
         checkpoint: directory of the model saved quantised, to be loaded instead of that of `spec`.
 
     Raises:
-        CannotRun: the process failed, and its last line says how; or it took longer than 30 minutes.
+        CannotRun: the process ended by a Python exception.
+        Crashed: it died, took longer than 30 minutes, or left no result.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        file = write_request(Path(scratch), variant_name, directory, spec, batches, placement, allocator,
+    with own_process.scratch() as scratch:
+        file = write_request(scratch, variant_name, directory, spec, batches, placement, allocator,
                              state_dict=state_dict and str(state_dict), checkpoint=checkpoint and str(checkpoint))
+        process = OwnProcess(variant_name, own_process.command(__name__, file), file.with_name(NOTES))
         try:
-            done = subprocess.run(command(__name__, file), env=environment(), capture_output=True, text=True,
-                                  timeout=_TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired:
-            raise CannotRun(f"in a process of its own: not ready after {_TIMEOUT_S} s") from None
-        if done.returncode:
-            raise CannotRun(failure(done.returncode, done.stderr))
-        outputs = [read_arrays(file.with_name(f"out{index}.npz")) for index in range(len(batches))]
-        return FreshRun(outputs, read_arrays(file.with_name("first.npz")),
-                        **json.loads(file.with_name("facts.json").read_text()))
+            own_process.wait([process], lambda process: process.ended, TIMEOUT_S)
+            process.require()
+        finally:
+            process.close()
+        with process.results():
+            outputs = [read_arrays(file.with_name(f"out{index}.npz")) for index in range(len(batches))]
+            return FreshRun(outputs, read_arrays(file.with_name("first.npz")),
+                            **json.loads(file.with_name("facts.json").read_text()))
 
 
 def write_request(scratch: Path, variant_name: str, directory: Path | None, spec: "ModelSpec",
@@ -110,21 +110,6 @@ def write_request(scratch: Path, variant_name: str, directory: Path | None, spec
         "variant": variant_name, "directory": directory and str(directory), "spec": dataclasses.asdict(spec),
         "placement": dataclasses.asdict(placement), "allocator": allocator, "batches": len(batches), **more}))
     return file
-
-
-def command(module: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", module, *map(str, arguments)]
-
-
-def environment() -> dict[str, str]:
-    """Of a process that finds this package, wherever it is started."""
-    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path}
-
-
-def failure(status: int, stderr: str) -> str:
-    lines = stderr.strip().splitlines() or [f"ended with status {status}"]
-    return f"in a process of its own: {lines[-1]}"
 
 
 def read_arrays(file: Path) -> dict[str, np.ndarray]:
@@ -171,7 +156,8 @@ class Imports:
 class Opened:
     """The variant of a request, loaded in this process; `load_s` and `build_s` as in `FreshRun`."""
 
-    def __init__(self, request: dict, imports: Imports):
+    def __init__(self, request: dict, imports: Imports, served: Served):
+        self._served = served
         self._request = request
         self._imports = imports
         self._placement = Placement(**request["placement"])
@@ -185,6 +171,7 @@ class Opened:
             return self._runner
         self._runner = None  # its memory goes before the next build takes its own
         if self._request["directory"]:
+            self._served.doing("loading its artifact")
             load = self._backend.load
             self._runner, self.load_s = self._imports.apart(
                 lambda: load(self._variant, Path(self._request["directory"]), self._placement))
@@ -192,7 +179,9 @@ class Opened:
         elif self._request.get("checkpoint"):
             self._runner, self.load_s = self._imports.apart(self._checkpoint)
         else:
+            self._served.doing("loading the model")
             model, self.load_s = self._imports.apart(self._model)
+            self._served.doing("building")
             self._runner, self.build_s = self._imports.apart(
                 lambda: self._backend.build(self._variant, model, batch, self._placement))
         return self._runner
@@ -241,15 +230,16 @@ def read_request(file: Path) -> tuple[dict, list[Arrays]]:
     return request, [read_arrays(file.with_name(f"in{index}.npz")) for index in range(request["batches"])]
 
 
-def _serve(file: Path) -> None:
+def _serve(file: Path, served: Served) -> None:
     request, batches = read_request(file)
     device = request["placement"]["device"]
     facts: dict[str, Any] = {"peaks": [], "gpu_peaks": [], "steady": [], "gpu_steady": []}
     with Imports() as imports:
-        opened = Opened(request, imports)
+        opened = Opened(request, imports, served)
         for index, batch in enumerate(batches):
             resident.forget_peaks(device)
             runner = opened.runner(batch)
+            served.doing("making its first call" if index == 0 else "being called")
             native = runner.prepare(batch)
             result, call_s = imports.apart(lambda runner=runner, native=native: runner(native))
             if index == 0:
@@ -257,6 +247,7 @@ def _serve(file: Path) -> None:
                 facts |= {"imports_s": imports.seconds, "load_s": opened.load_s, "build_s": opened.build_s,
                           "first_call_s": call_s}
             del result
+            served.doing("being called")
             np.savez(file.with_name(f"out{index}.npz"), **runner.arrays(runner(native)))
             facts["peaks"].append(resident.peak_bytes())
             facts["gpu_peaks"].append(resident.gpu_peak_bytes(device))
@@ -266,5 +257,10 @@ def _serve(file: Path) -> None:
     file.with_name("facts.json").write_text(json.dumps(facts))
 
 
+def _main(file: Path) -> None:
+    served = Served(file.with_name(NOTES))
+    served.run(lambda: _serve(file, served))
+
+
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    _main(Path(sys.argv[1]))

@@ -1,5 +1,6 @@
 """What measures the cases of one session: small parts, each with one job, made once and wired here."""
 
+import gc
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from eagerbench.measuring.models import Models
 from eagerbench.measuring.peaks import Peaks
 from eagerbench.measuring.processes import Processes
 from eagerbench.models.specs import ModelSpec
+from eagerbench.store.in_use import COMPILED, Use
 from eagerbench.workloads import labelled
 from eagerbench.workloads.base import OneBatch
 
@@ -32,18 +34,25 @@ class Session:
         allocator: what is in effect, from `allocator.configure`.
         planned: the batches of a model's latency cases.
         partner: the other side, when this session is one of a duet.
+        entered: called with each phase of a case as it begins, outside of timed regions.
     """
 
     def __init__(self, selection: "Selection", allocator: str, planned: Callable[[ModelSpec], list[OneBatch]],
-                 partner: "Partner | None" = None):
+                 partner: "Partner | None" = None, entered: Callable[[str], None] = lambda phase: None):
         import torch
 
         torch.set_num_threads(selection.threads)
         exact_float32()  # TF32 is a variant
+        if not gc.get_freeze_count():  # the libraries' objects: the collection before each timing would visit them all
+            gc.collect()
+            gc.freeze()
         self.selection = selection
         self.allocator = allocator
         self.partner = partner
+        self.entered = entered
         self.measured_s = 0.0  # inside warm-up, timed and reference calls
+        self._compiled = Use(selection.artifacts)
+        self._compiled.note(COMPILED)
         store = ArtifactStore(selection.artifacts / "variants", selection.rebuild)
         peak_store = ArtifactStore(selection.artifacts / "memory", selection.rebuild)
         gpu_memory = GpuMemory(selection.device)

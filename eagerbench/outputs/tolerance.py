@@ -206,7 +206,7 @@ def _judge(output: _Output, tolerance: ToleranceClass) -> tuple[list[str], Compa
         broken.append(f"{lost.sum()} values are not finite, first {_first(output, lost)}")
     if wrong.any():
         broken.append(f"{wrong.sum()} of {output.apart.sum()} values where eager has −∞, ∞, NaN or a mask value are "
-                      f"other ones, first {_first(output, wrong)}")
+                      f"different, first {_first(output, wrong)}")
     got, eager = output.got[chosen], output.eager[chosen]
     exact = None if output.exact is None else output.exact[chosen]
     if not broken:

@@ -95,7 +95,8 @@ class Corpus:
             CannotRun: the model takes no token ids, or none of a text.
         """
         if "input_ids" not in model.input_names:
-            raise CannotRun(f"{type(model.module).__name__}.forward takes no input_ids: it has no sentences to read")
+            raise CannotRun(f"{type(model.module).__name__}.forward has no parameter input_ids: it has no sentences to "
+                            "read")
         limit = length_limit(model)
         if model.tokenizer is not None:
             texts = self.prepared(model)

@@ -225,7 +225,8 @@ def rank(record: ThreadsRecord) -> float:
 
 
 def number(record: ThreadsRecord) -> Number:
-    return record.result.samples_per_s, None, None
+    found = record.result
+    return found.samples_per_s, found.samples_per_s_low, found.samples_per_s_high
 
 
 EXPERIMENT = Experiment("threads", 6, "How are cores best shared out between processes and their threads?", workloads,

@@ -82,7 +82,7 @@ def _screen() -> list[str]:
     session = last_screen.Session(("saved .benchmarks/…/0001_….json, also as .benchmarks/latest.json",
                                    "all tables: eagerbench summary .benchmarks/latest.json · before and after a "
                                    "change: eagerbench compare OLD .benchmarks/latest.json"),
-                                  "eagerbench summary .benchmarks/latest.json", 2.0)
+                                  "eagerbench summary .benchmarks/latest.json", time_budget=2.0)
     return [line.text for line in last_screen.lines(kept.headlines("bench"),
                                                     kept.content("bench")["eagerbench"]["cells"], session)]
 

@@ -145,6 +145,16 @@ def result(name: str) -> str:
             f"From a default run ([bench.json](../results/bench.json)): {kept.conditions('bench')}")
 
 
+def quality(kind: str) -> str:
+    """The table of the quality experiment over texts of a kind, the beginning of their workload's name."""
+    found = [record for record in kept.of_experiment("quality", "quality")
+             if record.identity.workload.startswith(kind)]
+    if not found:
+        return "No kept result has such texts yet."
+    return (f"{grid.as_markdown(EXPERIMENTS['quality'].tables(found[0].identity.model, found))}\n"
+            f"From [quality.json](results/quality.json): {kept.conditions('quality')}")
+
+
 def replayed() -> str:
     """Published statements on the kept results."""
     sources, published = statements.published()
@@ -163,5 +173,6 @@ def turns() -> str:
 
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
-    "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed, "turns": turns,
+    "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
+    "turns": turns,
 }

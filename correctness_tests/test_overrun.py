@@ -92,7 +92,7 @@ def test_pairs_are_as_many_as_asked_for(clock, call_s):
     timed = generation.timed([[number] for number in numbers], found.turns)
     assert len(timed) == len(found.rounds)
     untimed = {number for (number,) in ([n] for n in numbers)} - {number for (number,) in timed}
-    assert len(untimed) == 1 + (4 if call_s < 0.5 else 0)  # the first call, and one that begins each turn
+    assert len(untimed) == 1 + (4 if call_s < turns.LONG_S else 0)  # the first call, and one that begins each turn
 
 
 def test_one_long_round_is_taken_whole(clock):

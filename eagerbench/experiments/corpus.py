@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 # Batch sizes, policies, sentences, and pairs of turns.
 GRIDS = {
     "smoke": ((4,), ("sorted",), 16, 2),
-    "default": ((8,), ("in-order", "sorted"), 64, 3),
-    "full": ((1, 2, 4, 8, 16, 32, 64), tuple(POLICIES), 1000, 5),
+    "default": ((8,), ("in-order", "sorted"), 64, 6),
+    "full": ((1, 2, 4, 8, 16, 32, 64), tuple(POLICIES), 1000, 6),
 }
 
 

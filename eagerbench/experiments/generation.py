@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
     from eagerbench.selection import Selection
 
-PAIRS = {"smoke": 2, "default": 3, "full": 6}  # of turns with eager
+PAIRS = {"smoke": 2, "default": 6, "full": 6}  # of turns with eager
 # Batch sizes, tokens of the prompt, new tokens, and key-value caches.
 GRIDS = {
     "smoke": ((1,), 8, 4, ("dynamic",)),

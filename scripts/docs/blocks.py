@@ -82,9 +82,9 @@ def _screen() -> list[str]:
     session = last_screen.Session(("saved .benchmarks/…/0001_….json, also as .benchmarks/latest.json",
                                    "all tables: eagerbench summary .benchmarks/latest.json · before and after a "
                                    "change: eagerbench compare OLD .benchmarks/latest.json"),
-                                  "eagerbench summary .benchmarks/latest.json", 2.0,
+                                  "eagerbench summary .benchmarks/latest.json",
                                   recommended.short(kept.content("bench")),
-                                  "eagerbench recommend .benchmarks/latest.json --max-error 0.05")
+                                  "eagerbench recommend .benchmarks/latest.json --max-error 0.05", time_budget=2.0)
     return [line.text for line in last_screen.lines(kept.headlines("bench"),
                                                     kept.content("bench")["eagerbench"]["cells"], session)]
 
@@ -147,6 +147,16 @@ def result(name: str) -> str:
             f"From a default run ([bench.json](../results/bench.json)): {kept.conditions('bench')}")
 
 
+def quality(kind: str) -> str:
+    """The table of the quality experiment over texts of a kind, the beginning of their workload's name."""
+    found = [record for record in kept.of_experiment("quality", "quality")
+             if record.identity.workload.startswith(kind)]
+    if not found:
+        return "No kept result has such texts yet."
+    return (f"{grid.as_markdown(EXPERIMENTS['quality'].tables(found[0].identity.model, found))}\n"
+            f"From [quality.json](results/quality.json): {kept.conditions('quality')}")
+
+
 def replayed() -> str:
     """Published statements on the kept results."""
     sources, published = statements.published()
@@ -165,5 +175,6 @@ def turns() -> str:
 
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
-    "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed, "turns": turns,
+    "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
+    "turns": turns,
 }

@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[1]
 # Of other tests than ours. Hypothesis's is imported as a whole at the end of every session, which takes a second.
 WITHOUT_PLUGINS = ("-p", "no:hypothesispytest", "-p", "no:anyio")
 HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*")  # another worker's, which will have gone when it is copied
-PARTS = ("conftest.py", "correctness_tests", "eagerbench", "fixtures", "perf_tests", "pyproject.toml", "README.md")
+CONTRIBUTING = ROOT / "docs" / "contributing.md"
+PARTS = ("conftest.py", "correctness_tests", "eagerbench", "fixtures", "perf_tests", "pyproject.toml", "README.md",
+         "docs")
 
 
 @dataclass(frozen=True)

@@ -246,12 +246,15 @@ def test_schedule_fills_turns(calls):
     assert rounds * min(calls) >= min(TURN_S, 2000 * min(calls))
 
 
-def test_paths_hold_in_other_directories(tmp_path):
+def test_paths_hold_in_other_directories(tmp_path, monkeypatch):
+    monkeypatch.delenv("EAGERBENCH_ARTIFACTS")
     (tmp_path / "model").mkdir()
     assert _arguments(["--model", "./model", "--model=model", "--variant", "sdpa"], tmp_path) == [
         "perf_tests", "--benchmark-only", "--model", f"{tmp_path}/model", f"--model={tmp_path}/model", "--variant",
-        "sdpa", "--artifacts", f"{tmp_path}/.artifacts"]
+        "sdpa", f"--artifacts={tmp_path}/.artifacts"]
     assert _arguments(["--artifacts=/x"], tmp_path)[-1] == "--artifacts=/x"
+    monkeypatch.setenv("EAGERBENCH_ARTIFACTS", "/y")
+    assert _arguments([], tmp_path)[-1] == "--artifacts=/y"
     assert _arguments(["perf_tests/test_control.py::test_control", "--artifacts=/x"], tmp_path) == [
         "--benchmark-only", "perf_tests/test_control.py::test_control", "--artifacts=/x"]
 

@@ -54,7 +54,7 @@ def test_libraries_are_no_garbage_to_look_for(session):
     """A cycle that is made later is still found."""
     frozen = gc.get_freeze_count()
     assert frozen > 100_000  # torch, transformers and what they import
-    one = SimpleNamespace()
+    one = Tiny()
     one.itself, later = one, weakref.ref(one)
     del one
     gc.collect()

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_records import made
-from running import ROOT, copy_of_project, run_pytest
+from running import CONTRIBUTING, copy_of_project, run_pytest
 
 from eagerbench import backends
 from eagerbench.backends.base import Placement
@@ -20,7 +20,8 @@ from eagerbench.errors import CannotRun, WrongOutput
 from eagerbench.experiments import memory
 from eagerbench.experiments.startup import break_even
 from eagerbench.experiments.threads import Layout, layouts
-from eagerbench.measuring.fresh_process import FreshRun, gpu_peak_bytes
+from eagerbench.machine import resident
+from eagerbench.measuring.fresh_process import FreshRun
 from eagerbench.measuring.instances import run_instances
 from eagerbench.models import specs
 from eagerbench.results.decode import BadRecord, decode
@@ -32,8 +33,7 @@ from eagerbench.workloads.processes import InProcesses, physical_cores
 TESTS = tuple(f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
 SMALL = ("--benchmark-only", "--model", "tiny-bert", "--batch-sizes", "2", "--sequence-lengths", "8",
          "--time-budget", "0.1")
-NO_GRAD = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
-                    re.DOTALL)[1]
+NO_GRAD = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", CONTRIBUTING.read_text(), re.DOTALL)[1]
 two_cores = pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(physical_cores()) < 2,
                                reason="instances need two cores")
 
@@ -161,7 +161,9 @@ def test_outputs_of_another_process_are_judged(workshops, session_of, monkeypatc
     def fresh(variant, directory, spec, batches, *_, **__):
         outputs = [workshops("tiny-bert").expected(inputs).outputs for inputs in batches]
         moved = [{name: array + 0.01 * wrong for name, array in of_one.items()} for of_one in outputs]
-        return FreshRun(moved, moved[0], [2**28] * len(batches), [None] * len(batches), 1.0, 1.0, 0.0, 1.0)
+        none = [None] * len(batches)
+        return FreshRun(moved, moved[0], [2**28] * len(batches), none, [2**27] * len(batches), none, None,
+                        imports_s=1.0, load_s=1.0, build_s=0.0, first_call_s=1.0)
 
     monkeypatch.setattr("eagerbench.measuring.processes.run_fresh", fresh)
     session, case = session_of(model, "sdpa", [batch])
@@ -204,13 +206,13 @@ def test_gpu_memory_is_torchs_own_count(monkeypatch):
     asked = {"cuda:1": 123}
     cuda = types.SimpleNamespace(max_memory_allocated=asked.__getitem__)
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
-    assert gpu_peak_bytes("cuda:1") == 123
-    assert gpu_peak_bytes("cpu") is None
+    assert resident.gpu_peak_bytes("cuda:1") == 123
+    assert resident.gpu_peak_bytes("cpu") is None
     monkeypatch.delitem(sys.modules, "torch")
-    assert gpu_peak_bytes("cuda:1") is None
+    assert resident.gpu_peak_bytes("cuda:1") is None
     (grid,) = memory.tables("minilm", [made("memory", peak_rss_bytes=2**29),
                                        made("memory", peak_rss_bytes=2**29, variant="sdpa", peak_gpu_bytes=2**28)])
-    assert [row[grid.header.index("GPU peak, MiB")] for row in grid.rows] == ["–", "256"]
+    assert [row[grid.header.index("GPU peak")] for row in grid.rows] == ["–", "256"]
 
 
 @pytest.mark.parametrize(("experiment", "fields", "says"), [

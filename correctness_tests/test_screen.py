@@ -49,12 +49,17 @@ def test_piped_a_session_ends_with_its_answer(ran_quietly):
     assert [case.split(" · ")[0] for case in cases] == ["[1/2] eager", "[2/2] sdpa"]
     assert any(re.match(r"eagerbench: tiny-bert · 2 cases · about \d+ minute", line) for line in lines)
     assert "not run (variants): need cuda (2) · not installed (1): make env-ipex\n" in ended.out
-    assert "not everywhere: tiny-bert takes at most 512 tokens (2)\n" in ended.out
+    assert "not everywhere: tiny-bert accepts at most 512 tokens (2)\n" in ended.out
     assert "skipped" not in ended.out
     assert "Name (time in" not in ended.out  # pytest-benchmark's table
     assert "every variant on every model" not in ended.out
     assert max(map(len, lines[lines.index(cases[-1]):])) <= 100 + len(str(directory)) + 40  # the path is whole
     assert "\x1b[" not in ended.out
+    for allowed in ("exact math", "16 bits", "8 bits"):
+        assert any(re.match(rf"take, {allowed}: (eager, nothing is provably faster \(= sdpa\)|sdpa \d|eager,)", line)
+                   for line in lines), allowed
+    pointer = lines[lines.index(next(line for line in lines if line.startswith("within your own limits: "))):]
+    assert " recommend " in " ".join(pointer)
 
 
 @pytest.mark.slow

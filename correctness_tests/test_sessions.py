@@ -72,7 +72,7 @@ def test_what_is_listed_is_what_runs(ran, tmp_path):
     refused = [cell for cell in cells.values() if cell["status"] == "skipped"]
     counts = re.findall(r"^(\d+) cases? cannot run: ", listed.out, re.MULTILINE)
     assert sum(map(int, counts)) == len(refused) > 0
-    assert "cannot run: tiny-bert takes at most 512 tokens (eager, " in listed.out
+    assert "cannot run: tiny-bert accepts at most 512 tokens (eager, " in listed.out
 
 
 def test_tables(ran):
@@ -84,7 +84,7 @@ def test_tables(ran):
     for text in (out, markdown):
         assert "speed-up over eager" in text
         assert "every variant on every model" in text
-        assert "takes at most 512 tokens" in " ".join(text.replace("│", " ").split())
+        assert "accepts at most 512 tokens" in " ".join(text.replace("│", " ").split())
         assert "attention fused in 2 of 2 blocks" in re.sub(r"[\s│]+", " ", text)
     assert "| onnxruntime-int8 | quantised |" in markdown
     bound = r"(\d+\.\d\d|<0\.01|>99)"
@@ -118,7 +118,7 @@ def test_two_runs_compare_without_a_warning(ran, tmp_path):
 
 @pytest.mark.slow
 def test_selection_of_a_directory_does_just_that(tmp_path):
-    """The command of the README for a model of one's own."""
+    """The command of docs/your-model.md."""
     from eagerbench.models import specs
     from eagerbench.models.loading import load
 

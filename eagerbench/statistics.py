@@ -52,7 +52,7 @@ def ratio_of_pairs(log_ratios: Sequence[float], confidence: float = 0.95) -> Rat
     averages of two log ratios, with its exact signed-rank interval; bursts of a noisy machine hardly move it
     (Hollander, Wolfe and Chicken, Nonparametric Statistical Methods, 3.2 and 3.3). From fewer: the mean with
     Student's interval. Both cover what varied within this process; another process of the same code differs by
-    more (README).
+    more (docs/method.md).
     """
     logs = np.asarray(log_ratios, float)
     if _interval_rank(len(logs), confidence):

@@ -3,9 +3,9 @@
 from importlib import import_module
 from pkgutil import iter_modules
 
-from eagerbench.experiments.base import Experiment, Plot
+from eagerbench.experiments.base import Bars, Dots, Experiment, Plot
 
-__all__ = ["EXPERIMENTS", "Experiment", "Plot"]
+__all__ = ["EXPERIMENTS", "Bars", "Dots", "Experiment", "Plot"]
 
 
 def _found() -> dict[str, Experiment]:

@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from eagerbench.causes import cause
 from eagerbench.errors import CannotRun
-from eagerbench.experiments.base import Experiment
+from eagerbench.experiments.base import Dots, Experiment, Number
 from eagerbench.measuring.run import Run
 from eagerbench.models.catalog import CAUSAL_LM
 from eagerbench.models.specs import ModelSpec
@@ -201,5 +201,12 @@ def rank(record: GenerationRecord) -> float:
     return record.result.tokens_per_s
 
 
+def number(record: GenerationRecord) -> Number:
+    return record.result.tokens_per_s, None, None
+
+
 EXPERIMENT = Experiment("generation", 9, "How fast does it generate text, and is it eager's?", workloads, GenerationRun,
-                        GenerationRecord, tables, headline, rank, model="gpt2@layers=4")
+                        GenerationRecord, tables, headline, rank,
+                        Dots(number, "tokens/s", "Right is faster: new tokens a second of greedy generation, prompt "
+                             "included. Bars span the timed calls.", kind=lambda record: f"{record.workload.cache} "
+                             f"cache, batch {record.workload.batch_size}", power=-1), model="gpt2@layers=4")

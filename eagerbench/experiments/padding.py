@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Meta
 
 from eagerbench.errors import CannotRun
-from eagerbench.experiments.base import Experiment
+from eagerbench.experiments.base import Dots, Experiment, Number
 from eagerbench.measuring import recording, sentences
 from eagerbench.measuring.gpu_observer import observer
 from eagerbench.measuring.pass_run import PassRun
@@ -89,7 +89,8 @@ class PaddingPair(Workload):
             CannotRun: the model takes no token ids.
         """
         if "input_ids" not in model.input_names:
-            raise CannotRun(f"{type(model.module).__name__}.forward takes no input_ids: its rows have no length")
+            raise CannotRun(f"{type(model.module).__name__}.forward has no parameter input_ids: its rows have no "
+                            "length")
         stream = self._stream(model, self.batch_size * self.equal_length)
         equal = np.split(stream, self.batch_size)
         return equal, np.split(stream, np.cumsum(self.lengths)[:-1])
@@ -217,5 +218,14 @@ def rank(record: PaddingRecord) -> float:
     return -record.result.padding_cost
 
 
+def number(record: PaddingRecord) -> Number:
+    found = record.result
+    return found.padding_cost, found.padding_cost_low, found.padding_cost_high
+
+
 EXPERIMENT = Experiment("padding", 2, "How much longer do the same tokens take when one long row pads the others?",
-                        workloads, PaddingRun, PaddingRecord, tables, headline, rank)
+                        workloads, PaddingRun, PaddingRecord, tables, headline, rank,
+                        Dots(number, "times the time of the same tokens without padding", "1 means that padding is "
+                             "free: only real tokens are computed. One colour pads in one batch, the other puts the "
+                             "long row into a batch of its own. Bars: 95 % intervals.", most=False, log=True,
+                             line=1.0))

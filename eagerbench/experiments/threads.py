@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from msgspec import Meta
 
-from eagerbench.experiments.base import Experiment
+from eagerbench.experiments.base import Dots, Experiment, Number
 from eagerbench.machine import quota
 from eagerbench.measuring import recording
 from eagerbench.measuring.disturbance import Conditions
@@ -200,5 +200,13 @@ def rank(record: ThreadsRecord) -> float:
     return record.result.samples_per_s
 
 
+def number(record: ThreadsRecord) -> Number:
+    return record.result.samples_per_s, None, None
+
+
 EXPERIMENT = Experiment("threads", 6, "How are cores best shared out between processes and their threads?", workloads,
-                        ThreadsRun, ThreadsRecord, tables, headline, rank)
+                        ThreadsRun, ThreadsRecord, tables, headline, rank,
+                        Dots(number, "samples/s of all processes", "Right is faster. Each colour shares the same cores "
+                             "out in another way: many processes of few threads, or few of many.",
+                             kind=lambda record: f"{record.workload.instances} × "
+                             f"{count(record.workload.instance_threads, 'thread')}"), most_s=7200.0)

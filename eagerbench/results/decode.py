@@ -16,7 +16,7 @@ _LONGEST = 100  # of what a message quotes
 # What msgspec says, and the same in plain words; the place stands in front.
 _PLAIN = ((r"Object missing required field `(?P<field>.*)`", "missing"),
           (r"Object contains unknown field `(?P<field>.*)`", "no such field: misspelt, or of a newer version"),
-          (r"Invalid enum value (.*)", r"\1 is none of its values"),
+          (r"Invalid enum value (.*)", r"\1 is not one of its values"),
           (r"Expected (.*)", r"expected \1"))
 
 
@@ -36,7 +36,7 @@ def decode(info: Mapping[str, Any]) -> Record:
         record_type = EXPERIMENTS[name].record
         return msgspec.convert(older.nested(info, record_type) if older.is_flat(info) else info, record_type)
     except msgspec.ValidationError as error:
-        raise BadRecord(_in_plain_words(str(error))) from None
+        raise BadRecord(in_plain_words(str(error))) from None
     except UnicodeError:
         raise BadRecord("a text or a name in it is no Unicode text (half of a character)") from None
 
@@ -56,7 +56,7 @@ def _experiment(info: Mapping[str, Any]) -> Any:
     return identity["experiment"]
 
 
-def _in_plain_words(said: str) -> str:
+def in_plain_words(said: str) -> str:
     """`identity.seed: expected int, got str` of ``Expected `int`, got `str` - at `$.identity.seed` ``."""
     said, _, place = said.rpartition(" - at `$") if re.search(r" - at `\$[^`]*`$", said) else (said, "", "")
     places = [place.strip(".`")] if place.strip(".`") else []

@@ -44,3 +44,13 @@ def mib(count: float | None) -> str:
     if not count:
         return "–"
     return f"{count / _MIB:,.0f} MiB" if count >= _MIB else f"{count / 2**10:,.0f} KiB"
+
+
+def digits(value: float) -> str:
+    """Three significant digits, never an exponent: `0.000123`, `0.523`, `21.0`, `1,140`."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    places = 2 - math.floor(math.log10(abs(value)))
+    rounded = round(value, places)
+    places = 2 - math.floor(math.log10(abs(rounded)))  # 0.9996 becomes 1.00
+    return f"{rounded:,.{min(max(places, 0), 12)}f}"

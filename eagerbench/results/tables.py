@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from eagerbench.experiments import EXPERIMENTS
+from eagerbench.experiments import EXPERIMENTS, Experiment
 from eagerbench.results.decode import decode
 from eagerbench.results.grid import Grid
 from eagerbench.results.older import BEFORE
@@ -23,15 +23,20 @@ def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], sessio
     cells = [{**BEFORE, **cell} for cell in cells]
     doubtful = _doubtful(records)
     records = [record for record in records if record.conditions.usable]
-    grids = []
-    for experiment in EXPERIMENTS.values():
-        found = [record for record in records if record.identity.experiment == experiment.name]
-        several = len({record.identity.device for record in found}) > 1
-        for model, device in dict.fromkeys(map(_place, found)):
-            of_model = [record for record in found if _place(record) == (model, device)]
-            *others, last = experiment.tables(f"{model} on {device}" if several else model, of_model)
-            grids += [*others, replace(last, note=" ".join(filter(None, [last.note, *_judging(of_model)])))]
+    grids = [grid for experiment in EXPERIMENTS.values() for grid in of_experiment(
+        experiment, [record for record in records if record.identity.experiment == experiment.name])]
     return [*grids, _matrix(cells, session), *doubtful]
+
+
+def of_experiment(experiment: Experiment, records: list[Record]) -> list[Grid]:
+    """The tables of an experiment's usable records, model by model."""
+    grids = []
+    several = len({record.identity.device for record in records}) > 1
+    for model, device in dict.fromkeys(map(_place, records)):
+        of_model = [record for record in records if _place(record) == (model, device)]
+        *others, last = experiment.tables(f"{model} on {device}" if several else model, of_model)
+        grids += [*others, replace(last, note=" ".join(filter(None, [last.note, *_judging(of_model)])))]
+    return grids
 
 
 def _place(record: Record) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from eagerbench.measuring.fresh_process import environment
+from eagerbench.measuring.own_process import environment
 from eagerbench.results.older import flat
 from eagerbench.results.records import unusable
 from eagerbench.shown import say

@@ -10,7 +10,7 @@ from eagerbench.backends.base import ExportingBackend
 from eagerbench.experiments import EXPERIMENTS
 from eagerbench.outputs import tolerance
 from eagerbench.outputs.predictions import AGREEMENT_ROWS
-from eagerbench.results import grid, last_screen, statements
+from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
 from scripts.docs import kept
 
@@ -79,12 +79,13 @@ def screen() -> str:
 
 
 def _screen() -> list[str]:
+    ran = kept.content("bench")
     session = last_screen.Session(("saved .benchmarks/…/0001_….json, also as .benchmarks/latest.json",
                                    "all tables: eagerbench summary .benchmarks/latest.json · before and after a "
                                    "change: eagerbench compare OLD .benchmarks/latest.json"),
-                                  "eagerbench summary .benchmarks/latest.json", 2.0)
-    return [line.text for line in last_screen.lines(kept.headlines("bench"),
-                                                    kept.content("bench")["eagerbench"]["cells"], session)]
+                                  "eagerbench summary .benchmarks/latest.json", recommended.short(ran),
+                                  "eagerbench recommend .benchmarks/latest.json --max-error 0.05", 2.0)
+    return [line.text for line in last_screen.lines(kept.headlines("bench"), ran["eagerbench"]["cells"], session)]
 
 
 def needs() -> str:

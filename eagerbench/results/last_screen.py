@@ -20,8 +20,8 @@ MOST_LINES, WIDEST = 30, 100
 _ROOM_FOR_A_COMMAND = 60  # columns; in fewer it takes lines that the tables need
 _EAGER = "eager"
 _LEGEND = ("* fastest of its class by the low end of its 95 % interval; = a tie: its interval reaches the winner's, or "
-           "there is none; error: difference from eager over eager's output. A class finds broken builds; what a sound "
-           "one costs is the quality experiment's")
+           "there is none; error: difference from eager over eager's output. Classes find broken builds; quality is an "
+           "experiment")
 
 
 @dataclass(frozen=True)

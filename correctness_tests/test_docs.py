@@ -19,7 +19,7 @@ PAGES = pages.pages()
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Pages that are written elsewhere and not here yet.
-COMING = {"choose.md", "quality.md", "reading-the-report.md", "artifacts.md", "reliability.md"}
+COMING = {"reading-the-report.md"}
 # Options of other programs that a page shows.
 FOREIGN = {"--index-url", "--no-deps"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -90,7 +90,8 @@ def lines(found: Decision, width: int = last_screen.WIDEST, most: int = MOST_LIN
 
 def _of_model(verdict: Verdict, found: Decision, width: int, room: int) -> Iterator[str]:
     where = [verdict.model, *([verdict.device] if verdict.device != "cpu" else []),
-             *([count(verdict.threads, "thread")] if verdict.threads else []), ", ".join(verdict.workloads)]
+             *([count(verdict.threads, "thread")] if verdict.threads else []), ", ".join(verdict.workloads) if len(verdict.workloads) < 5
+             else count(len(verdict.workloads), "workload")]
     made = [last_screen.flow("", where, width)[0]]
     for text in verdict.text:
         made += last_screen.wrapped(text, width) if not text.startswith("  ") else _command(text, width)

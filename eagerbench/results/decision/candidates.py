@@ -85,6 +85,7 @@ def _place(subject: Subject, of_variant: OfVariant, place: tuple[str, str], name
     observed = of_variant.observed.get(place, [])
     is_eager = of_variant.variant == EAGER
     latency, missing, slowest = quantities.latency(observed), "", None
+    beside = observed
     if is_eager and not observed:
         beside = [one for other in subject.variants.values() for one in other.observed.get(place, [])]
         latency = quantities.eager_latency(beside)
@@ -94,7 +95,7 @@ def _place(subject: Subject, of_variant: OfVariant, place: tuple[str, str], name
     return Place(workload=key(place), shown=name, latency_s=latency, percentile_s=slowest,
                  percentile_missing=missing if budget.percentile else "",
                  speedup=ONE if is_eager else quantities.speedup(observed),
-                 throughput=_throughput(observed, latency), calls=sum(len(one.rounds) for one in observed),
+                 throughput=_throughput(beside, latency), calls=sum(len(one.rounds) for one in observed),
                  pairs=sum(getattr(one.record.timing, "pairs", 0) for one in observed), processes=len(observed))
 
 

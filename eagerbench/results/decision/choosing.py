@@ -152,7 +152,7 @@ class _Weighed:
         if not self.found:
             return "nothing was measured that can be used"
         if choice is None:
-            return "no variant fits the budget"
+            return "no variant is known to fit the budget" if self.unjudged(None) else "no variant fits the budget"
         if choice.variant == EAGER:
             others = len(self._fitting) > 1
             return "no variant that fits is provably better than eager" if others else "only eager fits"

@@ -126,6 +126,8 @@ def gather(sources: Sequence[Source]) -> tuple[list[Subject], dict[str, str], di
         names = ", ".join(source.name for source in sources)
         raise BadInput(f"{names}: no record of eagerbench in it, so nothing to choose between; `eagerbench run` saves "
                        "some")
+    for subject in subjects.values():
+        subject.variants = dict(sorted(subject.variants.items()))
     return [subjects[name] for name in sorted(subjects)], machine, bad
 
 

@@ -124,21 +124,27 @@ def percentile(observed: Sequence[Observation], percent: int) -> tuple[Estimate 
 
 
 def _percentile(one: Observation, share: float) -> Estimate:
-    """With the interval between order statistics that holds it at 95 %, whatever the distribution.
-
-    Calls of one turn are alike, so they count as fewer: by the design effect, the variance of the turns' shares of slow
-    calls over that of as many independent ones.
-    """
-    ordered, n = sorted(one.rounds), len(one.rounds)
+    """With the interval between order statistics that holds it at 95 %, whatever the distribution; `high` is None where
+    too few calls are beyond it."""
+    ordered, n = np.sort(one.rounds), len(one.rounds)
     value = float(np.quantile(ordered, share, method="inverted_cdf"))
     turns = getattr(one.record.timing, "variant_turns", None) or [1] * n
-    slow = np.array(of_turns(one.rounds, turns, lambda part: sum(call > value for call in part)))
-    expected = (1 - share) * np.array(turns)
-    effect = max(1.0, float(((slow - expected)**2).sum() / (n * share * (1 - share))))
-    low, high = _ranks(int(n / effect), share)
-    return Estimate(value=value, low=float(np.quantile(ordered, low, method="inverted_cdf")) if low else ordered[0],
-                    high=None if high is None else float(np.quantile(ordered, high, method="inverted_cdf")),
-                    basis=count(n, "call"))
+    low, high = _ranks(int(n / _design_effect(one.rounds, turns, value)), share)
+    low, high = (None if end is None else float(np.quantile(ordered, end, method="inverted_cdf")) for end in (low, high))
+    return Estimate(value=value, low=low, high=high, basis=count(n, "call"))
+
+
+def _design_effect(rounds: Sequence[float], turns: Sequence[int], value: float) -> float:
+    """How many calls tell as much as one independent one: those of one turn are alike (Kish, Survey Sampling, 5.4).
+
+    The variance between turns of their numbers of slow calls, over what it would be of independent ones.
+    """
+    slow = np.array(of_turns(rounds, turns, lambda part: sum(call >= value for call in part)))
+    share = slow.sum() / len(rounds)
+    if len(turns) < 2 or share == 1:
+        return 1.0
+    between = ((slow - share * np.array(turns))**2).sum() * len(turns) / (len(turns) - 1)
+    return max(1.0, float(between / (len(rounds) * share * (1 - share))))
 
 
 def _ranks(n: int, share: float) -> tuple[float, float | None]:

@@ -1,0 +1,411 @@
+"""The decision under a budget: each limit, ties, misses, what is excluded or open; and the command that prints it."""
+
+import json
+import math
+from pathlib import Path
+
+import jsonschema
+import msgspec
+import pytest
+from decision_files import (
+    ALL,
+    BF16,
+    EAGER,
+    EAGER_BF16,
+    INT8,
+    MACHINE,
+    OPENVINO,
+    PAIRS,
+    SDPA,
+    bench,
+    cell,
+    content,
+    decided,
+    verdict,
+)
+from rich.cells import cell_len
+from running import run_python
+
+from eagerbench import cli
+from eagerbench.errors import BadInput
+from eagerbench.results import decision, recommend
+from eagerbench.results.decision import Budget, Source, budget
+
+DATA = Path(__file__).with_name("data")
+
+
+def fitting(found) -> set[str]:
+    return {one.variant for one in found.candidates if one.fit == "fits"}
+
+
+def test_the_fastest_that_fits_with_its_tie_and_the_nearest_miss():
+    found = verdict(*ALL, max_error=0.05)
+    assert (found.choice, found.ties) == ("eager-bf16", ["openvino-bf16"])
+    assert found.nearest_miss.variant == "openvino-int8"
+    assert found.nearest_miss.over[0].said == "error 0.72 is over your 0.05"
+    assert found.nearest_miss.better.value == pytest.approx(7.5 / 4.42)
+    assert found.text[0].startswith("Take `eager-bf16`: 4.4 times [4.2, 4.6] as fast as eager, ")
+    assert found.text[1].startswith("`openvino-bf16` cannot be told apart from it")
+    assert "--variant eager-bf16 --variant openvino-bf16" in found.text[2]
+    assert any(line.startswith("`openvino-int8` would be 1.70 times [1.59, 1.81] faster still, but its error 0.72 is")
+               for line in found.text)
+
+
+@pytest.mark.parametrize(("limit", "fits"), [
+    ({"max_error": 0.01}, {"eager", "sdpa", "openvino", "openvino-bf16"}),
+    ({"max_latency_ms": 30}, {"openvino-bf16", "eager-bf16", "openvino-int8"}),
+    ({"min_throughput": 300}, {"openvino-bf16", "eager-bf16", "openvino-int8"}),
+    ({"max_memory_mib": 300}, {"openvino", "openvino-bf16", "openvino-int8"}),
+    ({"max_artifact_mib": 88}, {"openvino", "openvino-bf16", "openvino-int8"}),
+    ({"tolerance_class": "exact-math"}, {"eager", "sdpa", "openvino"}),
+    ({"tolerance_class": "reduced-precision"}, {"eager", "sdpa", "openvino", "openvino-bf16", "eager-bf16"}),
+    ({"max_error": 0.01, "max_memory_mib": 300}, {"openvino", "openvino-bf16"}),
+])
+def test_every_limit_leaves_what_fits(limit, fits):
+    assert fitting(verdict(*ALL, **limit)) == fits
+
+
+def test_the_unfavourable_end_must_fit():
+    def fit(allowed_ms):
+        found = verdict(EAGER, BF16, max_latency_ms=allowed_ms)
+        return found.of("openvino-bf16").fit, found.choice
+
+    latency = verdict(BF16).of("openvino-bf16").places[0].latency_s
+    assert latency.low < latency.value < latency.high
+    assert fit(1e3 * latency.high * 1.001) == ("fits", "openvino-bf16")
+    assert fit(1e3 * latency.value) == ("may fit", None)
+    assert fit(1e3 * latency.low * 0.999) == ("does not", None)
+
+
+def test_what_may_fit_is_open_with_a_command():
+    found = verdict(EAGER, BF16, max_latency_ms=22.8)
+    assert found.unjudged == ["openvino-bf16"]
+    assert found.of("openvino-bf16").settle == (
+        "eagerbench run test_latency.py --model m --variant openvino-bf16 --batch-sizes 8 --sequence-lengths 128 "
+        "--threads 1 --time-budget 10")
+    assert found.text[0] == "Take none: no variant is known to fit the budget."
+
+
+def test_build_time_and_paying_it_back():
+    slow_build = bench("torch-compile", 2.0, build_s=60.0)
+    assert fitting(verdict(EAGER, slow_build, max_build_s=80)) == {"eager"}
+    assert fitting(verdict(EAGER, slow_build, max_build_s=100)) == {"eager", "torch-compile"}
+    few, many = (verdict(EAGER, slow_build, calls=calls) for calls in (100, 100_000))
+    assert few.choice == "eager"
+    assert many.choice == "torch-compile"
+    paid = many.of("torch-compile").pays_back
+    assert paid.value in (1200, 1201)
+    assert paid.low < paid.value < paid.high  # 60 s, of 0.05 s a call
+    assert "paid back after 1,20" in many.text[0]
+
+
+def test_seconds_until_ready_come_from_the_startup_experiment():
+    startup = {"experiment": "startup", "bench_id": "m/{}/startup/b8/s128/cpu", "startup_build_s": 0.0}
+    ready = [bench(name, ratio, **startup | {"bench_id": startup["bench_id"].format(name), "startup_ready_s": seconds})
+             for name, ratio, seconds in (("eager", 1.0, 9.0), ("openvino", 1.5, 2.0))]
+    found = verdict(EAGER, OPENVINO, BF16, *ready, max_ready_s=4)
+    assert found.choice == "openvino"
+    assert found.unjudged == ["openvino-bf16"]
+    assert found.of("openvino-bf16").settle == (
+        "eagerbench run test_startup.py --model m --variant openvino-bf16 --threads 1")
+
+
+def test_quality_without_labels_is_a_bound():
+    def quality(variant, changed, sentences=1000):
+        return bench(variant, experiment="quality", workload=(1, sentences), neighbours_changed=changed,
+                     distinct_sentences=sentences)
+
+    benches = [*ALL, quality("openvino-bf16", 0.002), quality("openvino-int8", 0.045)]
+    found = verdict(*benches, max_quality_loss=0.01)
+    assert found.choice == "openvino-bf16"
+    assert found.of("openvino-int8").fit == "may fit"
+    assert found.of("openvino-int8").quality_loss.high == pytest.approx(0.0573, abs=1e-3)
+    assert found.of("openvino-int8").settle.startswith("eagerbench run test_quality.py --model m --variant openvino-i")
+
+
+@pytest.mark.parametrize(("percent", "needed"), budget.PERCENTILES.items())
+def test_a_percentile_needs_enough_calls(percent, needed):
+    def found(calls):
+        one = bench("openvino", 2.0, rounds=1, pairs=PAIRS * (calls // len(PAIRS)) + PAIRS[:calls % len(PAIRS)])
+        return verdict(EAGER, one, max_latency_ms=60, percentile=percent).of("openvino")
+
+    few, enough = found(needed - 1), found(needed)
+    assert (few.fit, enough.fit) == ("unknown", "fits")
+    assert few.places[0].percentile_missing == f"p{percent} needs {needed} calls, there are {needed - 1}"
+    assert enough.places[0].percentile_s.value == pytest.approx(0.05 / 0.97)
+
+
+def test_calls_of_one_turn_count_as_fewer_for_a_percentile():
+    """One slow turn of ten: its 80 calls tell once, not 80 times, how often calls are slow."""
+    steady = bench("a", 2.0, pairs=(1.0,) * 10, rounds=80)
+    burst = bench("b", 2.0, pairs=(1.0,) * 9 + (0.5,), rounds=80)
+    found = verdict(EAGER, steady, burst, max_latency_ms=60, percentile=95)
+    assert found.of("a").fit == "fits"
+    assert found.of("b").places[0].percentile_s.high is None
+    assert found.of("b").fit == "may fit"
+
+
+def test_every_named_workload_must_fit():
+    small, large = (1, 128), (8, 128)
+    benches = [bench("eager", workload=small, eager_s=0.02), EAGER,
+               bench("openvino", 3.0, workload=small, eager_s=0.02), bench("openvino", 1.2),
+               bench("bf16", 2.0, "reduced-precision", 0.01, workload=small, eager_s=0.02),
+               bench("bf16", 2.4, "reduced-precision", 0.01), bench("compile", 9.0, workload=small, eager_s=0.02)]
+    both = verdict(*benches)
+    assert both.workloads == ["b1-s128", "b8-s128"]
+    assert both.choice == "bf16"  # √(2.0 × 2.4) against √(3.0 × 1.2)
+    assert [(one.variant, one.kind, one.workload) for one in both.excluded] == [("compile", "not run", "b8-s128")]
+    assert verdict(*benches, workload=["1x128"]).choice == "compile"
+    assert verdict(*benches, workload=["b8-s128"]).choice == "bf16"
+    assert verdict(*benches, workload=["8×128", "1×128"], max_latency_ms=60).choice == "bf16"
+    assert fitting(verdict(*benches, workload=["8×128", "1×128"], max_latency_ms=60)) == {"bf16"}
+    with pytest.raises(BadInput, match=r"no model has every workload of b2-s8; valid: b1-s128, b8-s128"):
+        verdict(*benches, workload=["b2-s8"])
+
+
+@pytest.mark.parametrize(("objective", "choice"), [("latency", "openvino-int8"), ("throughput", "openvino-int8"),
+                                                   ("memory", "openvino-bf16"), ("size", "openvino-int8")])
+def test_objectives(objective, choice):
+    found = verdict(*ALL, objective=objective)
+    assert found.choice == choice
+
+
+def test_eager_wins_where_nothing_is_provably_faster():
+    found = verdict(EAGER, bench("sdpa", 1.01), bench("slow", 0.8))
+    assert (found.choice, found.ties) == ("eager", ["sdpa"])
+    assert found.text[0].startswith("Take `eager`: no variant that fits is provably better than eager: 100 ms a call")
+    assert verdict(EAGER).text[0].startswith("Take `eager`: only eager fits")
+
+
+def test_eager_without_a_record_of_its_own_is_in():
+    found = verdict(bench("slow", 0.8), bench("slower", 0.7), max_latency_ms=110)
+    assert found.choice == "eager"
+    assert found.of("eager").places[0].latency_s.value == pytest.approx(0.1)
+    assert found.of("eager").places[0].throughput.value == pytest.approx(80)
+
+
+def test_none_fits_and_never_the_best_of_those():
+    found = verdict(*ALL, max_latency_ms=10)
+    assert found.choice is None
+    assert found.ties == []
+    assert found.nearest_miss.variant == "openvino-int8"
+    assert found.text[:2] == ["Take none: no variant fits the budget.",
+                              f"Nearest miss: `openvino-int8`, but its {found.nearest_miss.over[0].said} "
+                              f"(by {found.nearest_miss.over[0].over:.0%} at its worse end)."]
+
+
+EXCLUDED = {
+    "broken": ("failed", "m/broken/b8/s128/cpu: output differs from eager beyond exact-math: cosine", "wrong"),
+    "plain": ("failed", "m/plain/b8/s128/cpu: not engaged: 0 fused kernels", "not engaged"),
+    "loud": ("unusable", "3 of 3 turns disturbed", "unusable"),
+    "gone": ("failed", "crashed: SIGSEGV", "crashed"),
+    "never": ("skipped", "not installed: ipex (run: make env-ipex)", "not run"),
+    "later": ("skipped", "not in the default run; add --variant '*'", "not run"),
+    "error": ("failed", "ValueError: no", "failed"),
+}
+
+
+def test_what_cannot_be_chosen_is_excluded_with_its_reason():
+    cells = tuple(cell(name, status, reason) for name, (status, reason, _) in EXCLUDED.items())
+    found = verdict(EAGER, BF16, cells=cells)
+    assert {one.variant: one.kind for one in found.excluded} == {name: kind for name, (_, _, kind) in EXCLUDED.items()}
+    assert {one.variant for one in found.excluded if one.settle} == {"loud", "later"}
+    assert found.choice == "openvino-bf16"
+    assert any(line.startswith("Left out, ") and "wrong output: `broken`" in line for line in found.text)
+
+
+def test_an_unusable_record_is_never_chosen_and_a_fresh_one_is():
+    loud = bench("openvino-int8", 7.5, "quantised", 0.1, usable=False, unusable_reason="other work")
+    assert verdict(EAGER, loud).choice == "eager"
+    assert [(one.variant, one.kind) for one in verdict(EAGER, loud).excluded] == [("openvino-int8", "unusable")]
+    again = decision.decide([Source("a", content(EAGER, loud)), Source("b", content(INT8))], Budget())
+    assert again.verdicts[0].choice == "openvino-int8"
+
+
+def test_all_failed():
+    cells = tuple(cell(name, "failed", "ValueError: no") for name in ("eager", "sdpa"))
+    found = verdict(cells=cells)
+    assert (found.choice, found.why) == (None, "nothing was measured that can be used")
+    assert [one.variant for one in found.excluded] == ["eager", "sdpa"]
+    assert recommend.lines(decided(cells=cells))
+
+
+def test_too_few_pairs_are_open():
+    found = verdict(EAGER, bench("openvino", 3.0, pairs=(1.0,)))
+    assert found.choice == "eager"
+    assert found.unjudged == ["openvino"]
+    assert any(line.startswith("`openvino` is open: it has no interval") for line in found.text)
+
+
+def test_a_record_that_cannot_be_read_is_excluded():
+    bad = bench("bad", 9.0)
+    bad["extra_info"]["costs"]["build_s"] = -1
+    found = verdict(EAGER, OPENVINO, bad)
+    assert (found.choice, found.excluded[0].kind, found.excluded[0].variant) == ("openvino", "unreadable", "bad")
+
+
+def test_records_without_raw_rounds_are_compared_by_both_intervals():
+    benches = [{**one, "stats": {"median": one["stats"]["median"]}} for one in ALL]
+    found = verdict(*benches, max_error=0.05)
+    assert {found.choice, *found.ties} == {"eager-bf16", "openvino-bf16"}
+    assert verdict(*benches, max_latency_ms=100).choice is None  # no interval: nothing says that it fits
+
+
+def test_several_processes_are_units():
+    def sources(count, ratios):
+        return [Source(f"{index}.json", content(EAGER, bench("openvino", ratios[index % len(ratios)])))
+                for index in range(count)]
+
+    def speedup(count, ratios=(1.2, 1.6)):
+        return decision.decide(sources(count, ratios), Budget()).verdicts[0].of("openvino").speedup
+
+    assert speedup(2).low < 1.2
+    assert speedup(2).high > 1.6
+    assert speedup(6).basis == "6 processes"
+    assert speedup(40).low > speedup(6).low
+
+
+def test_files_of_two_machines_are_refused():
+    other = {**MACHINE, "release": "6.2"}
+    with pytest.raises(BadInput, match=r"a\.json and b\.json are not known to be of one machine and environment "
+                                       r"\(kernel: 6\.1 → 6\.2\)"):
+        decision.decide([Source("a.json", content(EAGER)), Source("b.json", content(BF16, machine=other))], Budget())
+
+
+def test_another_machine_in_a_merged_file_is_excluded_and_another_environment_is_not():
+    elsewhere = bench("openvino-int8", 7.5, "quantised", 0.1, machine_differences=["CPU: a CPU → another"])
+    packages = bench("ipex", 2.0, machine_differences=["torch: 2.13.0 → 2.8.0"])
+    found = verdict(EAGER, elsewhere, packages)
+    assert found.choice == "ipex"
+    assert [(one.variant, one.kind) for one in found.excluded] == [("openvino-int8", "another machine")]
+
+
+def test_the_front_is_what_nothing_provably_dominates():
+    dominated = bench("worse", 1.2, artifact_mib=88, mib=260)  # than openvino in everything, and provably
+    assert set(verdict(*ALL, dominated).front) == {"eager", "openvino", "openvino-bf16", "eager-bf16",
+                                                   "openvino-int8"}  # sdpa takes more memory than openvino
+
+
+def test_decision_json_fits_its_schema_and_comes_back():
+    found = decided(*ALL, max_error=0.05, percentile=90, max_latency_ms=50, calls=1000, objective="throughput",
+                    cells=(cell("gone", "failed", "crashed: SIGSEGV"),))
+    saved = json.loads(json.dumps(decision.to_json(found), allow_nan=False))
+    jsonschema.Draft202012Validator(decision.schema()).validate(saved)
+    assert msgspec.convert(saved, decision.Decision) == found
+    broken = {**saved, "verdicts": [{**saved["verdicts"][0], "choice": 3}]}
+    assert not jsonschema.Draft202012Validator(decision.schema()).is_valid(broken)
+
+
+# -- the command --
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "run.json"
+    path.write_text(json.dumps(content(*ALL, cells=tuple(cell(name, *rest[:2]) for name, rest in EXCLUDED.items()))))
+    return path
+
+
+def test_the_command_prints_writes_and_exits(file, tmp_path, capsys):
+    output = tmp_path / "decision.json"
+    assert cli.main(["recommend", str(file), "--max-error", "0.05", "-o", str(output)]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[1].startswith("Take `eager-bf16`: 4.4 times [4.2, 4.6] as fast as eager, 22.6 ms a call, error 0.012,")
+    assert any(line.startswith("Budget: --max-error 0.05; files: ") for line in shown)
+    assert len(shown) <= 30
+    assert max(map(cell_len, [line for line in shown if str(tmp_path) not in line])) <= 100
+    assert json.loads(output.read_text())["verdicts"][0]["choice"] == "eager-bf16"
+    assert cli.main(["recommend", str(file), "--max-latency-ms", "1"]) == 1
+    assert "Take none" in capsys.readouterr().out
+
+
+def test_a_toml_file_has_the_same_keys_and_flags_win(file, tmp_path, capsys):
+    toml = tmp_path / "budget.toml"
+    toml.write_text('max-error = 0.05\nmax-memory-mib = 300\nclass = "quantised"\nworkload = ["8x128"]\n'
+                    'objective = "latency"\ncalls = 1000\n')
+    assert cli.main(["recommend", str(file), "--budget", str(toml)]) == 0
+    shown = capsys.readouterr().out
+    assert "Take `openvino-bf16`" in shown
+    assert ("Budget: --max-error 0.05 --max-memory-mib 300 --class quantised --workload 8x128 --calls 1000"
+            in " ".join(shown.split()))
+    assert cli.main(["recommend", str(file), "--budget", str(toml), "--max-error", "0.9"]) == 0
+    assert "Take `openvino-int8`" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "said"), [
+    ("max-eror = 1", "key 'max-eror': did you mean 'max-error'?"),
+    ("max-error = 'x'", "max-error: expected float"),
+    ("max-error = -1", "max-error: expected float >= 0"),
+    ("max-error = nan", "max-error: nan is no number to judge by"),
+    ("max-latency-ms = 5\npercentile = 98", "percentile: "),
+    ("percentile = 99", "give max-latency-ms too"),
+    ("class = 'exact'", "class: "),
+    ("max-error", "no TOML"),
+    ("objective = 'speed'", "objective: "),
+])
+def test_a_wrong_budget_is_one_line_with_exit_code_2(file, tmp_path, capsys, text, said):
+    toml = tmp_path / "budget.toml"
+    toml.write_text(text)
+    assert cli.main(["recommend", str(file), "--budget", str(toml)]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--max-error", "x"], ["--calls", "0"], ["--percentile", "99"],
+                                       ["--class", "none"], ["--model", "other"], ["--max-memory-mib", "inf"]])
+def test_wrong_flags_exit_with_2(file, capsys, arguments):
+    try:
+        code = cli.main(["recommend", str(file), *arguments])
+    except SystemExit as exit_:
+        code = exit_.code
+    assert code == 2
+    assert capsys.readouterr().err
+
+
+def test_no_file_missing_file_and_foreign_file(tmp_path, capsys):
+    foreign = tmp_path / "foreign.json"
+    foreign.write_text(json.dumps({"machine_info": {}, "benchmarks": [
+        {"name": "test_sort", "fullname": "t.py::test_sort", "stats": {"median": 1.0, "data": [1.0]}}]}))
+    for arguments, said in (([], "name a file"), ([str(tmp_path / "none.json")], "No such file"),
+                            ([str(foreign)], "no record of eagerbench in it")):
+        assert cli.main(["recommend", *arguments]) == 2
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["nested", "older", "session"])
+def test_older_files_are_decided(name, capsys):
+    code = cli.main(["recommend", str(DATA / f"{name}.json")])
+    shown = capsys.readouterr().out.splitlines()
+    assert code == (1 if name == "older" else 0)
+    assert any(line.startswith("Take ") for line in shown)
+    assert len(shown) <= 30
+
+
+def test_many_models_are_thirty_lines(capsys):
+    benches = [bench(variant, ratio, model=f"model{index}") for index in range(40)
+               for variant, ratio in (("eager", 1.0), ("openvino", 2.0), ("sdpa", 1.99))]
+    shown = recommend.lines(decided(*benches))
+    assert len(shown) <= 30
+    assert any("more models" in line for line in shown)
+
+
+def test_the_schema_is_printed(capsys):
+    assert cli.main(["recommend", "--schema"]) == 0
+    jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
+
+
+def test_names_are_shown_safely():
+    found = decided(EAGER, bench("x\x1b[31m", 3.0))
+    assert "\x1b" not in "\n".join(recommend.lines(found))
+
+
+def test_torch_is_not_imported(file):
+    code = ("import sys\nfrom eagerbench import cli\n"
+            f"cli.main(['recommend', {str(file)!r}, '--max-error', '0.05'])\nassert 'torch' not in sys.modules\n")
+    assert run_python("-c", code).code == 0
+
+
+def test_limits_name_keys_of_the_budget():
+    assert {limit.key for limit in budget.LIMITS} <= {field.name for field in msgspec.structs.fields(Budget)}
+    assert all(math.isfinite(limit.scale) for limit in budget.LIMITS)

@@ -1,7 +1,7 @@
 """The choice: a pure function of records and a budget."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -10,7 +10,7 @@ from eagerbench.errors import BadInput, unknown
 from eagerbench.results.decision import judging, left_out, settling, text
 from eagerbench.results.decision.budget import Budget, echoed
 from eagerbench.results.decision.candidates import EAGER, Known, default_places, known
-from eagerbench.results.decision.comparing import Comparison, front
+from eagerbench.results.decision.comparing import Comparison, Ratios, front
 from eagerbench.results.decision.evidence import Source, Subject, gather, key, shown
 from eagerbench.results.decision.types import Candidate, Decision, Judged, Miss, Verdict
 
@@ -21,17 +21,40 @@ def decide(sources: Sequence[Source], budget: Budget = Budget()) -> Decision:  #
     Raises:
         BadInput: files of several machines, none with a record of ours, or a workload or model that they do not have.
     """
-    subjects, machine, bad = gather(sources)
-    subjects = _named(subjects, budget)
+    return decide_on(gather_all(sources), budget)
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """What `evidence.gather` found in files of these names: read once, for one budget after another."""
+
+    files: list[str]
+    subjects: list[Subject]
+    machine: dict[str, str]
+    bad: dict[str, str]
+    ratios: dict[tuple, Ratios] = field(default_factory=dict)
+
+    def known_ratios(self, subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -> Ratios:
+        """What was compared for a budget before: limits change nothing of it."""
+        return self.ratios.setdefault((subject.model, subject.device, tuple(places), budget.objective, budget.calls), {})
+
+
+def gather_all(sources: Sequence[Source]) -> Gathered:
+    """Raises BadInput as `decide` does."""
+    return Gathered([source.name for source in sources], *gather(sources))
+
+
+def decide_on(found: Gathered, budget: Budget) -> Decision:
+    """As `decide`, of files that were read before."""
+    subjects = _named(found.subjects, budget)
     asked = [(subject, places) for subject in subjects if (places := _places(subject, budget)) is not None]
     if budget.workload and not asked:
         valid = ", ".join(dict.fromkeys(key(place) for subject in subjects for place in subject.places()))
         raise BadInput(f"no model has every workload of {', '.join(budget.workload)}; valid: {valid}")
     if any(places or _has_latency(subject) for subject, places in asked):  # the others are models of other experiments
         asked = [(subject, places) for subject, places in asked if places or _has_latency(subject)]
-    return Decision(files=[source.name for source in sources], machine=machine, budget=budget,
-                    budget_flags=echoed(budget),
-                    verdicts=[_verdict(subject, places, budget, bad) for subject, places in asked])
+    return Decision(files=found.files, machine=found.machine, budget=budget, budget_flags=echoed(budget),
+                    verdicts=[_verdict(subject, places, budget, found) for subject, places in asked])
 
 
 def _has_latency(subject: Subject) -> bool:
@@ -60,10 +83,10 @@ def _places(subject: Subject, budget: Budget) -> list[tuple[str, str]] | None:
     return None if None in found else list(dict.fromkeys(found))
 
 
-def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, bad: dict[str, str]) -> Verdict:
+def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, gathered: Gathered) -> Verdict:
     found = known(subject, places, budget) if places else []
     of_limits = {one.variant: judging.judged(one, budget) for one in found}
-    weighed = _Weighed(found, of_limits, Comparison(budget))
+    weighed = _Weighed(found, of_limits, Comparison(budget, gathered.known_ratios(subject, places, budget)))
     choice = weighed.choice()
     ties = weighed.ties(choice) if choice else []
     on_front = front(found, budget)
@@ -79,7 +102,7 @@ def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, ba
         ties=[one.variant for one in ties], nearest_miss=weighed.nearest_miss(choice),
         unjudged=[one.variant for one in weighed.unjudged(choice)],
         front=[one.variant for one in candidates if one.front], candidates=candidates,
-        excluded=left_out.excluded(subject, asked, [one.variant for one in found], bad),
+        excluded=left_out.excluded(subject, asked, [one.variant for one in found], gathered.bad),
         settle=settling.of_ties(by_name[choice.variant], [by_name[one.variant] for one in ties],
                                 weighed.comparison.better(choice, ties[0]), choice, subject, places)
         if choice and ties else "")

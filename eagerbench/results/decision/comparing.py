@@ -10,16 +10,22 @@ from eagerbench.results.decision.types import Estimate
 _EVERYWHERE = -float("inf"), float("inf")  # what an axis is where nothing is known of a variant
 
 
+Ratios = dict[tuple[str, str], Estimate | None]
+
+
 class Comparison:
     """Ratios between variants by one budget's objective.
 
     A ratio above 1 says that the first is better: its low end above 1 proves it, and two variants are tied when neither
     is provably better.
+
+    Args:
+        ratios: known ones, by variants: of the same records, workloads, objective and calls.
     """
 
-    def __init__(self, budget: Budget):
+    def __init__(self, budget: Budget, ratios: Ratios | None = None):
         self._budget = budget
-        self._ratios: dict[tuple[str, str], Estimate | None] = {}
+        self._ratios = {} if ratios is None else ratios
 
     def better(self, a: Known, b: Known) -> Estimate | None:
         """How many times better `a` is than `b`; None where nothing says."""

@@ -43,8 +43,9 @@ def page(sources: Sequence[Source], budget: Budget | None = None, base: Path | N
     """
     every = rows(sources)
     current = latest(every)
-    advices = advice.of(sources, budget)
-    standing = _standing(sources, budget, advices)
+    adviser = advice.Adviser(sources, _names(every, sources))
+    advices = adviser.of(budget)
+    standing = _standing(adviser, budget, advices)
     trade, panels = overview.scatters(current, standing, _taken(advices)), overview.bars(current, standing)
     sections = _sections(sources, current)
     shown = columns.of_files(sources, every)
@@ -55,14 +56,19 @@ def page(sources: Sequence[Source], budget: Budget | None = None, base: Path | N
         most_picks=advice.MOST_PICKS, split=advice.split,
         pick_header=advice.HEADER, verdict_of=_verdict_of, trade=trade, panels=panels,
         more_places=max(0, len(overview.latency_places(current)) - overview.MOST_PANELS),
-        trees=_trees(sources, current), sections=sections, matrix=matrix.of(sources), rows=every, columns=shown,
+        trees=_trees(adviser, current), unadvised=adviser.left, sections=sections, matrix=matrix.of(sources), rows=every, columns=shown,
         facts=machine.facts(sources), versions=machine.versions(sources), commands=machine.commands(sources, base), compared=compared, statuses=statuses,
         base=base, left_out=machine.left_out(sources), detail=_plain_detail, counts=_counts(every))
 
 
+def _names(found: Sequence[Row], sources: Sequence[Source]) -> list[str]:
+    """Models with a record first."""
+    return list(dict.fromkeys([*(row.model for row in found if row.record is not None),
+                               *(cell["model"] for source in sources for cell in source.cells)]))
+
+
 def _title(current: Sequence[Row], sources: Sequence[Source]) -> str:
-    models = list(dict.fromkeys(row.model for row in current)) or list(dict.fromkeys(
-        cell["model"] for source in sources for cell in source.cells))
+    models = list(dict.fromkeys(row.model for row in current)) or _names(current, sources)
     return f"Which one to take: {', '.join(models[:3])}{' …' if len(models) > 3 else ''}"
 
 
@@ -76,10 +82,10 @@ def _counts(every: Sequence[Row]) -> str:
     return ", ".join(parts)
 
 
-def _standing(sources: Sequence[Source], budget: Budget | None,
+def _standing(adviser: advice.Adviser, budget: Budget | None,
               advices: Sequence[advice.Advice]) -> dict[tuple[str, str], Verdict]:
     """What stands in the pictures: by the user's budget, without any by none."""
-    decision = advices[0].decision if budget is not None else advice.decide(sources, Budget())[0]
+    decision = advices[0].decision if budget is not None else adviser.decide(Budget())[0]
     return {(one.model, one.device): one for one in decision.verdicts} if decision else {}
 
 
@@ -99,7 +105,7 @@ def _verdict_of(found: advice.Advice, model: str, device: str) -> Verdict | None
     return next((one for one in found.verdicts if (one.model, one.device) == (model, device)), None)
 
 
-def _trees(sources: Sequence[Source], current: Sequence[Row]) -> list[tuple[str, tree.Node]]:
+def _trees(adviser: advice.Adviser, current: Sequence[Row]) -> list[tuple[str, tree.Node]]:
     """Of the first models that have a latency record."""
     places = overview.latency_places(current)
     found = []
@@ -107,7 +113,7 @@ def _trees(sources: Sequence[Source], current: Sequence[Row]) -> list[tuple[str,
         workloads = {row.workload: overview.shape(row) for key in reversed(places) if key[:2] == (model, device)
                      for row in current if row.record is not None and row.experiment == DEFAULT
                      and overview.place(row) == key}
-        made = tree.of(sources, model, device, list(workloads.items()))
+        made = tree.of(adviser, model, device, list(workloads.items()))
         if made is not None:
             found.append((model if device == "cpu" else f"{model} on {device}", made))
     return found

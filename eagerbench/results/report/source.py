@@ -124,7 +124,7 @@ def _row(place: int, bench: Mapping[str, Any], cells: Mapping[str, Mapping[str, 
     cell = cells.get(identity.bench_id, {})
     return Row(identity.bench_id, place, identity.model, identity.variant, identity.experiment, identity.workload,
                "timed" if conditions.usable else "unusable", conditions.unusable_reason or "", record,
-               headline.of_bench(bench), bench, _log(cell))
+               headline.of_record(record, bench["stats"]["median"]), bench, _log(cell))
 
 
 def _failed(place: int, cell: Mapping[str, Any]) -> Row:

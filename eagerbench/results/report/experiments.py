@@ -17,13 +17,13 @@ Drawn = tuple[Row, float, float | None, float | None]
 
 
 def figures(name: str, rows: Sequence[Row]) -> list[Figure]:
-    """One a model, of the rows of an experiment; of lines, one a model and kind."""
+    """One a model, of the rows of an experiment, for the first models; of lines, one a model and kind."""
     experiment = EXPERIMENTS[name]
     found = [row for row in rows if row.experiment == name and row.usable]
     models = list(dict.fromkeys((row.model, row.record.identity.device) for row in found))
     several = len({device for _, device in models}) > 1
     drawn = []
-    for place, (model, device) in enumerate(models):
+    for place, (model, device) in enumerate(models[:MOST_MODELS]):
         here = [row for row in found if (row.model, row.record.identity.device) == (model, device)]
         title = f"{model} on {device}" if several else model
         drawn += _of_model(experiment, here, title, f"{name}-{place}")

@@ -14,7 +14,7 @@ from eagerbench.results.report import advice, columns, details, experiments, loo
 from eagerbench.results.report.columns import Column
 from eagerbench.results.report.drawing import CLASS_COLOURS, Figure
 from eagerbench.results.report.source import Row, Source, latest, rows
-from eagerbench.shown import count
+from eagerbench.shown import count, visible
 
 MOST_TREES = 4
 _FIGURES_OF = experiments.MOST_MODELS  # models of an experiment
@@ -51,7 +51,7 @@ def page(sources: Sequence[Source], budget: Budget | None = None, base: Path | N
     shown = columns.of_files(sources, every)
     figures = [*trade, *panels, *(one for section in sections for one in section.figures)]
     return look.render(
-        "report.html.jinja", figures, ["table.js", "report.js"], _data(every, shown), title=_title(current, sources),
+        "report.html.jinja", figures, ["table.js", "report.js"], _data(every, shown), _details(every), title=_title(current, sources),
         about=machine.line(sources), advices=advices, models=_models(advices), picks=lambda model, device: advice.picks([_verdict_of(one, model, device) for one in advices]),
         most_picks=advice.MOST_PICKS, split=advice.split,
         pick_header=advice.HEADER, verdict_of=_verdict_of, trade=trade, panels=panels,
@@ -141,7 +141,18 @@ def _sections(sources: Sequence[Source], current: Sequence[Row]) -> list[Section
 
 
 def _data(every: Sequence[Row], shown: Sequence[Column]) -> dict[str, Any]:
-    """What the table of records, its details and its plot are made of in the page."""
+    """What the table of records and its plot are made of in the page."""
+    return {
+        "columns": [{"key": one.key, "title": one.title, "numeric": one.numeric, "usual": one.usual,
+                     "choice": one.choice} for one in shown],
+        "rows": [[one.shown(row) for one in shown] for row in every],
+        "values": [[_rounded(one.value(row)) for one in shown if one.numeric] for row in every],
+        "ids": [visible(row.id) for row in every], "colours": CLASS_COLOURS,
+    }
+
+
+def _details(every: Sequence[Row]) -> dict[str, Any]:
+    """What an opened row shows; each experiment's names of fields stand once."""
     turns = sum(row.record is not None for row in every) <= details.MOST_WITH_TURNS
     names: dict[str, list[str]] = {}
     values = []
@@ -150,15 +161,8 @@ def _data(every: Sequence[Row], shown: Sequence[Column]) -> dict[str, Any]:
         known = names.setdefault(row.experiment, [])
         known += [name for name in found if name not in known]
         values.append([found.get(name, "") for name in known])
-    return {
-        "columns": [{"key": one.key, "title": one.title, "numeric": one.numeric, "usual": one.usual,
-                     "choice": one.choice} for one in shown],
-        "rows": [[one.shown(row) for one in shown] for row in every],
-        "values": [[_rounded(one.value(row)) for one in shown if one.numeric] for row in every],
-        "details": [details.of(row, turns) for row in every], "ids": [look.visible(row.id) for row in every],
-        "names": names, "fields": values, "quantiles": list(details.QUANTILES),
-        "experiments": [row.experiment for row in every], "colours": CLASS_COLOURS,
-    }
+    return {"details": [details.of(row, turns) for row in every], "names": names, "fields": values,
+            "quantiles": list(details.QUANTILES), "experiments": [row.experiment for row in every]}
 
 
 def _rounded(value: float | None) -> float | None:

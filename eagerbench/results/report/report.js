@@ -54,11 +54,11 @@ function showState(query = true) {
 
 function refresh(query = true) {
   showState(query);
-  const found = render();
-  return explore(found);
+  explore(render());
 }
 
 const MOST_MARKS = 500;
+let started = false;
 
 function explore(found) {
   const x = byKey($("x").value), y = byKey($("y").value), log = !$("lin").checked;
@@ -85,7 +85,7 @@ function explore(found) {
     + (shown.length < whole.length ? ", evenly chosen" : "") + (lost ? `; ${lost.toLocaleString("en")} have no such number` + (log ? " above 0" : "") : "");
   const figure = {data, layout};
   PLOTS.set($("explore"), figure);
-  return draw($("explore"), figure);
+  if (started) draw($("explore"), figure);  // before, it waits for its turn
 }
 
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\n/g, "<br>");
@@ -155,8 +155,8 @@ function start() {
   });
   addEventListener("hashchange", () => { if (readAddress()) { refresh(); filterMatrix(); } go(section); });
   addEventListener("beforeprint", () => document.querySelectorAll("section > details").forEach((one) => { one.open = true; }));
-  const drawn = refresh();
+  refresh();
+  started = true;
   go(section);
-  return drawn;
 }
 start();

@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 
-.PHONY: bench test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures environment \
+.PHONY: bench report test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures environment \
 	clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 # What takes too long for every change: full-size models, the promises of the gate in 10,000 simulated suites, whole gates.
@@ -39,6 +39,11 @@ gpu-wheels:
 
 bench: $(INSTALLED)
 	$(RUN) -m eagerbench run $(ARGS)
+
+# The last run, or FILES, as one page: what to take, and every record (`make bench` writes one beside its file too).
+FILES ?= .benchmarks/latest.json
+report: $(INSTALLED)
+	$(RUN) -m eagerbench report $(FILES) -o report.html $(ARGS)
 
 test: $(INSTALLED)
 	$(RUN) -m ruff check .
@@ -95,7 +100,7 @@ environment: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml environments/main.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet -c environments/main.txt -e '.[all-cpu,test]'
+	$(RUN) -m pip install --quiet -c environments/main.txt -e '.[all-cpu,test,browser]'
 	touch $@
 
 # In the extra environments the suite runs from this directory, its reference taken there too.

@@ -15,8 +15,10 @@ MACHINE = {"node": "n", "machine": "x86_64", "system": "Linux", "release": "6.1"
            "usable_cores": 4, "threads": 2, "allocator": "pinned", "packages": {"torch": "2.13.0", "numpy": "2.4.6"},
            "cpu": {"brand_raw": "A <CPU> & more", "count": 4, "arch": "X86_64", "bits": 64, "flags": ["avx2"]}}
 CLASSES = ("exact-math", "reduced-precision", "quantised")
+OTHERS = ("corpus", "quality", "startup", "memory", "threads", "padding", "generation", "tasks")
 _ERRORS = {"exact-math": 1e-6, "reduced-precision": 1e-2, "quantised": 0.1}
 _RESULTS = {"corpus": {"policy": "sorted", "batch_size": 8}, "quality": {"neighbours_changed": 0.02},
+            "tasks": {"predictions_equal": 0.75},
             "length": {"sequence_length": 16}}
 
 
@@ -38,6 +40,8 @@ def bench(variant: str = "eager", model: str = "m", experiment: str = "latency",
     if experiment in ("latency", "length", "memory", "startup", "threads"):
         given |= {"batch_size": shape[0], "sequence_length": shape[1]}
     given["workload"] = "b{}-s{}".format(*shape) if experiment != "corpus" else "b8-sorted-n64"
+    marked = () if experiment == "latency" else (experiment,)
+    given["bench_id"] = "/".join((model, variant, *marked, *given["workload"].split("-"), "cpu"))
     own, eagers = rounds(call_s), rounds(eager_s)
     if experiment in ("latency", "startup", "padding", "tasks"):
         given |= {"pairs": pairs, "variant_turns": [3] * pairs, "reference_turns": [3] * pairs,
@@ -77,7 +81,7 @@ def usual() -> dict[str, Any]:
                for shape in ((1, 128), (8, 128))]
     benches += [bench(name, tolerance=classes[name], speed=speeds[name], experiment=experiment)
                 for name in ("eager", "openvino", "openvino-int8")
-                for experiment in ("corpus", "quality", "startup", "memory", "threads", "padding", "generation", "tasks")]
+                for experiment in OTHERS]
     benches += [bench("eager", experiment="length", shape=(1, length), sequence_length=length, call_s=length / 1e3)
                 for length in (16, 64, 256)]
     benches.append(bench("torchscript-optimized", speed=1.1, usable=False, unusable_reason="3 of 3 turns disturbed"))
@@ -99,7 +103,8 @@ def large(records: int) -> dict[str, Any]:
         info = one["extra_info"]
         identity = {**info["identity"], "model": f"model-{model}", "variant": name, "workload": workload,
                     "bench_id": f"model-{model}/{name}/{workload.replace('-', '/')}/cpu"}
-        timing = {**info["timing"], "speedup_vs_eager": speed, "speedup_low": 0.97 * speed, "speedup_high": 1.03 * speed}
+        timing = {**info["timing"], "speedup_vs_eager": speed, "speedup_low": 0.97 * speed,
+                  "speedup_high": 1.03 * speed}
         rounds = [seconds * shape[0] * shape[1] / 1024 / speed for seconds in one["stats"]["data"]]
         found.append({"name": identity["bench_id"], "fullname": identity["bench_id"],
                       "extra_info": {**info, "identity": identity, "timing": timing, "workload": {

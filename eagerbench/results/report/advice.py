@@ -128,13 +128,13 @@ def picks(verdicts: Sequence[Verdict | None]) -> list[Pick]:
 
 def split(text: Sequence[str]) -> tuple[list[str], list[str]]:
     """Sentences that stand first, what to take, its ties and the nearest miss; and the rest, with every command."""
-    first = [line for place, line in enumerate(text) if place == 0 or "cannot be told apart" in line or " would be " in line
-             or line.startswith("Nearest miss")]
+    first = [line for place, line in enumerate(text) if place == 0 or line.startswith("Nearest miss")
+             or "cannot be told apart" in line or " would be " in line]
     return first, [line for line in text if line not in first]
 
 
 def _roles(verdict: Verdict) -> dict[str, str]:
-    found = {name: OPEN for name in verdict.unjudged} | {EAGER: BASELINE} | {name: TIE for name in verdict.ties}
+    found = dict.fromkeys(verdict.unjudged, OPEN) | {EAGER: BASELINE} | dict.fromkeys(verdict.ties, TIE)
     if verdict.nearest_miss:
         found[verdict.nearest_miss.variant] = MISS
     return found | ({verdict.choice: TAKE} if verdict.choice else {})

@@ -81,13 +81,14 @@ def log_axis(title: str, values: Sequence[float], text=digits, room: float = 0.0
         room: share of its length left free on each side.
     """
     low, high = min(values), max(values)
-    if high / low < 1.05:
+    if high / low < 1.3:
         low, high = low / 1.2, high * 1.2
     space = max((high / low) ** room, 1.03)
     low, high = low / space, high * space
     at = ticks(low, high)
-    return {"type": "log", "title": {"text": label(title), "standoff": 8}, "automargin": True, "range": [math.log10(low), math.log10(high)],
-            "tickmode": "array", "tickvals": at, "ticktext": [plain(value, text) for value in at], **more}
+    return {"type": "log", "title": {"text": label(title), "standoff": 8}, "automargin": True,
+            "range": [math.log10(low), math.log10(high)], "tickmode": "array", "tickvals": at,
+            "ticktext": [plain(value, text) for value in at], **more}
 
 
 def spanned(numbers: Sequence[tuple[float, float | None, float | None]], most: float = 3.0) -> list[float]:

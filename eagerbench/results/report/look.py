@@ -34,7 +34,8 @@ def render(template: str, figures: Sequence[Figure] = (), scripts: Sequence[str]
     wanted = bool(figures) or data is not None
     return environment.get_template(template).render(
         data=Markup(in_script(drawn)) if wanted else "", plotly=Markup(plotly()) if wanted else "",
-        details=Markup(in_script(details)) if details else "", scripts=["plots.js", *scripts], figures=figures, **values)
+        details=Markup(in_script(details)) if details else "", scripts=["plots.js", *scripts], figures=figures,
+        **values)
 
 
 def in_script(data: Any) -> str:

@@ -1,6 +1,6 @@
 """The report: everything that its page says, put together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,24 @@ from eagerbench.experiments import EXPERIMENTS
 from eagerbench.results import tables as tables_of
 from eagerbench.results.decision import Budget, Verdict
 from eagerbench.results.grid import Grid
-from eagerbench.results.report import advice, columns, details, experiments, look, machine, matrix, overview, tree
+from eagerbench.results.report import (
+    advice,
+    columns,
+    details,
+    experiments,
+    look,
+    machine,
+    matrix,
+    overview,
+    panels,
+    tree,
+)
 from eagerbench.results.report.columns import Column
 from eagerbench.results.report.drawing import CLASS_COLOURS, Figure
 from eagerbench.results.report.source import Row, Source, latest, rows
 from eagerbench.shown import count, visible
 
 MOST_TREES = 4
-_FIGURES_OF = experiments.MOST_MODELS  # models of an experiment
 
 
 @dataclass(frozen=True)
@@ -46,19 +56,27 @@ def page(sources: Sequence[Source], budget: Budget | None = None, base: Path | N
     adviser = advice.Adviser(sources, _names(every, sources))
     advices = adviser.of(budget)
     standing = _standing(adviser, budget, advices)
-    trade, panels = overview.scatters(current, standing, _taken(advices)), overview.bars(current, standing)
-    sections = _sections(sources, current)
+    trade, bars = overview.scatters(current, standing, _taken(advices)), panels.bars(current, standing)
+    sections = _sections(current)
     shown = columns.of_files(sources, every)
-    figures = [*trade, *panels, *(one for section in sections for one in section.figures)]
+    figures = [*trade, *bars, *(one for section in sections for one in section.figures)]
     return look.render(
-        "report.html.jinja", figures, ["table.js", "report.js"], _data(every, shown), _details(every), title=_title(current, sources),
-        about=machine.line(sources), advices=advices, models=_models(advices), picks=lambda model, device: advice.picks([_verdict_of(one, model, device) for one in advices]),
-        most_picks=advice.MOST_PICKS, split=advice.split,
-        pick_header=advice.HEADER, verdict_of=_verdict_of, trade=trade, panels=panels,
+        "report.html.jinja", figures, ["table.js", "report.js"], _data(every, shown), _details(every),
+        title=_title(current, sources), about=machine.line(sources), counts=_counts(every),
+        left_out=machine.left_out(sources), **_recommended(adviser, advices), trade=trade, panels=bars,
         more_places=max(0, len(overview.latency_places(current)) - overview.MOST_PANELS),
-        trees=_trees(adviser, current), unadvised=adviser.left, sections=sections, matrix=matrix.of(sources), rows=every, columns=shown,
-        facts=machine.facts(sources), versions=machine.versions(sources), commands=machine.commands(sources, base), compared=compared, statuses=statuses,
-        base=base, left_out=machine.left_out(sources), detail=_plain_detail, counts=_counts(every))
+        trees=_trees(adviser, current), sections=sections, matrix=matrix.of(sources), rows=every, columns=shown,
+        detail=_plain_detail, facts=machine.facts(sources), versions=machine.versions(sources),
+        commands=machine.commands(sources, base), base=base, compared=compared, statuses=statuses)
+
+
+def _recommended(adviser: advice.Adviser, advices: Sequence[advice.Advice]) -> dict[str, Any]:
+    """What the template says of recommendations."""
+    def picks(model: str, device: str) -> list[advice.Pick]:
+        return advice.picks([_verdict_of(one, model, device) for one in advices])
+
+    return {"advices": advices, "models": _models(advices), "picks": picks, "most_picks": advice.MOST_PICKS,
+            "pick_header": advice.HEADER, "verdict_of": _verdict_of, "split": advice.split, "unadvised": adviser.left}
 
 
 def _names(found: Sequence[Row], sources: Sequence[Source]) -> list[str]:
@@ -119,25 +137,20 @@ def _trees(adviser: advice.Adviser, current: Sequence[Row]) -> list[tuple[str, t
     return found
 
 
-def _sections(sources: Sequence[Source], current: Sequence[Row]) -> list[Section]:
+def _sections(current: Sequence[Row]) -> list[Section]:
     """Of every experiment that has a record, in running order."""
-    by_source: dict[int, list[Mapping[str, Any]]] = {}
-    for row in current:
-        if row.record is not None:
-            by_source.setdefault(row.source, []).append(row.bench)
-    benchmarks = [bench for found in by_source.values() for bench in found]
     found = []
     for name, experiment in EXPERIMENTS.items():
         here = [row for row in current if row.experiment == name and row.usable]
         if not here:
             continue
-        grids = tables_of.of_experiment(experiment, [row.record for row in here])
-        figures = experiments.figures(name, current)
         models = len({(row.model, row.record.identity.device) for row in here})
-        more = (f"Drawn are the first {_FIGURES_OF} of {models} models; the tables have all."
-                if models > _FIGURES_OF else "")
-        found.append(Section(name, experiment.question, getattr(experiment.plot, "read", ""), figures, grids, more))
-    return found if benchmarks else []
+        more = (f"Drawn are the first {experiments.MOST_MODELS} of {models} models; the tables have all."
+                if models > experiments.MOST_MODELS else "")
+        found.append(Section(name, experiment.question, getattr(experiment.plot, "read", ""),
+                             experiments.figures(name, here),
+                             tables_of.of_experiment(experiment, [row.record for row in here]), more))
+    return found
 
 
 def _data(every: Sequence[Row], shown: Sequence[Column]) -> dict[str, Any]:
@@ -176,5 +189,6 @@ def _plain_detail(row: Row) -> list[str]:
     quantiles = ["; ".join(f"{name} {value:g}" for name, value in zip(names, found[key][1:], strict=True))
                  if key in found else "–" for key in ("rounds", "reference", "ratios")]
     facts = "; ".join(f"{name} {value}" for name, value in found.get("facts", {}).items())
-    evidence = ". ".join(filter(None, [found.get("evidence"), facts, row.reason, found.get("log", "").replace("\n", " / ")]))
+    log = found.get("log", "").replace("\n", " / ")
+    evidence = ". ".join(filter(None, [found.get("evidence"), facts, row.reason, log]))
     return [*quantiles, evidence or "–"]

@@ -11,7 +11,8 @@ from eagerbench.results.decode import decode
 from eagerbench.results.headline import Headline
 from eagerbench.results.record import Record
 
-_SHOWN_APART = ("skipped", "timed", "not run")  # statuses of cells that are no rows: they are in the matrix, or have a record
+# Statuses of cells that are no rows: they are in the matrix, or have a record.
+_SHOWN_APART = ("skipped", "timed", "not run")
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def read(paths: Sequence[Path]) -> list[Source]:
         cells, session, bad = summary.planned(content)
         jsonfile.refuse(file, problems if problems and not benchmarks else [])
         if not benchmarks and not cells:
-            jsonfile.refuse(file, bad or ["no record of eagerbench in it: nothing to report"])
+            jsonfile.refuse(file, bad or ["no record of eagerbench in it"])
         rest = {name: value for name, value in content.items() if name != "benchmarks"}
         found.append(Source(file, benchmarks, cells, session, [*problems, *bad], rest))
     return found

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from eagerbench.case import DEFAULT
 from eagerbench.results.decision import Budget, Verdict
 from eagerbench.results.numbers import bounds, digits, percent, times
 from eagerbench.results.report.advice import EAGER, Adviser
@@ -60,7 +61,7 @@ def of(adviser: Adviser, model: str, device: str, workloads: Sequence[tuple[str,
 
     if verdict() is None:
         return None
-    return _asked("", "What does a call look like?", [classes(shape, workload=[name])
+    return _asked("", "What does a call look like?", [classes(shape, workload=[f"{DEFAULT}/{name}"])
                                                       for name, shape in list(workloads)[:MOST_WORKLOADS]])
 
 

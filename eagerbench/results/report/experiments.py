@@ -123,7 +123,8 @@ def _lines(key: str, title: str, plot: Plot, rows: Sequence[Row]) -> list[Figure
         here = {variant: sorted(series[variant, kind]) for variant in variants if (variant, kind) in series}
         marks = sum(map(len, here.values()))
         share = min(1.0, drawing.MOST_MARKS / marks)
-        thinned = {variant: drawing.thin(found, most=max(2, int(share * len(found)))) for variant, found in here.items()}
+        thinned = {variant: drawing.thin(found, most=max(2, int(share * len(found))))
+                   for variant, found in here.items()}
         data = [_line(label(variant), variants.index(variant), found) for variant, found in thinned.items()]
         across = drawing.log_axis(plot.across, at)
         if len(at) < 9:

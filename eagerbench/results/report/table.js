@@ -163,13 +163,13 @@ function details(index, wide) {
     make("li", {}, make("span", {className: "soft"}, name + " "), value)));
   const known = names.map((name, place) => [name, values[place]]).filter(([, value]) => value !== "" && value !== undefined);
   const reason = ROWS[index][byKey("reason").at];
-  const cell = make("td", {colSpan: wide}, make("code", {}, DATA.ids[index]),
+  const inner = make("div", {}, make("code", {}, DATA.ids[index]),
     reason === "–" ? null : make("p", {className: "unusable"}, reason),
     detail.evidence ? make("p", {}, make("b", {}, "Evidence "), detail.evidence) : null,
     detail.facts ? list(Object.entries(detail.facts)) : null, quantileTable(detail), turnTable(detail),
     detail.log ? make("pre", {tabIndex: 0}, detail.log) : null, known.length ? list(known) : null,
     detail.again ? command(detail.again) : null);
-  return make("tr", {className: "details"}, cell);
+  return make("tr", {className: "details"}, make("td", {colSpan: wide}, inner));
 }
 
 function command(text) {

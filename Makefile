@@ -8,10 +8,13 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 
-.PHONY: bench report test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures environment \
-	clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
+# Each process would compile all modules anew: two seconds of each of the hundred sessions of `make test`.
+unexport PYTHONDONTWRITEBYTECODE
 
-# What takes too long for every change: full-size models, the promises of the gate in 10,000 simulated suites, whole gates.
+.PHONY: bench report test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures docs results site \
+	environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
+
+# Tests that take too long for every change: full-size models, 10,000 simulated suites, whole gates.
 slow: $(INSTALLED)
 	$(RUN) -m pytest correctness_tests --benchmark-disable -m slow $(ARGS)
 
@@ -68,7 +71,7 @@ calibrate: $(INSTALLED)
 		-o .benchmarks/calibration/$$duet.json -- $(GATE) || exit; done
 	$(RUN) -m eagerbench calibrate .benchmarks/calibration/*.json -o noise-floor.json
 
-# This commit against the last release, its ratios appended to history.jsonl. A slowdown is told, and is no error here.
+# This commit against the last release, its ratios appended to history.jsonl. A slowdown is reported and is no error here.
 release: $(INSTALLED)
 	@release=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "no release is tagged: nothing to compare with"; exit 0; }; \
 	$(RUN) -m eagerbench gate --base "$$release" --directory .benchmarks/release \
@@ -96,6 +99,20 @@ busy: $(INSTALLED)
 wait-policy: $(INSTALLED)
 	$(RUN) -m eagerbench wait-policy $(ARGS)
 
+# Every generated table and picture of README and docs again, of the code and of the files in docs/results.
+docs: $(INSTALLED)
+	$(RUN) -m scripts.docs $(ARGS)
+
+# What README and docs show, measured again into docs/results (an hour on a quiet machine), then `docs`.
+results: $(INSTALLED)
+	$(RUN) -m scripts.docs.measure $(ARGS)
+	$(RUN) -m scripts.docs
+
+# The pages as a web site in site/.
+site: $(INSTALLED)
+	$(RUN) -m pip install --quiet -c environments/main.txt -e '.[docs]'
+	$(RUN) -m mkdocs build --strict
+
 environment: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml environments/main.txt
@@ -120,4 +137,4 @@ $(EXTRA:%=.venv-%/.installed): .venv-%/.installed: environments/%.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(EXTRA:%=.venv-%) .artifacts .gpu .gpu-wheels .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(EXTRA:%=.venv-%) .artifacts .gpu .gpu-wheels .pytest_cache .ruff_cache site

@@ -23,6 +23,8 @@ from eagerbench.workloads.padded_batch import PaddedBatch
 if TYPE_CHECKING:
     from eagerbench.measuring.reference import Expected
 
+# A store of the tests' own, kept from run to run: their models are not the user's. Sessions that they start share it.
+os.environ.setdefault("EAGERBENCH_ARTIFACTS", str(Path(__file__).parents[1] / ".artifacts" / "tests"))
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: later it would ask the network, and wait
 # More rows than AGREEMENT_ROWS, and the longest sentence: no column is empty, as tokenizers pad.
 COMPILED_SHAPE = (40, 20)

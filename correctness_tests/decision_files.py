@@ -63,3 +63,13 @@ BF16 = bench("openvino-bf16", 4.4, "reduced-precision", 0.006, 218, 87)
 EAGER_BF16 = bench("eager-bf16", 4.42, "reduced-precision", 0.012, 520)
 INT8 = bench("openvino-int8", 7.5, "quantised", 0.72, 230, 22)
 ALL = (EAGER, SDPA, OPENVINO, BF16, EAGER_BF16, INT8)
+# Of variants without a time: status and reason of the cell, and what kind of exclusion it is.
+FAILURES = {
+    "broken": ("failed", "m/broken/b8/s128/cpu: output differs from eager beyond exact-math: cosine", "wrong"),
+    "plain": ("failed", "m/plain/b8/s128/cpu: not engaged: 0 fused kernels", "not engaged"),
+    "loud": ("unusable", "3 of 3 turns disturbed", "unusable"),
+    "gone": ("failed", "crashed: SIGSEGV", "crashed"),
+    "never": ("skipped", "not installed: ipex (run: make env-ipex)", "not run"),
+    "later": ("skipped", "not in the default run; add --variant '*'", "not run"),
+    "error": ("failed", "ValueError: no", "failed"),
+}

@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 import psutil
-from running import ROOT, own_environment
+from running import HALF_WRITTEN, ROOT, own_environment
 
 CONFTEST = '''
 import pytest
@@ -49,7 +49,7 @@ def test_good(timed):
 def suite(directory: Path, tests: str = GOOD) -> Path:
     """A fake project that can take turns."""
     for part in ("eagerbench", "fixtures"):
-        shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"), dirs_exist_ok=True)
+        shutil.copytree(ROOT / part, directory / part, ignore=HALF_WRITTEN, dirs_exist_ok=True)
     (directory / "conftest.py").write_text(CONFTEST)
     (directory / "perf_tests").mkdir(exist_ok=True)
     (directory / "perf_tests" / "test_fake.py").write_text(_HEAD + textwrap.dedent(tests))

@@ -34,7 +34,7 @@ OTHERS = (None, [], {}, [[]], [None], [1, "a"], {"a": None}, {"\x1b[31m": [HOSTI
 CODES = {"compare": {0, 1, 2, 3, 4}, "merge": {0, 2, 4}, "summary": {0, 2, 4}, "check": {0, 2, 4}, "plot": {0, 2, 4},
          "report": {0, 2, 4},
          "statements": {0, 2, 4}, "gate": {0, 1, 2, 3, 4}, "calibrate": {0, 2}, "history": {0, 2},
-         "gpu": {0, 2}}
+         "gpu": {0, 2}, "recommend": {0, 1, 2}}
 _ALLOWED = {"heading_open", "heading_close", "inline", "paragraph_open", "paragraph_close", "table_open", "table_close",
             "thead_open", "thead_close", "tbody_open", "tbody_close", "tr_open", "tr_close", "th_open", "th_close",
             "td_open", "td_close", "text", "text_special", "softbreak"}
@@ -95,6 +95,8 @@ class Fuzzer:
                         ("statements", file), ("statements", file, other, "--markdown"),
                         ("merge", file, other, "-o", output, "--keep-first"), ("merge", other, file, "-o", output),
                         ("report", file, "-o", page), ("report", file, "--base", other, "-o", page),
+                        ("recommend", file, "--max-error", "0.05", "--calls", "100", "-o", output),
+                        ("recommend", file, other, "--max-latency-ms", "9", "--percentile", "90"),
                         ("plot", "corpus", file, "-o", page), ("plot", "length", file, "-o", page)],
             "duet": [("gate", file), ("gate", file, confirm, "--summary-md", output.with_suffix(".md")),
                      ("calibrate", file, "-o", output), ("gate", file, "--html", page)],
@@ -201,7 +203,7 @@ def _judged(command: tuple, code: int, out: str, err: str) -> Iterator[str]:
         yield f"exit code {code}"
     if code == 2 and not err:
         yield "no reason given"
-    if "Traceback" in err or "mistake of ours" in err:
+    if "Traceback" in err or "bug of eagerbench" in err:
         yield err.strip()
     for text in (out, err):
         raw = next((char for char in text if not char.isprintable() and char != "\n"), None)

@@ -10,7 +10,8 @@ from eagerbench.results.decode import decode
 from eagerbench.results.record import Record, to_json
 
 # What an experiment demands beside its required fields.
-_DEMANDED = {"startup": {"break_even_missing": "not faster"}, "memory": {"peak_rss_bytes": 1}}
+_DEMANDED = {"startup": {"break_even_missing": "not faster"}, "memory": {"peak_rss_bytes": 1},
+             "quality": {"neighbours_changed": 0.5}}
 
 
 def made(experiment: str = "latency", **fields: Any) -> Record:

@@ -14,10 +14,10 @@ from eagerbench.models import specs
 # (variant, model) globs: pattern of the reason.
 REFUSALS: dict[tuple[str, str], str] = {
     ("bettertransformer*", "*gpt2"): "GPT2LMHeadModel cannot be converted: its layers are GPT2Block",
-    ("bettertransformer-nested", "*vit*"): "takes no attention mask: there is no padding to skip",
-    ("bettertransformer-nested", "unlisted-deit"): "takes no attention mask",
-    ("bettertransformer-nested", "*wav2vec2*"): "Wav2Vec2ForCTC takes no attention mask",
-    ("bettertransformer-nested", "*whisper*"): "WhisperEncoder takes no attention mask",
+    ("bettertransformer-nested", "*vit*"): "accepts no attention mask: there is no padding to skip",
+    ("bettertransformer-nested", "unlisted-deit"): "accepts no attention mask",
+    ("bettertransformer-nested", "*wav2vec2*"): "Wav2Vec2ForCTC accepts no attention mask",
+    ("bettertransformer-nested", "*whisper*"): "WhisperEncoder accepts no attention mask",
     ("bettertransformer*", "*wav2vec2*"): "Wav2Vec2ForCTC cannot be converted: its layers are Wav2Vec2EncoderLayer",
     ("bettertransformer*", "*whisper*"): "WhisperEncoder cannot be converted: its layers are WhisperEncoderLayer",
     ("bettertransformer*", "*bloom*"): "BloomForCausalLM cannot be converted: its layers are BloomBlock",

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("conftest.py", "correctness_tests", "eagerbench", "fixtures", "perf_tests", "pyproject.toml", "README.md")
+# Of other tests than ours. Hypothesis's is imported as a whole at the end of every session, which takes a second.
+WITHOUT_PLUGINS = ("-p", "no:hypothesispytest", "-p", "no:anyio")
+HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*")  # another worker's, which will have gone when it is copied
+CONTRIBUTING = ROOT / "docs" / "contributing.md"
+PARTS = ("conftest.py", "correctness_tests", "eagerbench", "fixtures", "perf_tests", "pyproject.toml", "README.md",
+         "docs")
 
 
 @dataclass(frozen=True)
@@ -37,16 +42,17 @@ def run_python(*arguments: str, cwd: Path = ROOT, timeout: float = 300) -> Ended
 
 
 def run_pytest(*arguments: str, cwd: Path = ROOT, timeout: float = 300) -> Ended:
-    return run_python("-m", "pytest", "-p", "no:cacheprovider", *arguments, cwd=cwd, timeout=timeout)
+    return run_python("-m", "pytest", "-p", "no:cacheprovider", *WITHOUT_PLUGINS, *arguments, cwd=cwd, timeout=timeout)
 
 
 def copy_of_project(directory: Path) -> Path:
-    """The project's own files in a new directory, to be changed by a test."""
+    """The project's own files in a new directory, to be changed by a test; compiled ones with them, which spares each
+    session that runs there two seconds."""
     directory.mkdir(parents=True, exist_ok=True)
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
-            shutil.copytree(source, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, directory / part, ignore=HALF_WRITTEN)
         else:
             shutil.copy(source, directory / part)
     return directory

@@ -1,12 +1,10 @@
 """accelerate's placement: real offload to disk on the CPU, what is refused, and the options that ask for it."""
 
 import gc
-import re
 from pathlib import Path
 
 import pytest
 import torch
-from running import run_pytest
 
 from conftest import skip_unavailable
 from eagerbench import backends
@@ -79,13 +77,13 @@ def test_a_gpu_that_is_not_there_is_named(workshops):
 
 
 def test_without_the_options_the_cell_says_so():
-    ended = run_pytest("--list-cases", "--variant", "accelerate", "--batch-sizes", "1", "--sequence-lengths", "8")
-    if "not installed" in ended.out:
-        pytest.skip("accelerate is not installed")
-    assert "cannot run: needs --device-map or --max-memory" in ended.out
-    given = run_pytest("--list-cases", "--variant", "accelerate", "--batch-sizes", "1", "--sequence-lengths", "8",
-                       "--max-memory", "cpu=20MB")
-    assert re.search(r"minilm/accelerate/b1/s8/cpu$", given.out, re.MULTILINE)
+    from selections import planned
+
+    pytest.importorskip("accelerate")
+    one = {"variant": ["accelerate"], "batch_sizes": "1", "sequence_lengths": "8"}
+    assert all("needs --device-map or --max-memory" in case.reason for case in planned(**one))
+    given = [case.bench_id for case in planned(**one, max_memory="cpu=20MB") if case.reason is None]
+    assert "minilm/accelerate/b1/s8/cpu" in given
 
 
 @pytest.mark.parametrize(("given", "says"), [

@@ -164,7 +164,7 @@ def test_merge_refuses_a_benchmark_twice_unless_told_which(tmp_path, capsys):
     output = tmp_path / "merged.json"
     code, _, err = analysis(capsys, "merge", one, two, "-o", output)
     assert code == 2
-    assert err == f"{two}: a: stands in {one} too; leave one out, or --keep-first\n"
+    assert err == f"{two}: a: is in {one} too; leave one out, or --keep-first\n"
     assert not output.exists()
     assert analysis(capsys, "merge", one, two, "-o", output, "--keep-first")[0] == 0
     assert {name: bench.median_s for name, bench in records.load(output).benchmarks.items()} == {

@@ -151,7 +151,7 @@ def first_ratio(**changes):
     (first_ratio(base_turns=[0, 1.0, 1.0]), "0 is less than the minimum"),
     (first_ratio(base_turns=[math.nan, 1.0, 1.0]), "not a finite number"),
     (first_ratio(head_turns=[1e300, 1.0, 1.0]), "is greater than the maximum"),
-    (lambda content: content["pairs"].append(content["pairs"][0]), "pair 0 of arm head stands twice"),
+    (lambda content: content["pairs"].append(content["pairs"][0]), "pair 0 of arm head occurs twice"),
     (lambda content: content.pop("base"), "'base' is a required property"),
 ])
 def test_duet_that_cannot_be_judged(tmp_path, capsys, change, says):

@@ -16,7 +16,7 @@ def test_what_a_model_takes():
     assert workload(wave, 2, 50) == WaveBatch(2, 50, 400, 320)
     assert workload(mel, 2, 50) == workload(mel, 2, 99) == MelBatch(2, 80, 3000)
     assert workload(mel, 2, 50).sequence_length == 1500
-    assert text_only(wave) == "wav2vec2-base takes audio, not text"
+    assert text_only(wave) == "wav2vec2-base reads audio, not text"
 
 
 @pytest.mark.parametrize("positions", [1, 2, 33])

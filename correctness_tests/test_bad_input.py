@@ -1,10 +1,16 @@
 """Bad options: one line that says what is wrong and what would be right; exit code 4."""
 
+import time
+from contextlib import nullcontext
+from types import SimpleNamespace
+
 import pytest
 from running import run_pytest
-from selections import read
+from selections import planned, read
 
 from eagerbench import backends
+from eagerbench.errors import BadInput
+from eagerbench.fixtures import options
 
 
 @pytest.mark.parametrize(("given", "says"), [
@@ -36,12 +42,28 @@ from eagerbench import backends
     ({"artifacts": "~no-such-user/a"}, "write the path out"),
     ({"model": ["~no-such-user/a"]}, "no such directory"), ({"model": ["x" * 5000]}, "no such directory"),
     ({"artifacts": "/proc/nowhere", "list_cases": False}, "name a directory that can be written"),
+    ({"model": ["tiny-bert@layers=9"]}, "the model has 2 layers; layers=N keeps 1 to 1"),
+    ({"model": ["no_such_module:build"]}, "there is no module 'no_such_module'"),
 ])
 def test_one_line_that_helps(given, says):
     with pytest.raises(pytest.UsageError) as error:
         read(**given)
     assert says in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_lengths_that_no_model_takes():
+    with pytest.raises(BadInput, match="--sequence-lengths 600,700: tiny-bert takes at most 512 tokens; minilm takes"):
+        planned(model=["tiny-bert", "minilm"], sequence_lengths="600,700")
+
+
+@pytest.mark.parametrize(("given", "refused"), [
+    ({"benchmark_timer": time.process_time}, "--benchmark-timer"), ({"benchmark_timer": time.perf_counter}, None),
+    ({"benchmark_cprofile": "cumtime"}, "--benchmark-cprofile")])
+def test_another_way_of_timing_is_refused(given, refused):
+    config = SimpleNamespace(option=SimpleNamespace(**{"benchmark_timer": None, "benchmark_cprofile": None, **given}))
+    with pytest.raises(BadInput, match=refused) if refused else nullcontext():
+        options.refuse_other_timing(config)
 
 
 def test_cuda_without_cuda():
@@ -64,14 +86,16 @@ def test_globs_keep_the_registry_order():
     assert read(variant=["onnx*", "sdpa"]).variants == ordered
 
 
+# Of each place that refuses one: an option's type, the selection, the plan, and a model that is loaded.
 @pytest.mark.parametrize("arguments", [
-    ("--model", "nope"), *(pytest.param(words, marks=pytest.mark.slow) for words in (
-        ("--variant", "nope"), ("--grid", "nope"), ("--batch-sizes", "a"), ("--device", "tpu"))),
-    ("--list-cases", "--variant", "nope"), ("--model", "math:pi", "--benchmark-only", "perf_tests"),
-    ("--list-cases", "--model", "tiny-bert@layers=9"), ("--list-cases", "--model", "no_such_module:build"),
+    ("--batch-sizes", "a"), ("--list-cases", "--variant", "nope"),
     ("--list-cases", "--model", "tiny-bert", "--model", "minilm", "--sequence-lengths", "600,700"),
-    ("--artifacts", "/proc/nowhere"), ("--benchmark-timer=time.process_time",),
-    ("--benchmark-cprofile=cumtime", "perf_tests/test_latency.py", "--variant", "eager"),
+    ("--model", "math:pi", "--benchmark-only", "perf_tests/test_latency.py", "--variant", "eager"),
+    *(pytest.param(words, marks=pytest.mark.slow) for words in (
+        ("--model", "nope"), ("--variant", "nope"), ("--grid", "nope"), ("--device", "tpu"),
+        ("--list-cases", "--model", "tiny-bert@layers=9"), ("--list-cases", "--model", "no_such_module:build"),
+        ("--artifacts", "/proc/nowhere"), ("--benchmark-timer=time.process_time",),
+        ("--benchmark-cprofile=cumtime", "perf_tests/test_latency.py", "--variant", "eager"))),
 ])
 def test_exit_code_is_usage(arguments):
     ended = run_pytest(*arguments)
@@ -82,7 +106,7 @@ def test_exit_code_is_usage(arguments):
     assert "inside warm-up" not in ended.out  # no empty table of results
 
 
-@pytest.mark.parametrize("how", ["--benchmark-only", "--benchmark-disable"])
+@pytest.mark.parametrize("how", ["--benchmark-only", pytest.param("--benchmark-disable", marks=pytest.mark.slow)])
 def test_a_run_in_which_nothing_ran_is_exit_5(how):
     """Skipped, every case, for a reason that is on the screen; the controls beside them do not count."""
     ended = run_pytest("perf_tests/test_latency.py", "perf_tests/test_harness_overhead.py", how, "--model", "tiny-bert",

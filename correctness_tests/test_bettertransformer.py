@@ -212,7 +212,7 @@ def test_nested_without_padding_has_nothing_to_skip(workshops):
     assert engagement.facts["nested_conversions"] == 0
     with pytest.raises(ValueError, match="ViTModel cannot be converted with nested tensors"):
         convert(made("ViTModel", **VIT), nested=True)
-    with pytest.raises(ValueError, match="takes no attention mask: there is no padding to skip"):
+    with pytest.raises(ValueError, match="accepts no attention mask: there is no padding to skip"):
         backend.build(variant, workshop.model, {"pixel_values": np.ones((1, 3, 16, 16), np.float32)},
                       workshop.placement)
 
@@ -237,7 +237,7 @@ def test_other_masks_and_outputs_are_refused():
     causal = torch.ones(3, 1, 12, 12, dtype=torch.bool).tril()
     with pytest.raises(ValueError, match="differs between queries"):
         module(inputs["input_ids"], attention_mask=causal)
-    with pytest.raises(ValueError, match="does not take output_attentions"):
+    with pytest.raises(ValueError, match="does not accept output_attentions"):
         module(**inputs, output_attentions=True)
     module.set_attn_implementation("eager")
     with pytest.raises(ValueError, match="set_attn_implementation"):

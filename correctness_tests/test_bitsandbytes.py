@@ -155,7 +155,7 @@ def test_reference_is_left_alone(workshops):
 
 def test_what_is_no_transformers_model_is_refused(workshops):
     model = LoadedModel(NO_SPEC, torch.nn.Linear(4, 4), None, False)
-    with pytest.raises(CannotRun, match="Linear is no transformers model"):
+    with pytest.raises(CannotRun, match="Linear is not a transformers model"):
         build("bnb-nf4", model, EXAMPLE, Placement(), workshops("tiny-bert").store)
 
 
@@ -173,7 +173,7 @@ def test_saving_trap(tmp_path, name):
     """Saved before the first call, a model is whole. The repacking that the first call does on processors with
     AVX512-BF16 is not undone by saving: the scales come out in another order and in bf16.
 
-    When the second half fails, bitsandbytes has mended it: then the warning in the README goes too.
+    When the second half fails, bitsandbytes has mended it: then the warning in docs/backends.md goes too.
     """
     import transformers
     from bitsandbytes import functional

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from fake_suites import GOOD, command, environment, left_of, suite
-from running import ROOT, copy_of_project, own_environment
+from running import ROOT, WITHOUT_PLUGINS, copy_of_project, own_environment
 
 from eagerbench.gate import pairs
 from eagerbench.gate.duet import _arguments, _arms
@@ -181,7 +181,8 @@ def test_wrong_usage_is_one_line(duet, tmp_path):
 
 
 def test_partner_alone_is_refused():
-    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "eagerbench.fixtures.partner", "--collect-only"],
+    done = subprocess.run([sys.executable, "-m", "pytest", "-p", "eagerbench.fixtures.partner", "--collect-only",
+                           *WITHOUT_PLUGINS, "perf_tests/test_control.py", "--variant", "eager"],
                           cwd=ROOT, capture_output=True, text=True, check=False,
                           env={name: value for name, value in own_environment().items() if name != VARIABLE})
     assert done.returncode == 4
@@ -245,12 +246,15 @@ def test_schedule_fills_turns(calls):
     assert rounds * min(calls) >= min(TURN_S, 2000 * min(calls))
 
 
-def test_paths_hold_in_other_directories(tmp_path):
+def test_paths_hold_in_other_directories(tmp_path, monkeypatch):
+    monkeypatch.delenv("EAGERBENCH_ARTIFACTS")
     (tmp_path / "model").mkdir()
     assert _arguments(["--model", "./model", "--model=model", "--variant", "sdpa"], tmp_path) == [
         "perf_tests", "--benchmark-only", "--model", f"{tmp_path}/model", f"--model={tmp_path}/model", "--variant",
-        "sdpa", "--artifacts", f"{tmp_path}/.artifacts"]
+        "sdpa", f"--artifacts={tmp_path}/.artifacts"]
     assert _arguments(["--artifacts=/x"], tmp_path)[-1] == "--artifacts=/x"
+    monkeypatch.setenv("EAGERBENCH_ARTIFACTS", "/y")
+    assert _arguments([], tmp_path)[-1] == "--artifacts=/y"
     assert _arguments(["perf_tests/test_control.py::test_control", "--artifacts=/x"], tmp_path) == [
         "--benchmark-only", "perf_tests/test_control.py::test_control", "--artifacts=/x"]
 

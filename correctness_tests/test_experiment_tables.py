@@ -94,7 +94,7 @@ def test_length_table():
     ("padding", {"padding_cost": 1.5, "padding_cost_low": 1.4, "padding_cost_high": 1.6},
      "padding costs 1.50× [1.40, 1.60]"),
     ("length", {"call_s": 0.0123}, "12.3 ms"),
-    ("quality", {"neighbours_changed": 0.021}, "2.1% of neighbours changed")])
+    ("quality", {"neighbours_changed": 0.021}, "neighbours kept 97.9%, loss 2.1 points")])
 def test_headline(experiment, fields, says):
     assert EXPERIMENTS[experiment].headline(made(experiment, **fields)) == says
 

@@ -113,7 +113,7 @@ def test_a_name_that_stands_twice_costs_itself(tmp_path):
     content = benchmark_file(ROUNDS)
     content["benchmarks"] += content["benchmarks"][:1] * 2
     run = records.load(saved(tmp_path, "run.json", content))
-    assert (run.benchmarks.keys(), run.unreadable) == ({"b", "c"}, {"a": "stands twice"})
+    assert (run.benchmarks.keys(), run.unreadable) == ({"b", "c"}, {"a": "occurs twice"})
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])

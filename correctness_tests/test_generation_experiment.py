@@ -142,7 +142,7 @@ def test_refusals_are_in_the_plan():
         return Prompt(1, tokens, 4, cache).refuses(specs.resolve(model_name, 0), *backends.variants()[variant_name])
 
     assert "tiny-bert is no causal language model" in refusal("tiny-bert", "eager", "dynamic")
-    assert "gpt2 takes at most 1024 tokens" in refusal("gpt2", "eager", "none", 1021)
+    assert "gpt2 accepts at most 1024 tokens" in refusal("gpt2", "eager", "none", 1021)
     assert refusal("gpt2", "eager", "none", 1020) is None
     assert "a static cache only" in refusal("gpt2", "torch-compile", "dynamic")
     assert "past key values that grow" in refusal("gpt2", "onnxruntime", "static")

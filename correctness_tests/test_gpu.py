@@ -95,7 +95,7 @@ def test_the_probe_misses_it_when_switched_off(on_gpu, tried):
 
 def test_a_kernel_that_takes_no_mask_says_so(on_gpu):
     workshop = on_gpu("tiny-bert")
-    with pytest.raises(CannotRun, match=r"no attention kernel of this kind takes this batch: .*mask"):
+    with pytest.raises(CannotRun, match=r"no attention kernel of this kind accepts this batch: .*mask"):
         build("sdpa-flash-fp16", workshop.model, workshop.inputs(5, 16), workshop.placement, workshop.store)
 
 

@@ -15,6 +15,7 @@ from running import ROOT, own_environment
 
 from eagerbench import backends
 from eagerbench.experiments import EXPERIMENTS
+from eagerbench.isolation import journal
 from eagerbench.models.catalog import CATALOG
 from scripts.gpu import __main__ as script
 from scripts.gpu import running
@@ -185,14 +186,15 @@ def test_what_became_of_a_session(tmp_path, cells, status, said):
 
 
 def test_what_a_lost_session_had_finished_is_kept(tmp_path):
-    journal = tmp_path / "artifacts" / "interrupted"
-    journal.mkdir(parents=True)
-    content = json.dumps({"eagerbench": {"cells": [{"status": "timed", "reason": ""}]}, "benchmarks": []})
-    text = (f"import os; open({str(journal)!r} + f'/now-{{os.getpid()}}.json', 'w').write({content!r}); "
-            "os.kill(os.getpid(), 9)")
-    outcome = ran(code("lost", text), tmp_path)
+    directory = tmp_path / "artifacts" / "interrupted"
+    directory.mkdir(parents=True)
+    for name, file in (("000001-00000000", tmp_path / "steps" / "lost.json"), ("000002-00000000", "another.json")):
+        cell = {"bench_id": "m/v/b1/s8/cpu", "status": "timed", "reason": ""}
+        header = {"format": journal.FORMAT, "file": {}, "command": f"pytest --benchmark-json {file}", "cells": [cell]}
+        (directory / f"{name}.jsonl").write_text(json.dumps(header) + "\n")
+    outcome = ran(code("lost", "import os; os.kill(os.getpid(), 9)"), tmp_path)
     assert (outcome.status, outcome.said) == (FAILED, "ended by SIGKILL; 1 timed; no output")
-    assert not list(journal.iterdir())
+    assert [left.name for left in directory.iterdir()] == ["000002-00000000.jsonl"]
 
 
 def test_what_a_step_needs_is_its_reason(tmp_path):

@@ -1,15 +1,21 @@
 """Sessions that are ended: what was finished is kept, what was not judged is not."""
 
-import json
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
-from running import ROOT, own_environment, run_pytest
+from running import ROOT, WITHOUT_PLUGINS, own_environment, run_pytest
 
+from eagerbench.isolation import journal
 from eagerbench.results import records
+
+
+def finished(artifacts) -> int:
+    """Tests in the journal, if there is one yet."""
+    journals = [file for file in artifacts.glob("interrupted/*.jsonl") if file.stat().st_size]
+    return sum(len(journal.read(file).finished) for file in journals)
 
 
 @pytest.mark.slow
@@ -25,9 +31,9 @@ def test_killed_session_keeps_what_was_finished(tmp_path):
         kept = 0
         while kept < 3 and time.monotonic() < deadline:
             time.sleep(0.2)
-            kept = sum(len(json.loads(file.read_text())["benchmarks"]) for file in artifacts.glob("interrupted/*.json"))
+            kept = finished(artifacts)
         process.send_signal(signal.SIGKILL)
-    (left,) = artifacts.glob("interrupted/*.json")
+    (left,) = artifacts.glob("interrupted/*.jsonl")
     content = records.read(left)
     kept = [bench["extra_info"]["identity"]["bench_id"] for bench in content["benchmarks"]]
     assert 3 <= len(kept) < 12
@@ -46,19 +52,21 @@ def test_ctrl_c_keeps_finished_cases_and_no_unjudged_time(tmp_path):
     file = tmp_path / "run.json"
     artifacts = tmp_path / "artifacts"
     arguments = ["perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
-                 "--batch-sizes", "1", "--sequence-lengths", "8,16,32", "--time-budget", "4", "--artifacts",
-                 str(artifacts), "--benchmark-json", str(file), "--benchmark-save-data"]
+                 "--batch-sizes", "1", "--sequence-lengths", "8,16,32", "--time-budget", "2", "--peaks", "here",
+                 "--artifacts", str(artifacts), "--benchmark-json", str(file), "--benchmark-save-data",
+                 *WITHOUT_PLUGINS]
     with subprocess.Popen([sys.executable, "-m", "pytest", *arguments], cwd=ROOT, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, preexec_fn=_heed_ctrl_c,
                           env=own_environment()) as process:
         deadline = time.monotonic() + 120
-        while not list(artifacts.glob("interrupted/*.json")) and time.monotonic() < deadline:
+        while not finished(artifacts) and time.monotonic() < deadline:
             time.sleep(0.1)
-        time.sleep(1)  # into the rounds of the second case
+        time.sleep(0.5)  # into the rounds of the second case
         process.send_signal(signal.SIGINT)
         out = process.communicate(timeout=60)[0]
     assert process.returncode == 2, out
     content = records.read(file)
     assert 1 <= len(content["benchmarks"]) < 3
     assert records.problems(content) == []
-    assert not list(artifacts.glob("interrupted/*"))
+    (left,) = artifacts.glob("interrupted/*.jsonl")
+    assert f"--resume={left}\n" in out

@@ -151,7 +151,7 @@ def test_attention_fuses_in_every_block(workshops, model_name):
 
 
 def test_gpt2_attention_is_left_by_the_optimizer(workshops):
-    """The README says so: its matcher without a past knows no padding mask."""
+    """docs/backends.md says so: its matcher without a past knows no padding mask."""
     skip_unavailable("onnxruntime-fused")
     facts = _probe(workshops("tiny-gpt2"), "onnxruntime-fused").facts
     assert (facts["fused_attention"], facts["softmax_left"]) == (0, 2)

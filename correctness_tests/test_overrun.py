@@ -71,7 +71,7 @@ def test_rounds_alone_end_early(clock, rounds):
 
 
 def test_one_long_round_is_taken_whole(clock):
-    """The quality experiment's pass: there is nothing to end early."""
+    """There is nothing to end early."""
     found = timing.time_alone(fake_timing.benchmark(clock), clock.taking(1.0, 90.0), 0.5, 1, again=False)
     assert found.rounds == pytest.approx([90.0])
     assert found.conditions.overrun == ""

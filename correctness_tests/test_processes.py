@@ -5,21 +5,23 @@ import os
 import re
 import sys
 import types
+from contextlib import nullcontext
 from statistics import median
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_records import made
-from running import ROOT, copy_of_project, run_pytest
+from running import CONTRIBUTING, copy_of_project, run_pytest
 
 from eagerbench import backends
 from eagerbench.backends.base import Placement
-from eagerbench.errors import CannotRun
+from eagerbench.errors import CannotRun, WrongOutput
 from eagerbench.experiments import memory
 from eagerbench.experiments.startup import break_even
 from eagerbench.experiments.threads import Layout, layouts
-from eagerbench.measuring.fresh_process import gpu_peak_bytes
+from eagerbench.machine import resident
+from eagerbench.measuring.fresh_process import FreshRun
 from eagerbench.measuring.instances import run_instances
 from eagerbench.models import specs
 from eagerbench.results.decode import BadRecord, decode
@@ -31,8 +33,7 @@ from eagerbench.workloads.processes import InProcesses, physical_cores
 TESTS = tuple(f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
 SMALL = ("--benchmark-only", "--model", "tiny-bert", "--batch-sizes", "2", "--sequence-lengths", "8",
          "--time-budget", "0.1")
-NO_GRAD = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", (ROOT / "README.md").read_text(),
-                    re.DOTALL)[1]
+NO_GRAD = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", CONTRIBUTING.read_text(), re.DOTALL)[1]
 two_cores = pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(physical_cores()) < 2,
                                reason="instances need two cores")
 
@@ -89,14 +90,11 @@ def test_ids_are_values():
     assert "at most 512" in too_long
 
 
-@pytest.fixture(scope="module")
-def ran(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("processes")
+def session(directory, *arguments):
+    """Records with their rounds, by bench_id, and the Markdown."""
     file, markdown = directory / "run.json", directory / "summary.md"
-    ended = run_pytest(*TESTS, *SMALL, "--variant", "eager", "--variant", "torchscript-freeze",
-                       "-k", "not (eager and threads)", "--artifacts",
-                       str(directory / "artifacts"), "--benchmark-json", str(file), "--benchmark-save-data",
-                       "--summary-md", str(markdown))
+    ended = run_pytest(*arguments, *SMALL, "--artifacts", str(directory / "artifacts"), "--benchmark-json", str(file),
+                       "--benchmark-save-data", "--summary-md", str(markdown))
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     found = {bench["name"]: (decode(bench["extra_info"]), bench) for bench in content["benchmarks"]}
@@ -104,9 +102,14 @@ def ran(tmp_path_factory):
         markdown.read_text()
 
 
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """One session with all that start processes."""
+    return session(tmp_path_factory.mktemp("processes"), *TESTS, "--variant", "torchscript-freeze")
+
+
 def test_startup_record_can_be_judged_again(ran):
-    (eager, _), (traced, rounds) = (ran[0][f"tiny-bert/{name}/startup/b2/s8/cpu"]
-                                    for name in ("eager", "torchscript-freeze"))
+    traced, rounds = ran[0]["tiny-bert/torchscript-freeze/startup/b2/s8/cpu"]
     timing, result, costs = traced.timing, traced.result, traced.costs
     logs = paired_log_ratios(rounds, timing.variant_turns, timing.reference_rounds, timing.reference_turns)
     ratio = ratio_of_pairs(logs)
@@ -114,19 +117,26 @@ def test_startup_record_can_be_judged_again(ran):
                        median(timing.reference_rounds), ratio.value, ratio.low, ratio.high)
     assert (result.break_even_calls, result.break_even_missing) == (found.calls, found.missing)
     assert result.disk_bytes == costs.artifact_bytes
-    assert result.eager_load_s == eager.result.startup_load_s
+    assert result.eager_load_s > 0
     assert result.startup_build_s == costs.build_s > result.startup_save_s > 0
+
+
+@pytest.mark.slow
+def test_eager_starts_from_a_state_dict_too(tmp_path):
+    found, markdown = session(tmp_path, TESTS[0], "--variant", "eager", "--variant", "torchscript-freeze")
+    eager, traced = (found[f"tiny-bert/{name}/startup/b2/s8/cpu"][0] for name in ("eager", "torchscript-freeze"))
+    assert traced.result.eager_load_s == eager.result.startup_load_s
     assert eager.result.startup_save_s is None
     assert eager.result.break_even_calls is None
     assert eager.result.disk_bytes >= eager.costs.parameter_bytes
     assert eager.result.state_dict_load_s > 0
-    assert "| eager, pickled state_dict |" in ran[1]
+    assert "| eager, pickled state_dict |" in markdown
 
 
 def test_memory_is_a_share_of_eagers(ran):
-    eager, traced = (ran[0][f"tiny-bert/{name}/memory/b2/s8/cpu"][0] for name in ("eager", "torchscript-freeze"))
-    assert eager.result.peak_rss_vs_eager == 1
-    assert traced.result.peak_rss_vs_eager == traced.costs.peak_rss_bytes / eager.costs.peak_rss_bytes
+    traced = ran[0]["tiny-bert/torchscript-freeze/memory/b2/s8/cpu"][0]
+    assert traced.result.peak_rss_vs_eager == traced.costs.peak_rss_bytes / traced.result.eager_peak_rss_bytes
+    assert traced.costs.peak_rss_bytes != traced.result.eager_peak_rss_bytes
     assert traced.conditions == Conditions()  # its time is not the result
     assert "tiny-bert: memory" in ran[1]
 
@@ -143,9 +153,31 @@ def test_instances_ran_on_cores_of_their_own(ran):
     assert "Best of all: " in ran[1]
 
 
-@pytest.mark.parametrize("experiment", [
-    "memory", pytest.param("startup", marks=pytest.mark.slow),
-    pytest.param("threads", marks=[pytest.mark.slow, two_cores])])
+@pytest.mark.parametrize("wrong", [False, True])
+def test_outputs_of_another_process_are_judged(workshops, session_of, monkeypatch, wrong):
+    """Of the process that a peak is taken in, and of those that start-up and threads are."""
+    batch, model = PaddedBatch(2, 8), workshops("tiny-bert").model
+
+    def fresh(variant, directory, spec, batches, *_, **__):
+        outputs = [workshops("tiny-bert").expected(inputs).outputs for inputs in batches]
+        moved = [{name: array + 0.01 * wrong for name, array in of_one.items()} for of_one in outputs]
+        none = [None] * len(batches)
+        return FreshRun(moved, moved[0], [2**28] * len(batches), none, [2**27] * len(batches), none, None,
+                        imports_s=1.0, load_s=1.0, build_s=0.0, first_call_s=1.0)
+
+    monkeypatch.setattr("eagerbench.measuring.processes.run_fresh", fresh)
+    session, case = session_of(model, "sdpa", [batch])
+    built = session.builds.build(case(batch))
+    says = "sdpa in a process of its own: output differs from eager beyond exact-math: logits: largest error 0.01"
+    with pytest.raises(WrongOutput, match=says) if wrong else nullcontext():
+        assert session.peaks.of(case(batch), built).rss == 2**28
+    with pytest.raises(WrongOutput, match=says) if wrong else nullcontext():
+        run = session.processes.run(model.spec, built, [batch.inputs(model)])
+        session.processes.demand(case(batch), built, run.first_outputs, "a process of its own")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("experiment", ["memory", "startup", pytest.param("threads", marks=two_cores)])
 def test_a_wrong_output_in_another_process_fails(tmp_path, experiment):
     """The variant is right in the session, and wrong where it is measured."""
     root = copy_of_project(tmp_path)
@@ -174,13 +206,13 @@ def test_gpu_memory_is_torchs_own_count(monkeypatch):
     asked = {"cuda:1": 123}
     cuda = types.SimpleNamespace(max_memory_allocated=asked.__getitem__)
     monkeypatch.setitem(sys.modules, "torch", types.SimpleNamespace(cuda=cuda))
-    assert gpu_peak_bytes("cuda:1") == 123
-    assert gpu_peak_bytes("cpu") is None
+    assert resident.gpu_peak_bytes("cuda:1") == 123
+    assert resident.gpu_peak_bytes("cpu") is None
     monkeypatch.delitem(sys.modules, "torch")
-    assert gpu_peak_bytes("cuda:1") is None
+    assert resident.gpu_peak_bytes("cuda:1") is None
     (grid,) = memory.tables("minilm", [made("memory", peak_rss_bytes=2**29),
                                        made("memory", peak_rss_bytes=2**29, variant="sdpa", peak_gpu_bytes=2**28)])
-    assert [row[grid.header.index("GPU peak, MiB")] for row in grid.rows] == ["–", "256"]
+    assert [row[grid.header.index("GPU peak")] for row in grid.rows] == ["–", "256"]
 
 
 @pytest.mark.parametrize(("experiment", "fields", "says"), [

@@ -9,17 +9,10 @@ from running import run_pytest
 
 from eagerbench import backends
 from eagerbench.errors import BadInput
-from eagerbench.experiments.quality import (
-    BATCH_SIZE,
-    Embeddings,
-    OneShapePass,
-    cosine,
-    distinct,
-    one_shape,
-    spearman,
-    tables,
-)
+from eagerbench.experiments.quality import BATCH_SIZE, OneShapePass, QualityTexts, distinct, one_shape
+from eagerbench.experiments.quality_tables import headline, rank, tables
 from eagerbench.models import specs
+from eagerbench.outputs.quality import cosine, spearman
 from eagerbench.results import records
 from eagerbench.results.decode import decode
 from eagerbench.workloads.batching import by_length
@@ -52,7 +45,7 @@ def test_pairs_are_read(tmp_path):
 @pytest.mark.parametrize(("content", "says"), [
     (b"", "0 pairs in it; at least 8 are needed"),
     (b"caf\xe9\tb\t1\n", "is not UTF-8"),
-    ("a\tb\n" + PAIRS, "line 1 is not sentence1 TAB sentence2 TAB score (a number)"),
+    ("a\tb\n" + PAIRS, "line 1 is not sentence1 TAB sentence2 TAB score"),
     (PAIRS + "a\tb\tgood\n", "line 11 is not sentence1 TAB"),
     (PAIRS + "a\tb\tnan\n", "line 11 is not sentence1 TAB"),
     (PAIRS + "\tb\t1\n", "line 11 is not sentence1 TAB"),
@@ -74,16 +67,16 @@ def test_missing_pairs_are_one_line(tmp_path):
 
 
 def test_random_weights_are_refused():
-    work = Embeddings(Corpus(32))
+    work = QualityTexts(Corpus(32))
     eager = backends.variants()["eager"]
     assert "tiny-bert has random weights: their quality means nothing" in work.refuses(
         specs.resolve("tiny-bert", 0), *eager)
     minilm = specs.resolve("minilm", 0)
     assert work.refuses(minilm, *eager) is None
-    assert "15 sentences: at least 16" in Embeddings(Corpus(15)).refuses(minilm, *eager)
+    assert "15 sentences: at least 16" in QualityTexts(Corpus(15)).refuses(minilm, *eager)
     compiled = backends.variants()["torch-compile"]
     assert "add --grid full" in work.refuses(minilm, *compiled)
-    assert Embeddings(Corpus(32), rebuilds=True).refuses(minilm, *compiled) is None
+    assert QualityTexts(Corpus(32), rebuilds=True).refuses(minilm, *compiled) is None
 
 
 def test_batches_of_one_shape_give_the_same_sentences(workshops):
@@ -134,17 +127,44 @@ def test_correlation_with_scores():
     first = np.tile([1.0, 0.0], (12, 1))
     second = np.stack([np.cos(angles), np.sin(angles)], 1) * 5
     assert np.allclose(cosine(first, second), np.cos(angles))
-    embeddings = np.concatenate([first, second])
-    assert spearman(embeddings, tuple(-angles)) == pytest.approx(1)
-    assert spearman(embeddings, tuple(angles)) == pytest.approx(-1)
+    assert spearman(cosine(first, second), -angles) == pytest.approx(1)
+    assert spearman(cosine(first, second), angles) == pytest.approx(-1)
 
 
-def test_table_puts_the_least_change_first():
-    def record(variant, changed, **more):
-        return made("quality", **{"variant": variant, "workload": "n32", "neighbours_changed": changed, **more})
+def record(variant, **more):
+    return made("quality", **{"variant": variant, "workload": "n32", "neighbours_changed": None, **more})
 
-    scored = {"workload": "pairs", "pairs_scored": 9, "spearman": 0.8, "spearman_eager": 0.85}
-    plain, pairs = tables("m", [record("coarse", 0.25), record("fine", 0.0), record("fine", 0.0, **scored)])
-    assert [row[:3] for row in plain.rows] == [["fine", "0.0%", "100.0%"], ["coarse", "25.0%", "75.0%"]]
-    assert pairs.rows[0][-2:] == ["0.8000", "-0.0500"]
-    assert "9 pairs" in pairs.note
+
+def test_older_records_have_a_table_too():
+    """Of files from before there was a metric."""
+    plain, pairs = tables("m", [
+        record("coarse", neighbours_changed=0.25), record("fine", neighbours_changed=0.0),
+        record("fine", neighbours_changed=0.0, workload="pairs", pairs_scored=9, spearman=0.8, spearman_eager=0.85)])
+    assert [row[:3] for row in plain.rows] == [["fine", "100.0%", "0.0"], ["coarse", "75.0%", "25.0"]]
+    assert len(pairs.rows) == 1
+
+
+SEARCHED = {"metric": "hit@1", "items": 1000, "quality_eager": 0.298, "mrr_at_10": 0.39, "mrr_at_10_eager": 0.4,
+            "cosine_mean": 0.99}
+
+
+def test_a_search_has_one_table_with_one_metric():
+    better = record("fine", **SEARCHED, quality=0.299, quality_loss=-0.001, quality_loss_low=-0.0118,
+                    quality_loss_high=0.0097, lost=13, won=14, mcnemar_p=1.0)
+    worse = record("coarse", **SEARCHED, quality=0.279, quality_loss=0.019, quality_loss_low=0.0041,
+                   quality_loss_high=0.034, lost=38, won=19, mcnemar_p=0.0165, tied=2, lines_without_text=1)
+    (grid,) = tables("m", [worse, better])
+    assert grid.rows == [["fine", "29.9%", "-0.1 [-1.2, 1.0]", "13, 14", "1.00", "0.390", "0.99000"],
+                         ["coarse", "27.9%", "1.9 [0.4, 3.4]", "38, 19", "0.017", "0.390", "0.99000"]]
+    assert len(grid.header) == len(grid.rows[0]) == 7
+    assert "1,000 queries" in grid.note
+    assert "In up to 2 of them the right answer shares its score" in grid.note
+    assert headline(worse) == "hit@1 27.9%, loss 1.9 [0.4, 3.4] points"
+    assert rank(better) > rank(worse)
+
+
+def test_a_metric_needs_its_numbers():
+    with pytest.raises(ValueError, match="metric without items"):
+        record("fine", metric="hit@1")
+    with pytest.raises(ValueError, match="neither metric nor neighbours_changed"):
+        record("fine")

@@ -1,8 +1,6 @@
 """The decision under a budget: each limit, ties, misses, what is excluded or open; and the command that prints it."""
 
 import json
-import math
-from pathlib import Path
 
 import jsonschema
 import msgspec
@@ -11,27 +9,21 @@ from decision_files import (
     ALL,
     BF16,
     EAGER,
-    EAGER_BF16,
+    FAILURES,
     INT8,
     MACHINE,
     OPENVINO,
     PAIRS,
-    SDPA,
     bench,
     cell,
     content,
     decided,
     verdict,
 )
-from rich.cells import cell_len
-from running import run_python
 
-from eagerbench import cli
 from eagerbench.errors import BadInput
 from eagerbench.results import decision, recommend
 from eagerbench.results.decision import Budget, Source, budget
-
-DATA = Path(__file__).with_name("data")
 
 
 def fitting(found) -> set[str]:
@@ -44,11 +36,11 @@ def test_the_fastest_that_fits_with_its_tie_and_the_nearest_miss():
     assert found.nearest_miss.variant == "openvino-int8"
     assert found.nearest_miss.over[0].said == "error 0.72 is over your 0.05"
     assert found.nearest_miss.better.value == pytest.approx(7.5 / 4.42)
-    assert found.text[0].startswith("Take `eager-bf16`: 4.4 times [4.2, 4.6] as fast as eager, ")
+    assert found.text[0].startswith("Take `eager-bf16`: 4.4 times [4.3, 4.6] as fast as eager, ")
     assert found.text[1].startswith("`openvino-bf16` cannot be told apart from it")
     assert "--variant eager-bf16 --variant openvino-bf16" in found.text[2]
-    assert any(line.startswith("`openvino-int8` would be 1.70 times [1.59, 1.81] faster still, but its error 0.72 is")
-               for line in found.text)
+    (miss,) = [line for line in found.text if line.startswith("`openvino-int8` would be 1.70 times [1.")]
+    assert miss.endswith("] faster still, but its error 0.72 is over your 0.05 (14.4 times as much).")
 
 
 @pytest.mark.parametrize(("limit", "fits"), [
@@ -119,7 +111,7 @@ def test_quality_without_labels_is_a_bound():
     found = verdict(*benches, max_quality_loss=0.01)
     assert found.choice == "openvino-bf16"
     assert found.of("openvino-int8").fit == "may fit"
-    assert found.of("openvino-int8").quality_loss.high == pytest.approx(0.0573, abs=1e-3)
+    assert found.of("openvino-int8").quality_loss.high == pytest.approx(0.0598, abs=1e-3)  # of 45 in 1,000
     assert found.of("openvino-int8").settle.startswith("eagerbench run test_quality.py --model m --variant openvino-i")
 
 
@@ -146,7 +138,7 @@ def test_calls_of_one_turn_count_as_fewer_for_a_percentile():
 
 
 def test_every_named_workload_must_fit():
-    small, large = (1, 128), (8, 128)
+    small = 1, 128
     benches = [bench("eager", workload=small, eager_s=0.02), EAGER,
                bench("openvino", 3.0, workload=small, eager_s=0.02), bench("openvino", 1.2),
                bench("bf16", 2.0, "reduced-precision", 0.01, workload=small, eager_s=0.02),
@@ -189,26 +181,16 @@ def test_none_fits_and_never_the_best_of_those():
     assert found.choice is None
     assert found.ties == []
     assert found.nearest_miss.variant == "openvino-int8"
-    assert found.text[:2] == ["Take none: no variant fits the budget.",
-                              f"Nearest miss: `openvino-int8`, but its {found.nearest_miss.over[0].said} "
-                              f"(by {found.nearest_miss.over[0].over:.0%} at its worse end)."]
+    assert found.text[0] == "Take none: no variant fits the budget."
+    assert found.text[1].startswith("Nearest miss: `openvino-int8`, but its latency 13.3 ms [12.")
+    assert found.text[1].endswith("] is over your 10.0 ms (39% beyond at its worse end).")
 
-
-EXCLUDED = {
-    "broken": ("failed", "m/broken/b8/s128/cpu: output differs from eager beyond exact-math: cosine", "wrong"),
-    "plain": ("failed", "m/plain/b8/s128/cpu: not engaged: 0 fused kernels", "not engaged"),
-    "loud": ("unusable", "3 of 3 turns disturbed", "unusable"),
-    "gone": ("failed", "crashed: SIGSEGV", "crashed"),
-    "never": ("skipped", "not installed: ipex (run: make env-ipex)", "not run"),
-    "later": ("skipped", "not in the default run; add --variant '*'", "not run"),
-    "error": ("failed", "ValueError: no", "failed"),
-}
 
 
 def test_what_cannot_be_chosen_is_excluded_with_its_reason():
-    cells = tuple(cell(name, status, reason) for name, (status, reason, _) in EXCLUDED.items())
+    cells = tuple(cell(name, status, reason) for name, (status, reason, _) in FAILURES.items())
     found = verdict(EAGER, BF16, cells=cells)
-    assert {one.variant: one.kind for one in found.excluded} == {name: kind for name, (_, _, kind) in EXCLUDED.items()}
+    assert {one.variant: one.kind for one in found.excluded} == {name: kind for name, (_, _, kind) in FAILURES.items()}
     assert {one.variant for one in found.excluded if one.settle} == {"loud", "later"}
     assert found.choice == "openvino-bf16"
     assert any(line.startswith("Left out, ") and "wrong output: `broken`" in line for line in found.text)
@@ -259,10 +241,21 @@ def test_several_processes_are_units():
     def speedup(count, ratios=(1.2, 1.6)):
         return decision.decide(sources(count, ratios), Budget()).verdicts[0].of("openvino").speedup
 
-    assert speedup(2).low < 1.2
-    assert speedup(2).high > 1.6
+    assert speedup(2).low < 1.2 < 1.6 < speedup(2).high  # they disagree: wider than either
+    sure = speedup(2, (1.4,))
+    assert 1 < sure.high / sure.low < speedup(1, (1.4,)).high / speedup(1, (1.4,)).low
     assert speedup(6).basis == "6 processes"
     assert speedup(40).low > speedup(6).low
+
+
+def test_a_better_measurement_settles_a_tie():
+    noisy = tuple(one**5 for one in PAIRS)
+    first = content(EAGER, bench("a", 2.0, pairs=noisy), bench("b", 2.2, pairs=noisy))
+    again = content(bench("a", 2.0, pairs=PAIRS * 3), bench("b", 2.2, pairs=PAIRS * 3))
+    (one,) = decision.decide([Source("first", first)], Budget()).verdicts
+    (both,) = decision.decide([Source("first", first), Source("again", again)], Budget()).verdicts
+    assert (one.choice, one.ties) == ("b", ["a"])
+    assert (both.choice, both.ties) == ("b", [])
 
 
 def test_files_of_two_machines_are_refused():
@@ -294,118 +287,3 @@ def test_decision_json_fits_its_schema_and_comes_back():
     assert msgspec.convert(saved, decision.Decision) == found
     broken = {**saved, "verdicts": [{**saved["verdicts"][0], "choice": 3}]}
     assert not jsonschema.Draft202012Validator(decision.schema()).is_valid(broken)
-
-
-# -- the command --
-
-
-@pytest.fixture
-def file(tmp_path):
-    path = tmp_path / "run.json"
-    path.write_text(json.dumps(content(*ALL, cells=tuple(cell(name, *rest[:2]) for name, rest in EXCLUDED.items()))))
-    return path
-
-
-def test_the_command_prints_writes_and_exits(file, tmp_path, capsys):
-    output = tmp_path / "decision.json"
-    assert cli.main(["recommend", str(file), "--max-error", "0.05", "-o", str(output)]) == 0
-    shown = capsys.readouterr().out.splitlines()
-    assert shown[1].startswith("Take `eager-bf16`: 4.4 times [4.2, 4.6] as fast as eager, 22.6 ms a call, error 0.012,")
-    assert any(line.startswith("Budget: --max-error 0.05; files: ") for line in shown)
-    assert len(shown) <= 30
-    assert max(map(cell_len, [line for line in shown if str(tmp_path) not in line])) <= 100
-    assert json.loads(output.read_text())["verdicts"][0]["choice"] == "eager-bf16"
-    assert cli.main(["recommend", str(file), "--max-latency-ms", "1"]) == 1
-    assert "Take none" in capsys.readouterr().out
-
-
-def test_a_toml_file_has_the_same_keys_and_flags_win(file, tmp_path, capsys):
-    toml = tmp_path / "budget.toml"
-    toml.write_text('max-error = 0.05\nmax-memory-mib = 300\nclass = "quantised"\nworkload = ["8x128"]\n'
-                    'objective = "latency"\ncalls = 1000\n')
-    assert cli.main(["recommend", str(file), "--budget", str(toml)]) == 0
-    shown = capsys.readouterr().out
-    assert "Take `openvino-bf16`" in shown
-    assert ("Budget: --max-error 0.05 --max-memory-mib 300 --class quantised --workload 8x128 --calls 1000"
-            in " ".join(shown.split()))
-    assert cli.main(["recommend", str(file), "--budget", str(toml), "--max-error", "0.9"]) == 0
-    assert "Take `openvino-int8`" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize(("text", "said"), [
-    ("max-eror = 1", "key 'max-eror': did you mean 'max-error'?"),
-    ("max-error = 'x'", "max-error: expected float"),
-    ("max-error = -1", "max-error: expected float >= 0"),
-    ("max-error = nan", "max-error: nan is no number to judge by"),
-    ("max-latency-ms = 5\npercentile = 98", "percentile: "),
-    ("percentile = 99", "give max-latency-ms too"),
-    ("class = 'exact'", "class: "),
-    ("max-error", "no TOML"),
-    ("objective = 'speed'", "objective: "),
-])
-def test_a_wrong_budget_is_one_line_with_exit_code_2(file, tmp_path, capsys, text, said):
-    toml = tmp_path / "budget.toml"
-    toml.write_text(text)
-    assert cli.main(["recommend", str(file), "--budget", str(toml)]) == 2
-    error = capsys.readouterr().err
-    assert said in error
-    assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize("arguments", [["--max-error", "x"], ["--calls", "0"], ["--percentile", "99"],
-                                       ["--class", "none"], ["--model", "other"], ["--max-memory-mib", "inf"]])
-def test_wrong_flags_exit_with_2(file, capsys, arguments):
-    try:
-        code = cli.main(["recommend", str(file), *arguments])
-    except SystemExit as exit_:
-        code = exit_.code
-    assert code == 2
-    assert capsys.readouterr().err
-
-
-def test_no_file_missing_file_and_foreign_file(tmp_path, capsys):
-    foreign = tmp_path / "foreign.json"
-    foreign.write_text(json.dumps({"machine_info": {}, "benchmarks": [
-        {"name": "test_sort", "fullname": "t.py::test_sort", "stats": {"median": 1.0, "data": [1.0]}}]}))
-    for arguments, said in (([], "name a file"), ([str(tmp_path / "none.json")], "No such file"),
-                            ([str(foreign)], "no record of eagerbench in it")):
-        assert cli.main(["recommend", *arguments]) == 2
-        assert said in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("name", ["nested", "older", "session"])
-def test_older_files_are_decided(name, capsys):
-    code = cli.main(["recommend", str(DATA / f"{name}.json")])
-    shown = capsys.readouterr().out.splitlines()
-    assert code == (1 if name == "older" else 0)
-    assert any(line.startswith("Take ") for line in shown)
-    assert len(shown) <= 30
-
-
-def test_many_models_are_thirty_lines(capsys):
-    benches = [bench(variant, ratio, model=f"model{index}") for index in range(40)
-               for variant, ratio in (("eager", 1.0), ("openvino", 2.0), ("sdpa", 1.99))]
-    shown = recommend.lines(decided(*benches))
-    assert len(shown) <= 30
-    assert any("more models" in line for line in shown)
-
-
-def test_the_schema_is_printed(capsys):
-    assert cli.main(["recommend", "--schema"]) == 0
-    jsonschema.Draft202012Validator.check_schema(json.loads(capsys.readouterr().out))
-
-
-def test_names_are_shown_safely():
-    found = decided(EAGER, bench("x\x1b[31m", 3.0))
-    assert "\x1b" not in "\n".join(recommend.lines(found))
-
-
-def test_torch_is_not_imported(file):
-    code = ("import sys\nfrom eagerbench import cli\n"
-            f"cli.main(['recommend', {str(file)!r}, '--max-error', '0.05'])\nassert 'torch' not in sys.modules\n")
-    assert run_python("-c", code).code == 0
-
-
-def test_limits_name_keys_of_the_budget():
-    assert {limit.key for limit in budget.LIMITS} <= {field.name for field in msgspec.structs.fields(Budget)}
-    assert all(math.isfinite(limit.scale) for limit in budget.LIMITS)

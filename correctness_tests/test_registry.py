@@ -1,4 +1,4 @@
-"""A walk over the registry: nothing is in it without a probe, a negative test, a class, a reason and a README row."""
+"""A walk over the registry: nothing is in it without a probe, a negative test, a class, a reason and a row in docs."""
 
 import re
 
@@ -9,7 +9,8 @@ from eagerbench import backends
 from eagerbench.backends.base import Backend
 from eagerbench.outputs.tolerance import CLASSES
 
-VARIANTS_TABLE = (ROOT / "README.md").read_text().split("| variant | what it is |")[1].split("\n\n")[0].splitlines()[2:]
+PAGE = ROOT / "docs" / "backends.md"
+VARIANTS_TABLE = PAGE.read_text().split("| variant | what it is |")[1].split("\n\n")[0].splitlines()[2:]
 DESCRIBED = [name for row in VARIANTS_TABLE for name in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])]
 
 
@@ -22,9 +23,9 @@ def test_every_variant_is_complete(name):
     reason = backend.unavailable(variant, "cpu")
     assert reason is None or len(reason) > 10
     assert backend.unavailable(variant, "tpu") is not None, "runs on a device that nobody has heard of"
-    assert DESCRIBED.count(name) <= 1, f"README describes `{name}` in {DESCRIBED.count(name)} rows of its table"
+    assert DESCRIBED.count(name) <= 1, f"{PAGE.name} describes `{name}` in {DESCRIBED.count(name)} rows of its table"
     if name not in DESCRIBED:
-        pytest.skip(f"a backend of your own: before you share it, give `{name}` a row in README's table of variants")
+        pytest.skip(f"a backend of your own: before you share it, give `{name}` a row in docs/backends.md")
 
 
 def test_no_package_no_variant():
@@ -46,5 +47,5 @@ def test_listing_imports_no_runtime():
     assert ended.out.strip() == "[]"
 
 
-def test_readme_rows_are_variants():
+def test_rows_are_variants():
     assert set(DESCRIBED) <= set(backends.variants())

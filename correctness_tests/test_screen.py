@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from running import ROOT, own_environment, run_pytest
+from running import ROOT, WITHOUT_PLUGINS, own_environment, run_pytest
 
 from eagerbench.results import records
 
@@ -21,7 +21,7 @@ def test_progress_line_on_a_terminal_only_outside_ci(ci):
     environment |= {"CI": "true"} if ci else {}
     command = [sys.executable, "-m", "pytest", "perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert",
                "--variant", "eager", "--batch-sizes", "1,2", "--sequence-lengths", "8", "--time-budget", "0.1",
-               "--peaks", "here"]
+               "--peaks", "here", *WITHOUT_PLUGINS]
     master, slave = pty.openpty()
     with subprocess.Popen(command, cwd=ROOT, stdout=slave, stderr=slave, env=environment, close_fds=True) as process:
         os.close(slave)
@@ -49,7 +49,7 @@ def test_piped_a_session_ends_with_its_answer(ran_quietly):
     assert [case.split(" · ")[0] for case in cases] == ["[1/2] eager", "[2/2] sdpa"]
     assert any(re.match(r"eagerbench: tiny-bert · 2 cases · about \d+ minute", line) for line in lines)
     assert "not run (variants): need cuda (2) · not installed (1): make env-ipex\n" in ended.out
-    assert "not everywhere: tiny-bert takes at most 512 tokens (2)\n" in ended.out
+    assert "not everywhere: tiny-bert accepts at most 512 tokens (2)\n" in ended.out
     assert "skipped" not in ended.out
     assert "Name (time in" not in ended.out  # pytest-benchmark's table
     assert "every variant on every model" not in ended.out
@@ -58,6 +58,11 @@ def test_piped_a_session_ends_with_its_answer(ran_quietly):
     assert "<h1>Which one to take: tiny-bert</h1>" in page.read_text()
     assert max(map(len, lines[lines.index(cases[-1]):])) <= 100 + len(str(directory)) + 40  # the path is whole
     assert "\x1b[" not in ended.out
+    for allowed in ("exact math", "16 bits", "8 bits"):
+        assert any(re.match(rf"take, {allowed}: (eager, nothing is provably faster \(= sdpa\)|sdpa \d|eager,)", line)
+                   for line in lines), allowed
+    pointer = lines[lines.index(next(line for line in lines if line.startswith("within your own limits: "))):]
+    assert " recommend " in " ".join(pointer)
 
 
 @pytest.mark.slow

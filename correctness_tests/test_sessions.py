@@ -10,7 +10,8 @@ from running import copy_of_project, run_pytest, run_python
 from eagerbench.results import records
 
 ONNX_VARIANTS = ("--variant", "onnxruntime", "--variant", "onnxruntime-fused", "--variant", "onnxruntime-int8")
-SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
+HARNESS = "perf_tests/test_harness_overhead.py"
+SELECTION = ("perf_tests/test_latency.py", HARNESS, "--benchmark-only", "--model", "tiny-bert", "--variant", "eager",
              *ONNX_VARIANTS, "--variant", "eager-bf16", "--batch-sizes", "1", "--sequence-lengths", "16,600",
              "--time-budget", "0.1", "--peaks", "here")
 
@@ -59,9 +60,11 @@ def test_record_can_be_judged_again(ran):
         assert math.isclose(ratio_of_pairs(logs).value, timing["speedup_vs_eager"])
 
 
-def test_what_is_listed_is_what_runs(ran):
-    listed = run_pytest(*SELECTION, "--list-cases")
+def test_what_is_listed_is_what_runs(ran, tmp_path):
+    """And listing builds nothing."""
+    listed = run_pytest(*SELECTION, "--list-cases", "--artifacts", str(tmp_path / "none"))
     assert listed.code == 0
+    assert not (tmp_path / "none").exists()
     names = [line.split()[1] for line in listed.out.splitlines() if line.startswith("latency ")]
     cells = {cell["bench_id"]: cell for cell in ran[1]["eagerbench"]["cells"]}
     assert names == [name for name, cell in cells.items() if cell["status"] == "timed"]
@@ -69,13 +72,7 @@ def test_what_is_listed_is_what_runs(ran):
     refused = [cell for cell in cells.values() if cell["status"] == "skipped"]
     counts = re.findall(r"^(\d+) cases? cannot run: ", listed.out, re.MULTILINE)
     assert sum(map(int, counts)) == len(refused) > 0
-    assert "cannot run: tiny-bert takes at most 512 tokens (eager, " in listed.out
-
-
-def test_listing_builds_nothing(tmp_path):
-    ended = run_pytest("--list-cases", "--model", "bert-base", "--artifacts", str(tmp_path / "none"))
-    assert ended.code == 0
-    assert not (tmp_path / "none").exists()
+    assert "cannot run: tiny-bert accepts at most 512 tokens (eager, " in listed.out
 
 
 def test_tables(ran):
@@ -87,7 +84,7 @@ def test_tables(ran):
     for text in (out, markdown):
         assert "speed-up over eager" in text
         assert "every variant on every model" in text
-        assert "takes at most 512 tokens" in " ".join(text.replace("│", " ").split())
+        assert "accepts at most 512 tokens" in " ".join(text.replace("│", " ").split())
         assert "attention fused in 2 of 2 blocks" in re.sub(r"[\s│]+", " ", text)
     assert "| onnxruntime-int8 | quantised |" in markdown
     bound = r"(\d+\.\d\d|<0\.01|>99)"
@@ -107,19 +104,21 @@ def test_two_runs_compare_without_a_warning(ran, tmp_path):
     """By pytest's own option and by pytest-benchmark's command."""
     file = ran[2]
     again = tmp_path / "again.json"
-    ended = run_pytest(*SELECTION, "-k", "onnxruntime-b1", f"--benchmark-compare={file}", "--benchmark-json",
-                       str(again))
+    ended = run_pytest(HARNESS, "--benchmark-only", "--model", "tiny-bert", "--variant", "eager", "--time-budget",
+                       "0.1", f"--benchmark-compare={file}", "--benchmark-json", str(again))
     assert ended.code == 0, ended.out
+    assert ended.out.count("test_harness_overhead (") == 2
     assert "Comparing against benchmarks from" in ended.out + ended.err
     assert "machine_info is different" not in ended.out + ended.err
     compared = run_python("-m", "pytest_benchmark", "compare", str(file), str(again))
     assert compared.code == 0, compared.err
+    assert compared.out.count("test_harness_overhead (") == 2
     assert "test_latency[tiny-bert-onnxruntime-b1-s16]" in compared.out
 
 
 @pytest.mark.slow
 def test_selection_of_a_directory_does_just_that(tmp_path):
-    """The command of the README for a model of one's own."""
+    """The command of docs/your-model.md."""
     from eagerbench.models import specs
     from eagerbench.models.loading import load
 

@@ -92,7 +92,7 @@ def test_one_workload_for_a_head():
         assert (work.task, work.refuses(spec, *backends.variants()["eager"])) == (head, None)
     for name in ("minilm", "tiny-gpt2", "tiny-vit"):
         work, = workloads(specs.resolve(name, 0), selection)
-        assert "has no head for a task: take one, such as bert-base@head=question-answering" in refusal(name, work)
+        assert "has no head for a task: choose one, such as bert-base@head=question-answering" in refusal(name, work)
     assert "not known before it is loaded" in refusal("org/model", Questions(1))
 
 

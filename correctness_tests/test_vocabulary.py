@@ -114,7 +114,7 @@ def test_rows_longer_than_the_positions_of_a_factorys_model(tmp_path, monkeypatc
     monkeypatch.syspath_prepend(tmp_path)
     model = load(specs.resolve("short_model:build", 0))
     assert model.spec.max_length == 8
-    with pytest.raises(CannotRun, match="takes at most 8 tokens"):
+    with pytest.raises(CannotRun, match="accepts at most 8 tokens"):
         PaddedBatch(1, 16).inputs(model)
     assert export_example(model.spec).inputs(model)["input_ids"].shape == (3, 8)
 

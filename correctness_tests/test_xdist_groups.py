@@ -18,13 +18,27 @@ def test_group(nodeid, expected):
     assert group(nodeid) == expected
 
 
-def test_workers_keep_groups_together():
-    """By a real session of two workers: what each says that it ran."""
+TESTS = """
+import pytest
+
+@pytest.mark.parametrize("name", ["eager", "sdpa"])
+@pytest.mark.parametrize("number", range(8))
+def test_of_a_variant(number, name): pass
+"""
+
+
+def test_workers_keep_groups_together(tmp_path):
+    """By a real session of two workers: what each says that it ran. Files come first."""
     from running import run_pytest
 
-    ended = run_pytest("correctness_tests/test_engagement.py", "-n2", "-v", "--variant", "eager", "--variant", "sdpa",
-                       "-k", "probe")
+    (tmp_path / "test_variants.py").write_text(TESTS)
+    (tmp_path / "test_file.py").write_text("def test_alone(): pass\n")
+    ended = run_pytest("-p", "eagerbench.fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path), "-n2", "-v",
+                       "--variant", "eager", "--variant", "sdpa")
     assert ended.code == 0, ended.out
     ran = [line.split() for line in ended.out.splitlines() if line.startswith("[gw")]
-    workers = {name: {words[0] for words in ran if f"[{name}" in words[-1]} for name in ("eager", "sdpa")}
+    workers = {name: {words[0] for words in ran if f"-{name}]" in words[-1]} for name in ("eager", "sdpa")}
     assert [len(of) for of in workers.values()] == [1, 1], ended.out
+    assert sum(len(words) > 0 for words in ran) == 17
+    first = [next(words[-1] for words in ran if words[0] == worker) for worker in ("[gw0]", "[gw1]")]
+    assert any(name.endswith("::test_alone") for name in first), ended.out

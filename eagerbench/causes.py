@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from eagerbench.errors import first_line
+from eagerbench.shown import printable
 
 _OTHERS = "use a variant that runs the module itself, such as sdpa"
 # Pattern of a line, and what to say: the most certain first. Groups of the pattern fill the text.
@@ -70,6 +71,23 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
         yield error
         error = error.__cause__ or getattr(error, "inner_exception", None) or (
             None if error.__suppress_context__ else error.__context__)
+
+
+_FATAL = re.compile(r"Fatal Python error: (.+)")
+_FRAME = re.compile(r'\s*File "(?:[^"]*/)?([^"/]+)", line (\d+) in (\S+)')
+
+
+def last_words(printed: str, most: int = 200) -> str:
+    """The line of what a process printed before it died that says why: where Python was in a native crash, as
+    faulthandler tells, else its last error, else its last line. Empty where it printed nothing."""
+    lines = [line.strip() for line in printable(printed).splitlines() if line.strip()]
+    fatal = next((place for place, line in enumerate(lines) if _FATAL.search(line)), None)
+    if fatal is not None:
+        frame = next(filter(None, map(_FRAME.match, lines[fatal:])), None)
+        where = " in {2} ({0} line {1})".format(*frame.groups()) if frame else ""
+        return f"{_FATAL.search(lines[fatal])[1]}{where}"[:most]
+    errors = [line for line in lines if "rror" in line]
+    return (errors or lines or [""])[-1][:most]
 
 
 def _compiler_output(text: str) -> str | None:

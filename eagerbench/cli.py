@@ -1,10 +1,10 @@
 """Benchmark every way to run a transformer against PyTorch eager, and read what was saved.
 
-Exit codes: 0 done, or nothing to object to; 1 a regression confirmed, or no variant fits a budget; 2 usage, or a file
-that cannot be read; 3 not comparable (as a whole, or a benchmark that cannot be read), contaminated, a suspect left
-unconfirmed or, with --strict, inconclusive; 4 a correctness failure, a vanished benchmark, or a record that does not
-fit the schema. Those of `run` and `list-cases` are pytest's: 0 all passed; 1 a test failed, or no time is usable; 2
-interrupted; 3 an error in pytest or a plugin; 4 usage; 5 nothing ran.
+Exit codes: 0 done, and nothing that may fail a build; 1 a regression confirmed, or no variant fits a budget; 2 usage,
+or a file that cannot be read; 3 not comparable (as a whole, or a benchmark that cannot be read), contaminated, a
+suspect left unconfirmed or, with --strict, inconclusive; 4 a correctness failure, a vanished benchmark, or a record
+that does not fit the schema. Those of `run` and `list-cases` are pytest's: 0 all passed; 1 a test failed, or no time
+is usable; 2 interrupted; 3 an error in pytest or a plugin; 4 usage; 5 nothing ran.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from eagerbench.shown import one_line, printable, say
 _PURPOSE, _EXIT_CODES = __doc__.split("\n\n")
 # Each function takes the options as pytest does and returns its exit code.
 PYTEST_COMMANDS = {
-    "run": ("eagerbench.fixtures.running", "run", "run the benchmarks and save them; takes pytest's options"),
+    "run": ("eagerbench.fixtures.running", "run", "run the benchmarks and save them; accepts pytest's options"),
     "list-cases": ("eagerbench.fixtures.running", "list_cases", "print what `run` would run with the same options"),
 }
 # Each module has `add_arguments(parser)` and `run(chosen) -> exit code`, and is imported when its command is called.
@@ -31,20 +31,23 @@ COMMANDS = {
     "summary": ("eagerbench.results.summary", "print the summary tables of a file again"),
     "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
     "recommend": ("eagerbench.results.recommend", "which variant to take under a budget"),
+    "artifacts": ("eagerbench.store.command", "list the built models that are kept, and prune them"),
+    "rescue": ("eagerbench.results.rescue", "make an ordinary file of what an interrupted session left"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
     "report": ("eagerbench.results.report.command", "one HTML file: what to take, and every record"),
     "plot": ("eagerbench.results.plot", "plot an experiment as one HTML file"),
-    "statements": ("eagerbench.results.statements", "whether published statements hold in the records of files"),
+    "statements": ("eagerbench.results.statements", "check published statements against the records of files"),
     "compare": ("eagerbench.gate.compare", "compare saved files, old with new"),
     "duet": ("eagerbench.gate.duet", "measure two commits in pairs of processes that take turns"),
     "gate": ("eagerbench.gate.gate", "judge the pairs of a duet"),
     "calibrate": ("eagerbench.gate.noise_floor", "write the noise floor that same-code duets show"),
     "history": ("eagerbench.gate.history", "append a verdict's ratios to a history"),
     "merge": ("eagerbench.results.merge", "merge files of several environments or shards into one"),
-    "simulate": ("eagerbench.gate.simulate", "false reds and power of this gate and usual rules, simulated"),
-    "noise": ("eagerbench.measuring.noise", "how far speed-ups of the same code differ between processes"),
-    "busy": ("eagerbench.measuring.busy", "what busy processes beside a session do to its ratios"),
-    "wait-policy": ("eagerbench.measuring.wait_costs", "what each wait policy costs, quiet and with one core busy"),
+    "simulate": ("eagerbench.gate.simulate", "simulate false alarms and power of this gate and of usual rules"),
+    "noise": ("eagerbench.measuring.noise", "measure how far speed-ups of the same code differ between processes"),
+    "busy": ("eagerbench.measuring.busy", "measure what busy processes beside a session do to its ratios"),
+    "choices": ("eagerbench.measuring.choices", "count how often the recommendation flips between measurements"),
+    "wait-policy": ("eagerbench.measuring.wait_costs", "measure each wait policy, quiet and with one core busy"),
 }
 
 
@@ -77,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:  # Python's own exit code, 1, would read as a confirmed regression
         last = traceback.extract_tb(error.__traceback__)[-1]
         say(f"{chosen.command}: {type(error).__name__}: {one_line(error)[:200]} ({Path(last.filename).name} line "
-            f"{last.lineno}): a mistake of ours; please report it with the file", error=True)
+            f"{last.lineno}): a bug of eagerbench; please report it with the file", error=True)
     return 2
 
 

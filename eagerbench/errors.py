@@ -21,6 +21,10 @@ class CannotRun(Exception):
         super().__init__(printable(text))
 
 
+class Crashed(CannotRun):
+    """A process that was to measure died, hung or left nothing usable. The case fails; its text says how and where."""
+
+
 class WrongOutput(Exception):
     """A variant's output is not eager's. The case fails, and no time of it is kept."""
 

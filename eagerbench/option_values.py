@@ -34,6 +34,27 @@ def seconds(option: str, text: str) -> float:
     return value
 
 
+def number(option: str, text: str | None, unit: str) -> float | None:
+    """A number of 0 or more; None where nothing is given."""
+    if text is None:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 <= value < float("inf"):
+        raise BadInput(f"{option} {text}: expected a number of {unit}, 0 or more")
+    return value
+
+
+def directory_path(option: str, text: str) -> Path:
+    """The path of a directory, which need not exist."""
+    path = _path(option, text)
+    if path.exists() and not path.is_dir():
+        raise BadInput(f"{option} {text}: no directory")
+    return path
+
+
 def _path(option: str, text: str) -> Path:
     try:
         return Path(text).expanduser().absolute()

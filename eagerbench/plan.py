@@ -8,10 +8,15 @@ from eagerbench.models.specs import ModelSpec, resolve
 from eagerbench.results.reasons import grouped
 from eagerbench.selection import Selection
 from eagerbench.shown import count, one_line
-from eagerbench.workloads.base import OneBatch, another_build, too_long
+from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long
 
-# What the experiments but latency run on when nobody names variants: all of them would take an hour.
+# What most experiments run on when nobody names variants: all of them would take an hour.
 SHORT_LIST = ("eager", "onnxruntime", "onnxruntime-int8")
+
+# Not in the default grid unless variants are named: they compile for longest in every session, and were the fastest of
+# their class nowhere (README, "Results on one machine").
+SLOW_TO_BUILD = ("torch-compile-autotune", "torch-compile-dynamic", "torchao-int8")
+_NOT_BY_DEFAULT = "not in the default run; add --variant '*'"
 
 _LONGEST_COLUMN = 60  # one long name must not push every reason off the screen
 
@@ -20,12 +25,14 @@ def plan(selection: Selection) -> list[Case]:
     """All cases: by model, then variant (built once for all of its experiments), then experiment, then workload.
 
     Raises:
-        BadInput: `--sequence-lengths` gives nothing that any model takes.
+        BadInput: `--sequence-lengths` gives nothing that any model takes, or no model can use a file that is named.
     """
     _refuse_lengths(selection)
     cases = []
-    for model, experiments in _models(selection).items():
-        workloads = {name: list(dict.fromkeys(EXPERIMENTS[name].workloads(model, selection))) for name in experiments}
+    by_model = {model: {name: list(dict.fromkeys(EXPERIMENTS[name].workloads(model, selection)))
+                        for name in experiments} for model, experiments in _models(selection).items()}
+    _refuse_files(by_model)
+    for model, workloads in by_model.items():
         rebuilt = _rebuilt(workloads.get(DEFAULT, []), selection)
         for variant_name in selection.variants:
             variant, backend = backends.variants()[variant_name]
@@ -34,12 +41,21 @@ def plan(selection: Selection) -> list[Case]:
             for name, works in workloads.items():
                 for work in works:
                     reason = unavailable or work.refuses(model, variant, backend)
-                    if name == DEFAULT:
+                    if not _by_default(selection, variant_name, name):
+                        reason = reason or _NOT_BY_DEFAULT
+                    elif name == DEFAULT:
                         reason = reason or another_build(backend, work in rebuilt)
-                    elif not selection.every_variant and variant_name not in SHORT_LIST:
-                        reason = reason or "not in the default run; add --variant '*'"
                     cases.append(Case(model, variant, name, work, selection.device, reason))
     return cases
+
+
+def _by_default(selection: Selection, variant_name: str, experiment: str) -> bool:
+    """Whether a variant's cases of an experiment run when it was not asked for; True when it was."""
+    if selection.every_variant:
+        return True
+    if experiment != DEFAULT and not EXPERIMENTS[experiment].everywhere:
+        return variant_name in SHORT_LIST
+    return selection.grid != "default" or variant_name not in SLOW_TO_BUILD
 
 
 def _refuse_lengths(selection: Selection) -> None:
@@ -47,6 +63,18 @@ def _refuse_lengths(selection: Selection) -> None:
     if selection.sequence_lengths and None not in limits and min(selection.sequence_lengths) > max(limits):
         raise BadInput(f"--sequence-lengths {','.join(map(str, selection.sequence_lengths))}: "
                        + "; ".join(too_long(model, min(selection.sequence_lengths)) for model in selection.models))
+
+
+def _refuse_files(by_model: dict[ModelSpec, dict[str, list[Workload]]]) -> None:
+    """Raises BadInput for a file that no model can be asked by."""
+    eager = backends.variants()[backends.REFERENCE]
+    reasons: dict[str, list[str | None]] = {}
+    for model, workloads in by_model.items():
+        for work in (work for works in workloads.values() for work in works if work.option):
+            reasons.setdefault(work.option, []).append(work.refuses(model, *eager))
+    for option, found in reasons.items():
+        if all(found):
+            raise BadInput(f"{option}: {found[0]}")
 
 
 def _models(selection: Selection) -> dict[ModelSpec, list[str]]:
@@ -67,7 +95,7 @@ def _rebuilt(works: list[OneBatch], selection: Selection) -> list[OneBatch]:
 
     In the default grid one: compiling for all of them would take longer than everything else together.
     """
-    if not works or selection.grid != "default" or selection.batch_sizes or selection.sequence_lengths:
+    if not works or len(selection.built_shapes) == len(selection.shapes):
         return works
     return [max(works, key=lambda work: (-work.batch_size, work.sequence_length))]
 

@@ -1,6 +1,7 @@
 """What a user asked for: parsed options, checked together, become one frozen `Selection`."""
 
 import itertools
+import os
 import re
 from argparse import Namespace
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from eagerbench.models import specs
 from eagerbench.option_values import output_file, whole, writable_directory
 
 DEFAULT_MODEL = "minilm"
-DEFAULT_ARTIFACTS = ".artifacts"
+_ARTIFACTS, _ARTIFACTS_VARIABLE = ".artifacts", "EAGERBENCH_ARTIFACTS"
+ARTIFACTS_HELP = f"(default: the variable {_ARTIFACTS_VARIABLE}, or {_ARTIFACTS})"
 
 # Shapes are (batch size, sequence length in tokens).
 GRIDS = {
@@ -31,6 +33,11 @@ TIME_BUDGETS = {"smoke": 1.0, "default": 2.0, "full": 2.0}
 _SERIES_SHARE = 0.125  # of the budget, but in the full grid
 
 
+def default_artifacts() -> str:
+    """The directory of artifacts where --artifacts names none."""
+    return os.environ.get(_ARTIFACTS_VARIABLE) or _ARTIFACTS
+
+
 @dataclass(frozen=True)
 class Selection:
     """What the user asked for, every field validated.
@@ -40,7 +47,8 @@ class Selection:
         batch_sizes, sequence_lengths: what is given instead of the grid's; empty without.
         corpus: path of a file with one sentence a line; None for generated sentences.
         sentences: how many of them; None for all of a file, or the grid's number.
-        eval: path of a file with labelled pairs, for the quality experiment.
+        eval, retrieval, labels: paths of files with labelled pairs, queries with their documents, and labelled texts,
+            for the quality experiment.
         every_variant: whether variants were named, or the full grid: then every experiment runs on each.
         models_named: whether models were named: then every experiment runs on those.
     """
@@ -64,6 +72,8 @@ class Selection:
     corpus: str | None = None
     sentences: int | None = None
     eval: str | None = None
+    retrieval: str | None = None
+    labels: str | None = None
     every_variant: bool = True
     models_named: bool = True
     peaks: str = "fresh"
@@ -72,6 +82,13 @@ class Selection:
     def series_budget(self) -> float:
         """Seconds of a case that is one point of a series."""
         return self.time_budget * (1 if self.grid == "full" else _SERIES_SHARE)
+
+    @property
+    def built_shapes(self) -> tuple[tuple[int, int], ...]:
+        """Those of `shapes` for which a variant is built whose build serves one shape."""
+        if self.grid != "default" or self.batch_sizes or self.sequence_lengths:
+            return self.shapes
+        return (max(self.shapes, key=lambda shape: (-shape[0], shape[1])),)
 
     @property
     def placement(self) -> Placement:
@@ -94,7 +111,8 @@ def select(option: Namespace) -> Selection:
         shapes=_shapes(option.grid, option.batch_sizes, option.sequence_lengths),
         threads=option.threads or quota.usable_cores(),
         time_budget=option.time_budget or TIME_BUDGETS[option.grid],
-        artifacts=writable_directory("--artifacts", option.artifacts, create=not option.list_cases),
+        artifacts=writable_directory("--artifacts", option.artifacts or default_artifacts(),
+                                     create=not option.list_cases),
         rebuild=option.rebuild,
         seed=option.seed,
         allocator=option.allocator,
@@ -107,6 +125,8 @@ def select(option: Namespace) -> Selection:
         corpus=option.corpus,
         sentences=option.sentences,
         eval=option.eval,
+        retrieval=option.retrieval,
+        labels=option.labels,
         every_variant=bool(option.variant) or option.grid == "full",
         models_named=bool(option.model),
         peaks=option.peaks,

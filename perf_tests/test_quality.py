@@ -1,16 +1,16 @@
-"""What a variant does to the sentence embeddings of a trained model."""
+"""What a variant does to the sentence embeddings, or the labels, of a trained model."""
 
 import pytest
 
 
 @pytest.mark.experiment("quality")
 def test_quality(case, build, measuring):
-    """How far embeddings move, and whether search would still find the same sentence; with `--eval`, how well their
-    cosines follow the user's own labels.
+    """Whether search still finds the same sentence; with `--retrieval` or `--labels`, how many queries or texts get
+    the right answer.
 
-    Final number: `neighbours_changed`, the share of sentences with another nearest neighbour than in eager.
-    Sample: pytest perf_tests/test_quality.py --benchmark-only --grid full --variant '*int8*' --eval pairs.tsv
+    Final number: `quality_loss`, of the `metric` that the record names, with its 95 % interval.
+    Sample: pytest perf_tests/test_quality.py --benchmark-only --variant '*int8*' --retrieval pairs.tsv
     """
     with measuring(case, build(case)) as run:
-        embeddings = run.call(run.rows, run.batches)  # of all sentences, which eager has embedded too
-        run.finish(run.alone(embeddings, rounds=1, again=False))
+        one_pass = run.call(run.rows, run.batches)  # over all texts, which eager has read too
+        run.finish(run.single(one_pass))

@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from eagerbench.machine import owned
+from eagerbench.store.in_use import Use
 
 MANIFEST = "manifest.json"
+PARTIAL = ".partial-"
 _LOCK = ".lock"
 _STALE_S = 24 * 3600
 
@@ -52,7 +53,8 @@ def take_saving_s() -> float | None:
 
 
 class ArtifactStore:
-    """Cache under one root.
+    """Cache under one root. An entry that was asked for is in use, and not pruned, as long as this object lives; the
+    time of its manifest is that of its last use.
 
     Args:
         root: directory of the cache.
@@ -63,6 +65,7 @@ class ArtifactStore:
         self.root = root
         self._rebuild = rebuild
         self._fresh: set[Path] = set()
+        self._use = Use(root)
 
     def get(self, label: str, key: Mapping[str, Any], write: Callable[[Path], Mapping[str, Any]]) -> Artifact:
         """Find the entry of `key`, or have `write` fill an empty directory and keep it.
@@ -76,7 +79,8 @@ class ArtifactStore:
         text = json.dumps(key, sort_keys=True)
         directory = self.root / f"{label}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         if not self._rebuild or directory in self._fresh:
-            facts = _verified_facts(directory)
+            there = self._use.note(directory.name, directory / MANIFEST) if directory.exists() else False
+            facts = _verified_facts(directory) if there else None
             if facts is not None:
                 return Artifact(directory, facts, cached=True)
         facts = self._write(directory, key, write)
@@ -85,51 +89,85 @@ class ArtifactStore:
 
     def _write(self, directory: Path, key: Mapping, write: Callable[[Path], Mapping]) -> Mapping:
         self.root.mkdir(parents=True, exist_ok=True)
-        self._remove_stale()
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=self.root))
-        lock = _lock(partial)
-        try:
+        remove_abandoned(self.root)
+        with scratch(self.root) as partial:
             facts = write(partial)
-            manifest = {"key": key, "facts": facts, "sha256": {f.relative_to(partial).as_posix(): _sha256(f)
-                                                              for f in _files(partial)}}
+            manifest = {"key": key, "facts": facts, "sha256": checksums(partial)}
             (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
+            self._use.note(directory.name)
             if directory.exists():
-                shutil.rmtree(directory)
+                with contextlib.suppress(FileNotFoundError):  # another process is as far as this one
+                    set_aside(directory)
             try:
                 os.rename(partial, directory)
             except OSError:  # another process finished the same entry meanwhile
                 if _verified_facts(directory) is None:
                     raise
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-            if lock is not None:
-                lock.release()
         return facts
 
-    def _remove_stale(self) -> None:
-        """What processes left that were killed while writing. Without locks, what nobody has touched for a day."""
-        for stale in self.root.glob(".partial-*"):
-            lock = stale if stale.suffix == _LOCK else stale.with_name(f"{stale.name}{_LOCK}")
-            with contextlib.suppress(OSError), owned.look(lock) as state:  # another process may clean up at this time
-                old = time.time() - stale.stat().st_mtime > _STALE_S
-                if state == owned.FREE or (state == owned.UNKNOWN and old and not lock.exists()):
-                    shutil.rmtree(stale, ignore_errors=True)
-                    lock.unlink(missing_ok=True)
 
-
-def _lock(partial: Path) -> owned.Lock | None:
-    """Beside the directory, whose files become the artifact. None where the file system knows no locks."""
+@contextlib.contextmanager
+def scratch(root: Path) -> Iterator[Path]:
+    """An empty directory below `root` that is removed at the end, if it is still there: by the next process that writes
+    where this one is killed."""
+    partial, lock = root / f"{PARTIAL}{os.getpid()}-{os.urandom(4).hex()}", None
+    with contextlib.suppress(OSError):  # a file system that knows no locks
+        lock = owned.Lock(_lock_of(partial))  # beside it: its files become the artifact; and never without it
     try:
-        return owned.Lock(partial.with_name(f"{partial.name}{_LOCK}"))
-    except OSError:
-        return None
+        partial.mkdir(mode=0o700)
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        if lock is not None:
+            lock.release()
+
+
+def set_aside(directory: Path) -> None:
+    """Remove an entry: at once as seen from outside, so that being killed meanwhile leaves no half of it.
+
+    Raises:
+        OSError: it cannot be moved.
+    """
+    with scratch(directory.parent) as partial:
+        os.rename(directory, partial / directory.name)
+
+
+def remove_abandoned(root: Path) -> None:
+    """Remove what processes left that were killed while writing."""
+    for partial in sorted(root.glob(f"{PARTIAL}*")):  # a directory comes before its lock, and goes before it
+        with contextlib.suppress(OSError), abandoned(partial) as sure:  # another process may clean up at this time
+            if sure:
+                shutil.rmtree(partial, ignore_errors=True)
+                _lock_of(partial).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def abandoned(partial: Path) -> Iterator[bool]:
+    """Whether a scratch directory, or its lock, is certainly nobody's. Without locks, when it is a day old.
+
+    Raises:
+        OSError: it is gone.
+    """
+    lock = _lock_of(partial)
+    with owned.look(lock) as state:
+        old = time.time() - partial.stat().st_mtime > _STALE_S
+        yield state == owned.FREE or (state == owned.UNKNOWN and old and not lock.exists())
+
+
+def _lock_of(partial: Path) -> Path:
+    return partial if partial.suffix == _LOCK else partial.with_name(f"{partial.name}{_LOCK}")
+
+
+def checksums(directory: Path) -> dict[str, str]:
+    """SHA-256 of every file but the manifest, by its path."""
+    return {f.relative_to(directory).as_posix(): _sha256(f) for f in _files(directory)}
 
 
 def _verified_facts(directory: Path) -> Mapping[str, Any] | None:
     """The facts of an entry, or None when it is absent or damaged."""
     try:
         manifest = json.loads((directory / MANIFEST).read_text())
-        intact = {f.relative_to(directory).as_posix(): _sha256(f) for f in _files(directory)} == manifest["sha256"]
+        intact = checksums(directory) == manifest["sha256"]
         return manifest["facts"] if intact else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

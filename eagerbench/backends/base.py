@@ -50,8 +50,8 @@ class Backend(ABC):
     `packages` are import names that must be installed, by the command `install`; their versions are part of every
     cache key. Set `per_workload` when a build serves one input shape only, `costly` when a build takes more than
     some seconds (the quick tests then build it for fewer models), `right_padding_only` when its runners refuse
-    every other mask, and `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs
-    the build.
+    every other mask, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs
+    the build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
     """
 
     variants: ClassVar[tuple[Variant, ...]]
@@ -61,6 +61,7 @@ class Backend(ABC):
     costly: ClassVar[bool] = False
     right_padding_only: ClassVar[bool] = False
     builds_module: ClassVar[bool] = False
+    saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""
 
     def unavailable(self, variant: Variant, device: str) -> str | None:
@@ -104,6 +105,24 @@ class Backend(ABC):
     def probe(self, variant: Variant, runner: Runner, inputs: Arrays) -> Engagement:
         """Look for evidence on a runner that has been called."""
 
+    def save_quantised(self, variant: Variant, model: "LoadedModel", directory: Path) -> None:
+        """Write the checkpoint that the variant's users load, of backends with `saves_quantised`. Before the module is
+        called: a call may change what is saved."""
+        raise TypeError(f"{variant.name} has no checkpoint of its own")
+
+    def load_quantised(self, variant: Variant, directory: Path, placement: Placement) -> Runner:
+        """Load that checkpoint; needs nothing of the float32 model."""
+        raise TypeError(f"{variant.name} has no checkpoint of its own")
+
+    def weights_bytes(self, runner: Runner) -> int | None:
+        """Bytes of the weights that a runner holds, with what quantisation adds; None where a runtime hides them."""
+        module = getattr(runner, "module", None)
+        if not hasattr(module, "named_parameters"):
+            return None
+        from eagerbench.backends.torch_runner import held_bytes
+
+        return held_bytes([*module.parameters(), *module.buffers()])
+
     def cannot_generate(self, variant: Variant, cache: str) -> str | None:
         """Why `generate()` cannot run on its builds with a key-value cache; None when it can.
 
@@ -114,7 +133,7 @@ class Backend(ABC):
             return None
         if self.per_workload:
             return "its build serves one shape, generation has a longer one at every token"
-        return None if cache == "none" else "its build takes no past key values: without a cache only"
+        return None if cache == "none" else "its build accepts no past key values: it generates without a cache only"
 
     def generator(self, variant: Variant, runner: Runner, model: "LoadedModel", cache: str,
                   placement: Placement) -> Any:

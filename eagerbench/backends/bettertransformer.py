@@ -32,7 +32,7 @@ class BetterTransformer(Backend):
 
     def build(self, variant, model, example, placement):
         if variant.options["nested"] and "attention_mask" not in example:
-            raise Refused(f"{type(model.module).__name__} takes no attention mask: there is no padding to skip")
+            raise Refused(f"{type(model.module).__name__} accepts no attention mask: there is no padding to skip")
         return _runner(model, variant.options["fast_path"], variant.options["nested"], placement)
 
     def build_disengaged(self, variant, model, example, placement):

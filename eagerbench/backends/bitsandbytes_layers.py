@@ -4,16 +4,18 @@ import collections
 import copy
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bitsandbytes
 import torch
+import transformers
 from transformers import BitsAndBytesConfig
 from transformers.pytorch_utils import Conv1D
 
 from eagerbench.backends.base import Arrays, Placement
 from eagerbench.backends.placed_pretrained import from_pretrained, require_pretrained_class
-from eagerbench.backends.torch_runner import TorchRunner, profiled_operators
+from eagerbench.backends.torch_runner import TorchRunner, held_bytes, profiled_operators
 from eagerbench.errors import Refused
 
 if TYPE_CHECKING:
@@ -39,6 +41,19 @@ def load_quantised(model: "LoadedModel", example: Arrays, placement: Placement, 
     return runner
 
 
+def load_checkpoint(directory: Path, placement: Placement) -> TorchRunner:
+    """A model that `save_pretrained` has written quantised, as its users load it; not called yet."""
+    _quieten()
+    transformers.utils.logging.disable_progress_bar()
+    config = transformers.AutoConfig.from_pretrained(directory, local_files_only=True)
+    kind = getattr(transformers, config.architectures[0])
+    config.use_cache = False
+    module = kind.from_pretrained(
+        directory, config=config, dtype=torch.float32, local_files_only=True,
+        attn_implementation="sdpa" if kind._supports_sdpa else "eager", device_map={"": placement.device}).eval()
+    return TorchRunner(module, placement.device)
+
+
 def quantised_module(model: "LoadedModel", placement: Placement, bits: int, format: str,
                      double: bool) -> torch.nn.Module:
     """The model loaded again with quantised linear layers, not called yet.
@@ -47,8 +62,7 @@ def quantised_module(model: "LoadedModel", placement: Placement, bits: int, form
         ValueError: no transformers model, no linear layer to quantise, or limits that the model does not fit into.
     """
     require_pretrained_class(model)
-    # "inputs will be cast from torch.float32 to float16", at every layer and call
-    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
+    _quieten()
     how = ({"load_in_8bit": True} if bits == 8 else
            {"load_in_4bit": True, "bnb_4bit_quant_type": format, "bnb_4bit_use_double_quant": double})
     skipped = head_layers(model.module) + ([] if bits == 8 else unpackable_layers(model.module))
@@ -64,6 +78,11 @@ def quantised_module(model: "LoadedModel", placement: Placement, bits: int, form
     if not quantised_layers(module):
         raise Refused(f"{type(module).__name__} has no linear layer that bitsandbytes quantises")
     return module
+
+
+def _quieten() -> None:
+    """ "inputs will be cast from torch.float32 to float16", at every layer and call."""
+    logging.getLogger("bitsandbytes.autograd._functions").setLevel(logging.ERROR)
 
 
 def head_layers(module: torch.nn.Module) -> list[str]:
@@ -122,11 +141,7 @@ def kernels(runner: TorchRunner, inputs: Arrays) -> dict[str, int]:
 
 def footprint_bytes(module: torch.nn.Module) -> int:
     """Bytes of parameters, buffers and quantisation state (scales, their scales, offsets, codes), shared ones once."""
-    storages = {}
-    for tensor in _tensors(module):
-        storage = tensor.untyped_storage()
-        storages[storage.data_ptr()] = storage.nbytes()
-    return sum(storages.values())
+    return held_bytes(_tensors(module))
 
 
 def _tensors(module: torch.nn.Module) -> Iterator[torch.Tensor]:

@@ -1,6 +1,6 @@
 """bitsandbytes through transformers: 4-bit weights (fp4, nf4, nf4 with its scales quantised too) and LLM.int8()."""
 
-from eagerbench.backends.base import Backend, Engagement, Variant
+from eagerbench.backends.base import Backend, Engagement, Placement, Variant
 
 
 class BitsAndBytes(Backend):
@@ -19,11 +19,27 @@ class BitsAndBytes(Backend):
     packages = ("bitsandbytes", "accelerate", "torch", "transformers")
     install = "pip install -e '.[bitsandbytes]'"
     builds_module = True
+    saves_quantised = True
 
     def build(self, variant, model, example, placement):
         from eagerbench.backends.bitsandbytes_layers import load_quantised
 
         return load_quantised(model, example, placement, **variant.options)
+
+    def save_quantised(self, variant, model, directory):
+        from eagerbench.backends.bitsandbytes_layers import quantised_module
+
+        quantised_module(model, Placement(model.device, 1), **variant.options).save_pretrained(directory)
+
+    def load_quantised(self, variant, directory, placement):
+        from eagerbench.backends.bitsandbytes_layers import load_checkpoint
+
+        return load_checkpoint(directory, placement)
+
+    def weights_bytes(self, runner):
+        from eagerbench.backends.bitsandbytes_layers import footprint_bytes
+
+        return footprint_bytes(runner.module)
 
     def build_disengaged(self, variant, model, example, placement):
         """The other 4-bit format, single for double; float32 for int8."""

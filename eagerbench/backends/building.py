@@ -113,13 +113,24 @@ def key(variant: Variant, backend: Backend, model: "LoadedModel", device: str) -
         "model": model.fingerprint,
         "derived": model.derived,
         "inputs": list(model.input_names),
+        **without_model(variant, backend),
+        "device": device,
+        **_gpu(device),
+    }
+
+
+def without_model(variant: Variant, backend: Backend) -> dict:
+    """What of `key` is known without the model and the device: whether an artifact is of today's code and versions.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: a package of the backend is not installed.
+    """
+    return {
         "variant": variant.name,
         "options": dict(variant.options),
         "code": _source_hash(type(backend)),
         "shared_code": _shared_source_hash(),
-        "versions": {name: _version(name) for name in ("torch", "transformers", "numpy", *backend.packages)},
-        "device": device,
-        **_gpu(device),
+        "versions": {name: version(name) for name in ("torch", "transformers", "numpy", *backend.packages)},
         "cpu": _cpu_features(),
     }
 
@@ -142,7 +153,7 @@ def _shared_source_hash() -> str:
 
 
 @cache
-def _version(import_name: str) -> str:
+def version(import_name: str) -> str:
     names = importlib.metadata.packages_distributions().get(import_name, [import_name])
     return importlib.metadata.version(names[0])
 

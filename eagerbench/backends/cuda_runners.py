@@ -124,7 +124,7 @@ def called_once(runner: SettingsRunner, example: Arrays) -> SettingsRunner:
             said = [line for line in said if re.search("kernel|attention", line, re.IGNORECASE)]
             if not said:
                 raise
-            raise Refused(f"no attention kernel of this kind takes this batch: {'; '.join(said)}") from error
+            raise Refused(f"no attention kernel of this kind accepts this batch: {'; '.join(said)}") from error
     return runner
 
 

@@ -24,6 +24,11 @@ class DynamicInt8(Backend):
         require_weights_in_linears(model, example, "quantize_dynamic")
         return TorchRunner(quantised, placement.device)
 
+    def weights_bytes(self, runner):
+        from eagerbench.backends.int8_linears import packed_bytes
+
+        return super().weights_bytes(runner) + packed_bytes(runner.module)
+
     def build_disengaged(self, variant, model, example, placement):
         """The same module in float32."""
         from eagerbench.backends.torch_runner import TorchRunner

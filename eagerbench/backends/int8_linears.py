@@ -122,3 +122,11 @@ def int8_engagement(runner: TorchRunner, inputs: Arrays, layers: int) -> Engagem
     by = ", ".join(facts["int8_kernels"]) or "no oneDNN kernel"
     return Engagement(engaged, f"{len(products)} int8 products for {layers} quantised layers by {by}, "
                                f"{facts['float_products']} in float32", facts)
+
+
+def packed_bytes(module: torch.nn.Module) -> int:
+    """Bytes of the weights that quantised layers have packed, with scales, zero points (8 bytes each) and biases."""
+    from torch.ao.nn.quantized.dynamic import Linear
+
+    packed = [part for part in module.modules() if isinstance(part, Linear)]
+    return sum(part.weight().numel() + part.out_features * (16 if part.bias() is None else 20) for part in packed)

@@ -1,7 +1,7 @@
 """Intel Extension for PyTorch (archived, last release 2.8.0), in an environment of its own: packed weights, fusion.
 
 Importing it changes the whole process: every frozen graph gets its fusions, and eager layer norms and embeddings its
-kernels. The first is switched off here but for this backend's own calls; the second cannot be undone.
+kernels. The first is switched off here except for this backend's own calls; the second cannot be undone.
 """
 
 import collections

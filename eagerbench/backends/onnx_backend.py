@@ -90,9 +90,9 @@ class SessionBackend(ExportingBackend):
 
     def cannot_generate(self, variant, cache):
         if cache == "static":
-            return "exported with past key values that grow: a dynamic cache, or none"
+            return "exported with past key values that grow: it generates with a dynamic cache or none"
         if cache == "dynamic" and variant.options.get("exporter", "torchscript") != "torchscript":
-            return "exported without past key values: without a cache only"
+            return "exported without past key values: it generates without a cache only"
         return None
 
     def generator(self, variant, runner, model, cache, placement):
@@ -164,7 +164,7 @@ class SessionBackend(ExportingBackend):
 
 
 def _require_the_same(exported: Path, fused: Path, example: Arrays, name: str) -> None:
-    """Raise ValueError where the optimizer took a pattern for another one.
+    """Raise ValueError where the optimizer took a pattern for another.
 
     It knows attention by the shape of its graph: a causal mask inside the graph (CLIP's text tower) looks like padding.
     """

@@ -31,8 +31,8 @@ class SharedExport:
     """An export that several variants start from: read it, never change it.
 
     Attributes:
-        file: the ONNX file, alone in its directory but for its external data.
-        nodes: how often each operator type stands in it.
+        file: the ONNX file, alone in its directory except for its external data.
+        nodes: how often each operator type is in it.
         saved_s: seconds that an earlier caller spent on it; 0 for the caller that had it made.
     """
 
@@ -153,13 +153,13 @@ def _drop_oldest() -> None:
 
 
 def node_counts(file: Path) -> dict[str, int]:
-    """How often each operator type stands in the graph."""
+    """How often each operator type is in the graph."""
     graph = onnx.load(str(file), load_external_data=False).graph
     return dict(collections.Counter(node.op_type for node in graph.node))
 
 
 def weighted_products(file: Path) -> dict[str, int]:
-    """How often each operator of a float product with a weight, and not of two activations, stands in the graph."""
+    """How often each operator of a float product with a weight, and not of two activations, is in the graph."""
     graph = onnx.load(str(file), load_external_data=False).graph
     weights = {weight.name for weight in graph.initializer}
     return dict(collections.Counter(node.op_type for node in graph.node

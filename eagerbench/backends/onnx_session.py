@@ -32,7 +32,7 @@ class SessionRunner:
         bind: use I/O binding; by default on every device but the CPU.
 
     Raises:
-        ValueError: ONNX Runtime did not load the provider and took another one.
+        ValueError: ONNX Runtime did not load the provider and used another.
     """
 
     def __init__(self, model: Path | bytes, nodes: Mapping[str, Mapping[str, int]], device: str, threads: int,

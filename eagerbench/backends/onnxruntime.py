@@ -25,7 +25,7 @@ class OnnxRuntime(SessionBackend):
         return super().unavailable(variant, device)
 
     def build_disengaged(self, variant, model, example, placement):
-        """For a level, another one; for a step, the plain export with all graph optimisations."""
+        """For a level, another level; for a step, the plain export with all graph optimisations."""
         level = "none" if variant.name in ("onnxruntime", "onnxruntime-basic") else "all"
         return self.plain(model, example, placement, level)
 

@@ -28,7 +28,7 @@ class OnnxRuntimeOpenVino(SessionBackend):
         try:
             importlib.metadata.version(_WHEEL)
         except importlib.metadata.PackageNotFoundError:
-            return f"not installed: {_WHEEL}, which takes onnxruntime's place in another environment ({self.install})"
+            return f"not installed: {_WHEEL}, which replaces onnxruntime in an environment of its own ({self.install})"
         return None
 
     def load(self, variant, directory, placement):

@@ -101,7 +101,7 @@ def _check_mask(mask: np.ndarray | None, layers: collections.Counter) -> None:
     if attention_only and len(mask) == 1:
         raise CannotRun("optimum's attention ignores the mask of a batch of one: leave its padding out")
     if not attention_only and (np.diff(mask, axis=1) > 0).any():
-        raise CannotRun("optimum's encoder layers take padding on the right only (torch._nested_tensor_from_mask)")
+        raise CannotRun("optimum's encoder layers accept padding on the right only (torch._nested_tensor_from_mask)")
 
 
 BACKEND = OptimumBetterTransformer()

@@ -40,9 +40,9 @@ def from_pretrained(model: "LoadedModel", placement: Placement, **source: Any) -
 
 
 def require_pretrained_class(model: "LoadedModel") -> None:
-    """Raise ValueError when the model is no transformers model."""
+    """Raise ValueError when the model is not a transformers model."""
     if not isinstance(model.module, transformers.PreTrainedModel):
-        raise Refused(f"{type(model.module).__name__} is no transformers model: from_pretrained cannot load it")
+        raise Refused(f"{type(model.module).__name__} is not a transformers model: from_pretrained cannot load it")
 
 
 def devices(placed: torch.nn.Module) -> Mapping[str, Any]:

@@ -43,7 +43,7 @@ class TorchCompile(Backend):
     def cannot_generate(self, variant, cache):
         if cache == "static":
             return None
-        return "a static cache only: any other has another shape, and with it a compilation, at every token"
+        return "it generates with a static cache only: any other changes its shape, and compiles again, at every token"
 
     def generator(self, variant, runner, model, cache, placement):
         """Graphs of their own, for the prompt and for one token, are compiled by the first `generate()`."""

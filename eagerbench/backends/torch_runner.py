@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Any
@@ -222,3 +222,16 @@ def bf16_engagement(runner: TorchRunner, inputs: Arrays, layers: int) -> Engagem
 def linear_layers(module: torch.nn.Module) -> int:
     """Number of `torch.nn.Linear` (and GPT-2 `Conv1D`) modules, each one matrix product a call at least."""
     return sum(isinstance(m, torch.nn.Linear) or type(m).__name__ == "Conv1D" for m in module.modules())
+
+
+def held_bytes(tensors: Iterable[torch.Tensor]) -> int:
+    """Bytes of the storages behind tensors, shared ones once; of a tensor made of others, of those."""
+    storages: dict[int, int] = {}
+    for tensor in tensors:
+        if hasattr(tensor, "__tensor_flatten__"):
+            inner = [getattr(tensor, name) for name in tensor.__tensor_flatten__()[0]]
+            storages |= {id(part): held_bytes([part]) for part in inner}
+        else:
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage.nbytes()
+    return sum(storages.values())

@@ -42,7 +42,7 @@ class TorchScript(ExportingBackend):
 
     def cannot_generate(self, variant, cache):
         if cache == "static":
-            return "traced with past key values that grow: a dynamic cache, or none"
+            return "traced with past key values that grow: it generates with a dynamic cache or none"
         if cache == "dynamic" and variant.dtype != "float32":
             return "past key values are traced in float32 only"
         return None

@@ -92,7 +92,7 @@ def positional_order(module: torch.nn.Module, names: Arrays) -> tuple[str, ...]:
     """The inputs in the order of `forward`'s parameters.
 
     Raises:
-        ValueError: another parameter stands before one of them, so that by position it would get that input.
+        ValueError: another parameter comes before one of them, so that by position it would get that input.
     """
     by_position = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = [name for name, parameter in inspect.signature(module.forward).parameters.items()

@@ -91,7 +91,10 @@ class Experiment:
         headline: a record's main number with its unit, in a few characters: `998 sentences/s`.
         rank: the number that variants are ranked by, larger is better; None where it is undefined.
         plot: how a report draws it; None without one.
+        most_s: seconds after which a case is taken to hang, unless --case-timeout says otherwise: many times what the
+            slowest case is known to take.
         model: what it runs on when no model is named, where the default one has no head for it.
+        everywhere: whether it is on every variant of the default run; else on few of them.
     """
 
     name: str
@@ -104,4 +107,6 @@ class Experiment:
     headline: Callable[[Record], str]
     rank: Callable[[Record], float | None]
     plot: Plot | Dots | Bars | None = None
+    most_s: float = 3600.0
     model: str | None = None
+    everywhere: bool = False

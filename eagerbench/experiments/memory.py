@@ -1,10 +1,12 @@
-"""Memory: the peak of a fresh process that loads a variant and runs a batch, against eager's."""
+"""Memory of a fresh process that loads a variant and runs a batch: its peak, and what stays, against eager's."""
 
 from collections.abc import Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from eagerbench.errors import CannotRun
+from msgspec import Meta
+
+from eagerbench.errors import CannotRun, Crashed
 from eagerbench.experiments.base import Dots, Experiment, Number
 from eagerbench.measuring import recording
 from eagerbench.measuring.disturbance import Conditions
@@ -12,7 +14,7 @@ from eagerbench.measuring.one_batch import OneBatchRun
 from eagerbench.models.specs import ModelSpec
 from eagerbench.results import record as parts
 from eagerbench.results.grid import Grid
-from eagerbench.results.record import CallSeconds, Count, Part, Positive, Record
+from eagerbench.results.record import CallSeconds, Count, Natural, Part, Positive, Record
 from eagerbench.workloads.processes import BatchInProcesses, InProcesses, batches
 
 if TYPE_CHECKING:
@@ -24,11 +26,27 @@ GRIDS = {"smoke": ((1, 16),), "default": ((8, 128),), "full": ((1, 128), (8, 128
 
 
 class Result(Part, kw_only=True):
-    """The variant's own peak is in `costs`. `call_s`: seconds of a call in this process, in few calls."""
+    """The variant's own peak is in `costs`. All of them are None in older files, but those without a default.
+
+    Attributes:
+        steady_rss_bytes, eager_steady_rss_bytes: resident after two calls, when their outputs are gone.
+        steady_gpu_bytes: what torch has allocated on the GPU then.
+        weights_bytes: of the artifact, or of the weights as the variant holds them, quantisation state included.
+        loaded_from: `quantised checkpoint` is one that the suite saved, as users of the variant load it; with `float32
+            weights` the process makes the variant of them.
+        call_s: seconds of a call in this process, in few calls.
+    """
 
     peak_rss_vs_eager: Positive
     eager_peak_rss_bytes: Count
     call_s: CallSeconds
+    steady_rss_bytes: Count | None = None
+    eager_steady_rss_bytes: Count | None = None
+    steady_rss_vs_eager: Positive | None = None
+    steady_gpu_bytes: Natural | None = None
+    weights_bytes: Natural | None = None
+    weights_vs_float32: Annotated[float, Meta(ge=0)] | None = None
+    loaded_from: Literal["artifact", "quantised checkpoint", "float32 weights"] | None = None
 
 
 class MemoryRecord(Record[BatchInProcesses, parts.Timing, Result], kw_only=True):
@@ -50,27 +68,36 @@ class MemoryRun(OneBatchRun):
         own, eagers = (self.session.peaks.of(self.case, built) for built in (self.built, eager))
         for found in (own, eagers):
             if found.rss is None:
-                raise CannotRun(found.missing)
+                raise (Crashed if found.crashed else CannotRun)(found.missing)
         result = Result(peak_rss_vs_eager=own.rss / eagers.rss, eager_peak_rss_bytes=eagers.rss,
-                        call_s=median(timing.rounds))
+                        call_s=median(timing.rounds), steady_rss_bytes=own.steady,
+                        eager_steady_rss_bytes=eagers.steady, steady_rss_vs_eager=own.steady / eagers.steady,
+                        steady_gpu_bytes=own.gpu_steady, weights_bytes=own.weights, loaded_from=own.loaded_from,
+                        weights_vs_float32=own.weights and own.weights / self.model.parameter_bytes)
         return self.assembled(MemoryRecord, BatchInProcesses(**self.work.facts), parts.Timing(), result,
                               costs=recording.costs(self.built, self.model, timing.first_call_s, own))
 
 
 def tables(model: str, records: Sequence[MemoryRecord]) -> list[Grid]:
-    places = list(dict.fromkeys(record.identity.workload for record in records))
+    """One a workload, the smallest peak first."""
+    return [_table(model, workload, [record for record in records if record.identity.workload == workload])
+            for workload in dict.fromkeys(record.identity.workload for record in records)]
+
+
+def _table(model: str, workload: str, records: list[MemoryRecord]) -> Grid:
     gpu = any(record.costs.peak_gpu_bytes is not None for record in records)
-    rows = [[record.identity.workload, record.identity.variant, f"{record.result.peak_rss_vs_eager:.2f}",
-             f"{record.costs.peak_rss_bytes / 2**20:.0f}", f"{record.costs.parameter_bytes / 2**20:.0f}",
-             *([_mib(record.costs.peak_gpu_bytes)] if gpu else []), f"{1e3 * record.result.call_s:.1f}"]
-            for record in sorted(records, key=lambda one: (places.index(one.identity.workload),
-                                                           one.result.peak_rss_vs_eager))]
-    header = ["workload", "variant", "of eager's peak", "peak, MiB", "float32 weights, MiB",
-              *(["GPU peak, MiB"] if gpu else []), "call, ms"]
-    return [Grid(f"{model}: memory", header, rows,
-                 "Peak resident size of a fresh process that loads the variant and calls it twice, runtime and "
-                 "libraries included; a variant without an artifact is made there of the float32 model, which is in "
-                 "its peak.")]
+    rows = [[record.identity.variant, f"{record.result.peak_rss_vs_eager:.2f}", _mib(record.costs.peak_rss_bytes),
+             _mib(record.result.steady_rss_bytes), _mib(record.result.weights_bytes),
+             *([_mib(record.costs.peak_gpu_bytes), _mib(record.result.steady_gpu_bytes)] if gpu else []),
+             record.result.loaded_from or "–"]
+            for record in sorted(records, key=lambda one: one.result.peak_rss_vs_eager)]
+    header = ["variant", "of eager's peak", "peak, MiB", "steady, MiB", "weights, MiB",
+              *(["GPU peak", "GPU steady"] if gpu else []), "loaded from"]
+    whole = records[0].costs.parameter_bytes
+    return Grid(f"{model}: memory, {workload}", header, rows,
+                "Resident size of a fresh process, runtime and libraries included: at most while it loads the variant "
+                f"and calls it twice, and what stays after that. The float32 weights have {_mib(whole)} MiB; a variant "
+                "that is loaded from them is made of them there, so that they are in its peak.")
 
 
 def _mib(count: int | None) -> str:
@@ -93,4 +120,5 @@ EXPERIMENT = Experiment("memory", 5, "How much memory does a process take at mos
                         tables, headline, rank,
                         Dots(number, "peak resident MiB", "Left is less. The peak of a fresh process that loads the "
                              "variant and calls it twice, with its runtime and libraries; a quantised variant without "
-                             "an artifact is made of the float32 model, which is in its peak.", most=False))
+                             "an artifact is made of the float32 model, which is in its peak.", most=False),
+                        most_s=7200.0)

@@ -89,7 +89,8 @@ class PaddingPair(Workload):
             CannotRun: the model takes no token ids.
         """
         if "input_ids" not in model.input_names:
-            raise CannotRun(f"{type(model.module).__name__}.forward takes no input_ids: its rows have no length")
+            raise CannotRun(f"{type(model.module).__name__}.forward has no parameter input_ids: its rows have no "
+                            "length")
         stream = self._stream(model, self.batch_size * self.equal_length)
         equal = np.split(stream, self.batch_size)
         return equal, np.split(stream, np.cumsum(self.lengths)[:-1])

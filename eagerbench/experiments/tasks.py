@@ -119,7 +119,7 @@ def number(record: TasksRecord) -> Number | None:
     return None if equal is None else (100 * equal, None, None)
 
 
-EXPERIMENT = Experiment("tasks", 8, "Are answers, labels and words still eager's?", workloads, TasksRun, TasksRecord,
+EXPERIMENT = Experiment("tasks", 8, "How many answers, labels and words are eager's?", workloads, TasksRun, TasksRecord,
                         tables, headline, rank,
                         Dots(number, "predictions that are eager's, %", "Right is closer to eager: answers, labels or "
                              "words that a user would read the same. A variant may differ from eager and be as right; "

@@ -209,4 +209,4 @@ EXPERIMENT = Experiment("threads", 6, "How are cores best shared out between pro
                         Dots(number, "samples/s of all processes", "Right is faster. Each colour shares the same cores "
                              "out in another way: many processes of few threads, or few of many.",
                              kind=lambda record: f"{record.workload.instances} × "
-                             f"{count(record.workload.instance_threads, 'thread')}"))
+                             f"{count(record.workload.instance_threads, 'thread')}"), most_s=7200.0)

@@ -63,7 +63,7 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     names = [dict.fromkeys(bench for run in side for bench in run.benchmarks) for side in (old, new)]
     for run in new:
         same = [other.file for other in old if other.file.resolve() == run.file.resolve()]
-        jsonfile.refuse(run.file, ["stands on both sides"] if same else [])
+        jsonfile.refuse(run.file, ["is on both sides"] if same else [])
     failed = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "failed"}
     common = [bench for bench in names[0] if bench in names[1]]
     if not common and not failed and not unusable:

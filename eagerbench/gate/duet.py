@@ -19,8 +19,12 @@ from statistics import median, stdev
 
 from eagerbench import jsonfile
 from eagerbench.gate import duet_checkout, duet_environment, duet_side, duet_signals
-from eagerbench.gate.duet_pair import MOST_TURNS, Plan, run_pair
+from eagerbench.gate.duet_lost import Lost
+from eagerbench.gate.duet_pair import MOST_TURNS, run_pair
+from eagerbench.gate.duet_sessions import Plan
 from eagerbench.gate.pairs import FORMAT, GIVE_UP_AFTER, finished, meanings
+from eagerbench.machine import children
+from eagerbench.selection import default_artifacts
 from eagerbench.shown import count, say
 
 
@@ -53,8 +57,8 @@ def add_sides(parser: argparse._ActionsContainer, required: bool = True) -> None
         "models of which two do not fit in memory; it detects less (default: turns)")
     add("--turns", type=_count, default=MOST_TURNS, metavar="N", help="turns of each side in a benchmark, at most "
         f"(default: {MOST_TURNS})")
-    add("--time-out", type=_seconds, default=600.0, metavar="S", help="a side that is silent for longer ends its pair "
-        "(default: 600)")
+    add("--time-out", type=_seconds, default=600.0, metavar="S", help="a benchmark in which a side is silent for "
+        "longer is lost (default: 600)")
     add("--seed", type=_natural, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
 
 
@@ -99,7 +103,7 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
         pythons = {name: _interpreter(text) for name, text in given.items() if text}
         seed = random.SystemRandom().randrange(2**31) if chosen.seed is None else chosen.seed
         arms = _arms(pairs, math.ceil(pairs / 2) if null_pairs is None else null_pairs)
-        duet_side.adopt_orphans()
+        children.adopt_orphans()
         with duet_checkout.checked_out({"base": base, "head": head, "null": base}) as directories:
             for name in [name for name, text in given.items() if not text]:
                 pythons[name] = duet_environment.interpreter(name, directories[name], repository)
@@ -119,14 +123,15 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
                 _run_pairs(plan, arms, places, content, output)
             finally:
                 with duet_signals.uninterrupted():
-                    duet_side.end_children()
+                    children.end_children()
     return content
 
 
 def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Checkout], content: dict, output: Path) -> None:
+    lost = Lost()
     for index, arm in enumerate(arms):
         began = time.monotonic()
-        pair, found = run_pair(plan, index, arm, places["base"], places[arm])
+        pair, found = run_pair(plan, index, arm, places["base"], places[arm], lost)
         content["pairs"].append(pair)
         content["machine_info"] = content["machine_info"] or found.machine_info
         for side in ("base", "head"):
@@ -184,7 +189,8 @@ def _arguments(selection: list[str], repository: Path) -> list[str]:
         path = value.startswith(("./", "../")) or value in (".", "..") or (equals and (repository / value).exists())
         ours.append(f"{option}{equals}{os.path.normpath(repository / value)}" if path else argument)
     if not any(argument.startswith("--artifacts") for argument in selection):
-        ours += ["--artifacts", str(repository / ".artifacts")]
+        # In one word: pytest would take a path of its own for a place of tests, and load the conftest.py above it.
+        ours.append(f"--artifacts={repository / default_artifacts()}")
     named = any(argument.partition("::")[0].startswith("perf_tests") for argument in selection)
     return [*([] if named else ["perf_tests"]), "--benchmark-only", *ours]
 

@@ -148,7 +148,8 @@ def _bring(source: Source, place: Path) -> None:
         return
     tracked = git.output(source.directory, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if tracked is None:
-        shutil.copytree(source.directory, place, symlinks=True, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        # With compiled modules: their times are copied, so that Python takes them. Half-written ones may have gone.
+        shutil.copytree(source.directory, place, symlinks=True, ignore=shutil.ignore_patterns(".*", "*.pyc.*"))
         return
     for name in filter(None, tracked.split("\0")):
         if (source.directory / name).is_file():  # neither deleted nor a submodule

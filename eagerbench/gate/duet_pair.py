@@ -4,98 +4,67 @@ import contextlib
 import math
 import random
 import time
-from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from pathlib import Path
 from statistics import median
 from typing import Any
 
-from eagerbench.gate.duet_side import BenchmarkFailed, Checkout, Side, SideFailed, end_children, start
+from eagerbench.gate.duet_agree import agree
+from eagerbench.gate.duet_lost import Lost, one_by_one
+from eagerbench.gate.duet_sessions import Plan, Sessions
+from eagerbench.gate.duet_side import BenchmarkFailed, Checkout, Side, SideFailed, start
 from eagerbench.gate.duet_signals import uninterrupted
+from eagerbench.machine.children import end_children
 
 TURN_S = 0.12  # seconds of timed rounds in a turn, at least
 LEAST_TURNS, MOST_TURNS = 4, 12  # by default
 _BENCHMARK_S = 4.0  # seconds that both sides' turns in a benchmark aim at
 _MOST_ROUNDS_PER_TURN = 2000
-_SAME_ON_BOTH = ("threads", "usable_cores", "allocator", "hash_seed", "stack_bytes")
-_SAME_WHERE_KNOWN = ("wait_policy",)  # older revisions do not say it
 OVERRUN = 5  # times the planned seconds: then turns end early, where both sides can
 _OTHER_FAILED = "the other side failed"
 _NO_TEST_FAILED, _SOME_FAILED, _NOTHING_COLLECTED = 0, 1, 5
 
 
-@dataclass
-class Sessions:
-    """What sessions have found, also when one of them is lost on the way.
-
-    Attributes:
-        turns: median round of each turn, seconds, by benchmark and side.
-        failed: reason by benchmark.
-        overrun: a sentence by benchmark, where turns took five times the planned seconds.
-        machine_info: as pytest-benchmark describes the machine.
-        models: what a benchmark was run on (`sameness.FIELDS` that are known), by side and benchmark.
-    """
-
-    turns: dict[str, dict[str, list[float]]] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-    overrun: dict[str, str] = field(default_factory=dict)
-    machine_info: dict[str, Any] = field(default_factory=dict)
-    models: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How pairs are run.
-
-    Attributes:
-        arguments: of pytest.
-        only: benchmarks to run; empty for all. Controls always run.
-        allocator: what both sides must have in effect.
-        seed: of the order inside turns.
-        design: turns or abba.
-        turns: most turns of each side in a benchmark.
-        time_out_s: how long a side may be silent when it is due to speak.
-        logs: directory for what the sessions print.
-    """
-
-    arguments: list[str]
-    only: tuple[str, ...]
-    allocator: str
-    seed: int
-    design: str
-    turns: int
-    time_out_s: float
-    logs: Path
-
-
-def run_pair(plan: Plan, index: int, arm: str, base: Checkout, other: Checkout) -> tuple[dict[str, Any], Sessions]:
+def run_pair(plan: Plan, index: int, arm: str, base: Checkout, other: Checkout,
+             lost: Lost) -> tuple[dict[str, Any], Sessions]:
     """Run one pair.
 
     Args:
         arm: head, or null when `other` is base again.
+        lost: by the pairs so far; this one is added.
 
     Returns:
         the entry of `pairs` in a duet's file, and what the sessions found.
     """
-    found = Sessions()
-    reason = ""
+    found = Sessions(failed=lost.given_up(arm))
+    given_up, reason = set(found.failed), ""
     order = random.Random(f"{plan.seed}:{index}")
+
+    def run(places: list[Checkout], expected: list[str] | None) -> None:
+        one_by_one(lambda over: _together(plan, places, expected, order, found, over), set(given_up), found)
+
+    def base_alone(bench_id: str) -> str:
+        alone = Sessions()
+        with contextlib.suppress(SideFailed):  # it cannot start: that says nothing of the benchmark
+            _together(plan, [base], [bench_id], order, alone, set())
+        return alone.failed.get(bench_id, "")
+
     try:
         if plan.design == "turns":
-            _together(plan, [base, other], None, order, found)
+            run([base, other], None)
         else:
             first, second = (base, other) if index % 2 == 0 else (other, base)
-            _together(plan, [first], None, order, found)
-            _together(plan, [second], list(found.turns), order, found)
-    except SideFailed as lost:
-        reason = str(lost)
+            run([first], None)
+            run([second], list(found.turns))
+    except SideFailed as failed:
+        reason = str(failed)
+    lost.note(arm, found, base_alone)
     ratios = {bench_id: _ratio(sides[base.name], sides[other.name], found.overrun.get(bench_id))
               for bench_id, sides in found.turns.items()
               if len(sides) == 2 and bench_id not in found.failed}
     if not ratios and not reason:
         reason = "no benchmark ran on both sides" + "".join(f"; {name}: {why}" for name, why in found.failed.items())
     return {"index": index, "arm": arm, "valid": not reason, "reason": reason, "benchmarks": ratios,
-            "failed": found.failed}, found
+            "failed": found.failed, **({"restarts": found.restarts} if found.restarts else {})}, found
 
 
 def _ratio(base: list[float], other: list[float], overrun: str | None = None) -> dict[str, Any]:
@@ -106,17 +75,27 @@ def _ratio(base: list[float], other: list[float], overrun: str | None = None) ->
 
 
 def _together(plan: Plan, places: list[Checkout], expected: list[str] | None, order: random.Random,
-              found: Sessions) -> None:
-    """Run a session at each place, at the same time. `expected` is what an earlier session of the pair has run."""
+              found: Sessions, over: set[str]) -> SideFailed | None:
+    """Run a session at each place, at the same time.
+
+    Args:
+        expected: what an earlier session of the pair has run.
+        over: benchmarks not to run; each that runs is added.
+
+    Returns:
+        how a side was lost at a benchmark, where others are left.
+    """
     sides = start(places, plan.arguments, plan.logs, plan.time_out_s)
     try:
-        agreed = _agree(plan, places, sides, expected, found)
+        agreed = agree(plan, places, sides, expected, found, over)
         for bench_id in agreed:
+            over.add(bench_id)
             try:
                 _benchmark(sides, bench_id, order, plan.turns, found)
             except SideFailed as lost:
-                found.failed[bench_id] = str(lost)
-                raise
+                found.failed[bench_id] = found.lost[bench_id] = str(lost)
+                found.turns.pop(bench_id, None)
+                return lost if bench_id != agreed[-1] else None
         for side in sides:
             side.wait((_NO_TEST_FAILED, _SOME_FAILED) if agreed else (_NOTHING_COLLECTED,))
     finally:
@@ -124,53 +103,7 @@ def _together(plan: Plan, places: list[Checkout], expected: list[str] | None, or
             for side in sides:
                 side.kill()
             end_children()
-
-
-def _agree(plan: Plan, places: list[Checkout], sides: list[Side], expected: list[str] | None,
-           found: Sessions) -> list[str]:
-    """Check that the sides are alike, and tell them what to run."""
-    hellos = [side.hear("hello") for side in sides]
-    for place, side, hello in zip(places, sides, hellos, strict=True):
-        _check(plan, place, side, hello, hellos[0])
-    found.machine_info = hellos[0]["facts"]["machine_info"]
-    offers = [hello["ids"] for hello in hellos] if expected is None else [expected, hellos[0]["ids"]]
-    unknown = [name for name in plan.only if not any(name in offer for offer in offers)]
-    if unknown and expected is None and len(sides) == 2:
-        raise SideFailed(f"neither side has the benchmark {unknown[0]} (--only; `eagerbench list-cases` prints all)")
-    strange = [hello["facts"].get("unknown_variants") or [] for hello in hellos]
-    nowhere = [str(pattern) for pattern in strange[0] if all(pattern in patterns for patterns in strange)]
-    if nowhere and len(sides) == 2:
-        raise SideFailed(f"neither side has a variant {nowhere[0]} (`eagerbench list-cases` prints all)")
-    offers = [[name for name in offer if not plan.only or name in plan.only or name.startswith("control/")]
-              for offer in offers]
-    first, last = offers[0], offers[-1]
-    swapped = expected is not None and places[0].name == "base"  # abba, head went first
-    vanished, new = ("new", "vanished") if swapped else ("vanished", "new")
-    lacking = {name: vanished for name in first if name not in last} | {name: new for name in last if name not in first}
-    found.failed = lacking | found.failed  # what failed in abba's first session is not lacking
-    agreed = [name for name in first if name in last]
-    for side in sides:
-        side.send("run", ids=agreed)
-    return agreed
-
-
-def _check(plan: Plan, place: Checkout, side: Side, hello: dict[str, Any], first: dict[str, Any]) -> None:
-    """Raises SideFailed when this side's hello is malformed, or when its surroundings differ from the first's."""
-    facts, ids = hello.get("facts"), hello.get("ids")
-    if not (isinstance(facts, dict) and isinstance(facts.get("machine_info"), dict) and isinstance(ids, list)
-            and all(isinstance(name, str) for name in ids)):
-        raise SideFailed(f"{side.name} sent garbage at its start: {str(hello)[:60]!r}")
-    mine, other = ({**said["facts"]["machine_info"], **said["facts"]} for said in (hello, first))
-    if Path(mine.get("code", "")) != place.directory.resolve():
-        raise SideFailed(f"{side.name} imports the project from {mine.get('code')}, not from {place.directory}: "
-                         "another copy comes first on its sys.path (PYTHONPATH?)")
-    if mine.get("allocator") != plan.allocator:
-        raise SideFailed(f"{side.name}: allocator {mine.get('allocator')}, not {plan.allocator}; pin it, or give "
-                         "--allocator system for both sides (then expect several percent of noise)")
-    known = [fact for fact in _SAME_WHERE_KNOWN if None not in (mine.get(fact), other.get(fact))]
-    for fact in (*_SAME_ON_BOTH, *known):
-        if mine.get(fact) != other.get(fact):
-            raise SideFailed(f"{side.name}: {fact} is {mine.get(fact)} and {other.get(fact)} on the other side")
+    return None
 
 
 def _benchmark(sides: list[Side], bench_id: str, order: random.Random, most_turns: int, found: Sessions) -> None:

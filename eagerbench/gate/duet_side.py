@@ -1,30 +1,37 @@
 """One side of a pair: a pytest process, the channel to it, and its being stopped while the other side works."""
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eagerbench.causes import last_words
 from eagerbench.gate.duet_signals import uninterrupted
 from eagerbench.machine import wait_policy
+from eagerbench.machine.children import die_with_parent
 from eagerbench.measuring.partner import VARIABLE
 
 _LONGEST_LINE = 4 * 2**20  # bytes; 12 turns of 2,000 rounds take half a million
 _MESSAGES_OF_A_TEST = 6  # ready, warm, turn, timed, ended, and one to see that
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class SideFailed(Exception):
-    """A side is lost, and its pair with it. Its text is one line that begins with the side's name."""
+    """A side is lost. Its text is one line that begins with the side's name.
+
+    Attributes:
+        silent: it did not speak in time, which may cost minutes each time.
+    """
+
+    def __init__(self, text: str, silent: bool = False):
+        super().__init__(text)
+        self.silent = silent
 
 
 class BenchmarkFailed(Exception):
@@ -112,7 +119,7 @@ class Side:
         while b"\n" not in self._buffer:
             left = deadline - time.monotonic()
             if left <= 0:
-                raise SideFailed(f"{self.name} was silent for {self._time_out_s:g} s{where}")
+                raise SideFailed(f"{self.name} was silent for {self._time_out_s:g} s{where}", silent=True)
             self._channel.settimeout(left)
             try:
                 received = self._channel.recv(2**16)
@@ -185,9 +192,8 @@ class Side:
         return f"ended with status {status}" if status >= 0 else f"was killed by {signal.Signals(-status).name}"
 
     def _last_words(self) -> str:
-        lines = [line.strip() for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
-        errors = [line for line in lines if "rror" in line]
-        return f" ({(errors or lines)[-1][:200]})" if lines else ""
+        words = last_words(self._log.read_text(errors="replace"))
+        return f" ({words})" if words else ""
 
 
 def _texts(said: Any) -> dict[str, str]:
@@ -229,30 +235,5 @@ def _start(place: Checkout, arguments: list[str], environment: dict[str, str], l
         process = subprocess.Popen(
             [place.python, "-m", "pytest", "-p", "no:cacheprovider", *arguments], cwd=place.directory,
             env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            pass_fds=[theirs.fileno()], process_group=0, preexec_fn=_die_with_parent)
+            pass_fds=[theirs.fileno()], process_group=0, preexec_fn=die_with_parent)
     return Side(place.name, process, ours, log, time_out_s)
-
-
-_LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
-
-
-def _die_with_parent() -> None:
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def adopt_orphans() -> None:
-    """Become the parent of what a side leaves behind, so that `end_children` finds it."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
-
-
-def end_children() -> None:
-    """Kill every process below this one: a compiler's worker, say, that has left its side's process group."""
-    import psutil
-
-    while children := psutil.Process().children(recursive=True):
-        for child in children:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                child.kill()
-        psutil.wait_procs(children, timeout=1)

@@ -140,11 +140,15 @@ def _found(verdict: dict[str, Any]) -> str:
         return "Slower: " + "; ".join(
             f"{entry['id']} by {entry['ratio'] - 1:.1%} (95 %: {entry['low'] - 1:.1%} to {entry['high'] - 1:.1%}, "
             f"adjusted p {entry['p_adjusted']:.2g})" for entry in by_status["REGRESSED"]) + "."
+    if verdict["broken"] or verdict["vanished"]:
+        return "Head lacks results that base has: " + "; ".join(
+            [f"{bench}: {verdict['failed'].get(bench, 'failed')}" for bench in verdict["broken"]]
+            + [f"{bench}: vanished" for bench in verdict["vanished"]]) + "."
     reasons = list(dict.fromkeys(line for stage in verdict["stages"].values() for line in stage["contaminated"]))
     if reasons:
         return f"This measurement cannot be trusted: {'; '.join(reasons)}."
     if not verdict["benchmarks"]:
-        why = "every benchmark is another one" if verdict["changed"] else "there is no valid pair"
+        why = "every benchmark changed" if verdict["changed"] else "there is no valid pair"
         return f"Nothing could be compared: {why}."
     counts = ", ".join(f"{len(entries)} {status.lower()}" for status, entries in by_status.items() if entries)
     return f"No slowdown was confirmed: {counts}."

@@ -199,7 +199,7 @@ def _lists(duets: list[Duet]) -> dict[str, Any]:
     """Vanished, new, failed and broken benchmarks, and the pairs that were lost.
 
     Broken is what failed in head and not in base, in two pairs (or the only one): a failure of base, of both, or once
-    (out of memory, a time-out) is told and is no verdict on head.
+    (out of memory, a time-out) is reported and is no verdict on head.
     """
     failed = [(bench, reason) for duet in duets for pair in duet["pairs"] for bench, reason in pair["failed"].items()]
     lost = [f"{duet['stage']} pair {pair['index']} ({pair['arm']}): {pair['reason'] or 'no reason given'}"

@@ -75,7 +75,7 @@ def _problems(duet: Duet) -> Iterator[str]:
     for pair in duet["pairs"]:
         name = f"pair {pair['index']} of arm {pair['arm']}"
         if (pair["index"], pair["arm"]) in seen:
-            yield f"{name} stands twice"
+            yield f"{name} occurs twice"
         seen.add((pair["index"], pair["arm"]))
         for bench, ratio in pair["benchmarks"].items():
             problem = _ratio_problem(ratio)

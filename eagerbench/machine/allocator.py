@@ -1,7 +1,7 @@
 """glibc's malloc, pinned: it neither maps large blocks nor gives memory back, so calls stop paying for page faults.
 
 Unpinned, each process pays another price for its page faults, which makes ratios of the same code differ by
-5 % between processes; pinned, by 0.3 % (README, "How the timing works"). https://man7.org/linux/man-pages/man3/mallopt.3.html
+5 % between processes; pinned, by 0.3 % (docs/method.md, "The allocator"). https://man7.org/linux/man-pages/man3/mallopt.3.html
 """
 
 import ctypes

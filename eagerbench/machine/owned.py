@@ -41,6 +41,10 @@ class Lock:
     def release(self) -> None:
         """Remove the file, then the lock."""
         self.file.unlink(missing_ok=True)
+        self.leave()
+
+    def leave(self) -> None:
+        """Remove the lock alone: the file says that it is free."""
         os.close(self._descriptor)
 
 

@@ -81,5 +81,5 @@ def unavailable() -> str | None:
         for path in places:
             plain(Path(path))
     except OSError as error:
-        return f"inductor's compiler takes no path with a space or a quote, and {error}: set TMPDIR to a plain one"
+        return f"inductor's compiler accepts no path with a space or a quote, and {error}: set TMPDIR to a plain one"
     return None

@@ -46,13 +46,14 @@ class Builds:
         reference.renew()
         backend = backends.variants()[case.variant.name][1]
         own_shape = backend.per_workload or self._takes_another_path(case)
-        identity = (case.model, case.variant.name, case.workload if own_shape else None)
+        owner = case.workload.shape_of if backend.per_workload else case.workload
+        identity = (case.model, case.variant.name, owner if own_shape else None)
         if identity in self._refused:
             raise self._refused[identity]
         now = self._models.built
         if now is None or now[0] != identity or now[2].changed():
             now = self._models.built = None  # give memory back before the next build takes it
-            inputs = getattr(case.workload, "batch", case.workload).inputs(model) if own_shape else self._example(case)
+            inputs = getattr(owner, "batch", owner).inputs(model) if own_shape else self._example(case)
             try:
                 with self._gpu_memory.building():
                     built = build(case.variant.name, model, inputs, self._placement, self._store, own_shape)

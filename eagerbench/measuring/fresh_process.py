@@ -7,15 +7,10 @@ process is read between them.
 """
 
 import builtins
-import contextlib
 import dataclasses
 import importlib
 import json
-import os
-import resource
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,14 +20,17 @@ import numpy as np
 
 from eagerbench import backends
 from eagerbench.backends.base import Arrays, Placement, Runner
-from eagerbench.errors import CannotRun
+from eagerbench.machine import resident
+from eagerbench.measuring import own_process
+from eagerbench.measuring.own_process import OwnProcess
+from eagerbench.measuring.served import Served
 
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
     from eagerbench.models.specs import ModelSpec
 
-_ROOT = Path(__file__).parents[2]
-_TIMEOUT_S = 1800
+TIMEOUT_S = 1800
+NOTES = "notes"
 _Result = TypeVar("_Result")
 
 
@@ -45,6 +43,9 @@ class FreshRun:
         first_outputs: those of the first call of the first batch.
         peaks: peak resident bytes while each batch ran; the first one's has the loading in it.
         gpu_peaks: most bytes that torch had allocated on the GPU meanwhile; None on the CPU and without torch.
+        steady: resident bytes after each batch's two calls, when their outputs are gone.
+        gpu_steady: bytes that torch has allocated on the GPU then.
+        weights_bytes: of the weights as the variant holds them; None where its runtime does not say.
         imports_s: seconds inside imports, from the start of loading to the end of the first call.
         load_s: seconds to load the artifact, or the model that the variant is made of, without imports.
         build_s: seconds to make the variant of that model, without imports; 0 for an artifact.
@@ -55,6 +56,9 @@ class FreshRun:
     first_outputs: dict[str, np.ndarray]
     peaks: list[int]
     gpu_peaks: list[int | None]
+    steady: list[int]
+    gpu_steady: list[int | None]
+    weights_bytes: int | None
     imports_s: float
     load_s: float
     build_s: float
@@ -67,30 +71,33 @@ class FreshRun:
 
 
 def run_fresh(variant_name: str, directory: Path | None, spec: "ModelSpec", batches: list[Arrays],
-              placement: Placement, allocator: str = "system", state_dict: Path | None = None) -> FreshRun:
+              placement: Placement, allocator: str = "system", state_dict: Path | None = None,
+              checkpoint: Path | None = None) -> FreshRun:
     """Run batches, in order, in a new process.
 
     Args:
         directory: of the variant's artifact; None to build it there from the model of `spec`.
         allocator: `pinned` or `system`.
         state_dict: file of pickled weights to load the model from, instead of how `spec` is loaded.
+        checkpoint: directory of the model saved quantised, to be loaded instead of that of `spec`.
 
     Raises:
-        CannotRun: the process failed, and its last line says how; or it took longer than 30 minutes.
+        CannotRun: the process ended by a Python exception.
+        Crashed: it died, took longer than 30 minutes, or left no result.
     """
-    with tempfile.TemporaryDirectory() as scratch:
-        file = write_request(Path(scratch), variant_name, directory, spec, batches, placement, allocator,
-                             state_dict=state_dict and str(state_dict))
+    with own_process.scratch() as scratch:
+        file = write_request(scratch, variant_name, directory, spec, batches, placement, allocator,
+                             state_dict=state_dict and str(state_dict), checkpoint=checkpoint and str(checkpoint))
+        process = OwnProcess(variant_name, own_process.command(__name__, file), file.with_name(NOTES))
         try:
-            done = subprocess.run(command(__name__, file), env=environment(), capture_output=True, text=True,
-                                  timeout=_TIMEOUT_S, check=False)
-        except subprocess.TimeoutExpired:
-            raise CannotRun(f"in a process of its own: not ready after {_TIMEOUT_S} s") from None
-        if done.returncode:
-            raise CannotRun(failure(done.returncode, done.stderr))
-        outputs = [read_arrays(file.with_name(f"out{index}.npz")) for index in range(len(batches))]
-        return FreshRun(outputs, read_arrays(file.with_name("first.npz")),
-                        **json.loads(file.with_name("facts.json").read_text()))
+            own_process.wait([process], lambda process: process.ended, TIMEOUT_S)
+            process.require()
+        finally:
+            process.close()
+        with process.results():
+            outputs = [read_arrays(file.with_name(f"out{index}.npz")) for index in range(len(batches))]
+            return FreshRun(outputs, read_arrays(file.with_name("first.npz")),
+                            **json.loads(file.with_name("facts.json").read_text()))
 
 
 def write_request(scratch: Path, variant_name: str, directory: Path | None, spec: "ModelSpec",
@@ -103,21 +110,6 @@ def write_request(scratch: Path, variant_name: str, directory: Path | None, spec
         "variant": variant_name, "directory": directory and str(directory), "spec": dataclasses.asdict(spec),
         "placement": dataclasses.asdict(placement), "allocator": allocator, "batches": len(batches), **more}))
     return file
-
-
-def command(module: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", module, *map(str, arguments)]
-
-
-def environment() -> dict[str, str]:
-    """Of a process that finds this package, wherever it is started."""
-    path = os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {**os.environ, "PYTHONPATH": path}
-
-
-def failure(status: int, stderr: str) -> str:
-    lines = stderr.strip().splitlines() or [f"ended with status {status}"]
-    return f"in a process of its own: {lines[-1]}"
 
 
 def read_arrays(file: Path) -> dict[str, np.ndarray]:
@@ -164,7 +156,8 @@ class Imports:
 class Opened:
     """The variant of a request, loaded in this process; `load_s` and `build_s` as in `FreshRun`."""
 
-    def __init__(self, request: dict, imports: Imports):
+    def __init__(self, request: dict, imports: Imports, served: Served):
+        self._served = served
         self._request = request
         self._imports = imports
         self._placement = Placement(**request["placement"])
@@ -178,15 +171,32 @@ class Opened:
             return self._runner
         self._runner = None  # its memory goes before the next build takes its own
         if self._request["directory"]:
+            self._served.doing("loading its artifact")
             load = self._backend.load
             self._runner, self.load_s = self._imports.apart(
                 lambda: load(self._variant, Path(self._request["directory"]), self._placement))
             self._set_torch()
+        elif self._request.get("checkpoint"):
+            self._runner, self.load_s = self._imports.apart(self._checkpoint)
         else:
+            self._served.doing("loading the model")
             model, self.load_s = self._imports.apart(self._model)
+            self._served.doing("building")
             self._runner, self.build_s = self._imports.apart(
                 lambda: self._backend.build(self._variant, model, batch, self._placement))
         return self._runner
+
+    def _checkpoint(self) -> Runner:
+        import torch
+
+        torch.set_num_threads(self._placement.threads)
+        runner = self._backend.load_quantised(self._variant, Path(self._request["checkpoint"]), self._placement)
+        self._set_torch()
+        return runner
+
+    @property
+    def weights_bytes(self) -> int | None:
+        return self._backend.weights_bytes(self._runner)
 
     def _model(self) -> "LoadedModel":
         import torch
@@ -220,15 +230,16 @@ def read_request(file: Path) -> tuple[dict, list[Arrays]]:
     return request, [read_arrays(file.with_name(f"in{index}.npz")) for index in range(request["batches"])]
 
 
-def _serve(file: Path) -> None:
+def _serve(file: Path, served: Served) -> None:
     request, batches = read_request(file)
     device = request["placement"]["device"]
-    facts: dict[str, Any] = {"peaks": [], "gpu_peaks": []}
+    facts: dict[str, Any] = {"peaks": [], "gpu_peaks": [], "steady": [], "gpu_steady": []}
     with Imports() as imports:
-        opened = Opened(request, imports)
+        opened = Opened(request, imports, served)
         for index, batch in enumerate(batches):
-            _forget_peaks(device)
+            resident.forget_peaks(device)
             runner = opened.runner(batch)
+            served.doing("making its first call" if index == 0 else "being called")
             native = runner.prepare(batch)
             result, call_s = imports.apart(lambda runner=runner, native=native: runner(native))
             if index == 0:
@@ -236,35 +247,20 @@ def _serve(file: Path) -> None:
                 facts |= {"imports_s": imports.seconds, "load_s": opened.load_s, "build_s": opened.build_s,
                           "first_call_s": call_s}
             del result
+            served.doing("being called")
             np.savez(file.with_name(f"out{index}.npz"), **runner.arrays(runner(native)))
-            facts["peaks"].append(_peak_bytes())
-            facts["gpu_peaks"].append(gpu_peak_bytes(device))
+            facts["peaks"].append(resident.peak_bytes())
+            facts["gpu_peaks"].append(resident.gpu_peak_bytes(device))
+            facts["steady"].append(resident.bytes_now())
+            facts["gpu_steady"].append(resident.gpu_bytes(device))
+        facts["weights_bytes"] = opened.weights_bytes
     file.with_name("facts.json").write_text(json.dumps(facts))
 
 
-def _forget_peaks(device: str) -> None:
-    """Start VmHWM anew (man 5 proc, clear_refs); where that is refused the peak is that of all batches so far."""
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    if device != "cpu" and "torch" in sys.modules:
-        sys.modules["torch"].cuda.reset_peak_memory_stats(device)
-
-
-def _peak_bytes() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) * 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def gpu_peak_bytes(device: str) -> int | None:
-    """Most bytes that torch had allocated on a GPU; None on the CPU, and for a runtime with allocations of its own."""
-    if device == "cpu" or "torch" not in sys.modules:
-        return None
-    return sys.modules["torch"].cuda.max_memory_allocated(device)
+def _main(file: Path) -> None:
+    served = Served(file.with_name(NOTES))
+    served.run(lambda: _serve(file, served))
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    _main(Path(sys.argv[1]))

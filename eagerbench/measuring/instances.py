@@ -8,29 +8,26 @@ import contextlib
 import gc
 import json
 import os
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eagerbench.backends.base import Arrays, Placement
-from eagerbench.errors import CannotRun
 from eagerbench.machine.readings import Counters
-from eagerbench.measuring import fresh_process
+from eagerbench.measuring import own_process
 from eagerbench.measuring.disturbance import Turn, between
-from eagerbench.measuring.fresh_process import Imports, Opened, read_arrays, read_request, write_request
+from eagerbench.measuring.fresh_process import TIMEOUT_S, Imports, Opened, read_arrays, read_request, write_request
+from eagerbench.measuring.own_process import OwnProcess
+from eagerbench.measuring.served import Served
 
 if TYPE_CHECKING:
     from eagerbench.models.specs import ModelSpec
 
-_READY_S = 1800  # that loading and warming up may take
 _LEAD_S = 0.1  # from the word to the start
 _WARM_UP_S = 0.3
 
@@ -50,33 +47,46 @@ def run_instances(variant_name: str, directory: Path | None, spec: "ModelSpec", 
     """Run a process on each set of cores, with as many threads as it has cores, all at the same time.
 
     Raises:
-        CannotRun: a process failed, and its last line says how; or one is not on its cores or threads.
+        CannotRun: a process ended by a Python exception, or one is not on its cores or threads.
+        Crashed: one died, took longer than 30 minutes to be ready or to end, or left no result.
     """
     placement = replace(placement, threads=len(cores[0]))
-    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as started:
-        scratch = Path(name)
+    with own_process.scratch() as scratch, contextlib.ExitStack() as started:
         file = write_request(scratch, variant_name, directory, spec, [batch], placement, allocator,
                              cores=[list(those) for those in cores], window_s=window_s)
-        processes = [started.enter_context(_process(file, number, those)) for number, those in enumerate(cores)]
-        watchdog = threading.Timer(_READY_S, lambda: [process.kill() for process in processes])
-        watchdog.daemon = True
-        watchdog.start()
-        ready = [_says_ready(process) for process in processes]
-        watchdog.cancel()
-        if all(ready):
-            start = time.monotonic() + _LEAD_S
-            for process in processes:
-                process.stdin.write(f"{start!r}\n")
-                process.stdin.flush()
-        else:  # the others still wait for their start
-            for process in processes:
-                process.kill()
+        processes = []
+        for number, those in enumerate(cores):
+            process = OwnProcess(variant_name, own_process.command(__name__, file, number), _notes(file, number), those)
+            started.callback(process.close)
+            processes.append(process)
+        own_process.wait(processes, lambda process: _is_ready(process) or _any_ended(processes), TIMEOUT_S)
         for process in processes:
-            process.wait()
+            if not _is_ready(process) and (process.ended or not _any_ended(processes)):
+                process.require()  # the others still wait for their start
+        start = time.monotonic() + _LEAD_S
+        for process in processes:
+            process.tell(f"{start!r}")
+        own_process.wait(processes, lambda process: process.ended, TIMEOUT_S)
+        for process in processes:
+            process.require()
+        found = []
         for number, process in enumerate(processes):
-            if process.returncode and not (not all(ready) and ready[number]):
-                raise CannotRun(fresh_process.failure(process.returncode, _stderr(scratch, number).read_text()))
-        return [_instance(scratch, number) for number in range(len(cores))]
+            with process.results():
+                found.append(_instance(scratch, number))
+        return found
+
+
+def _any_ended(processes: Sequence[OwnProcess]) -> bool:
+    return any(process.ended for process in processes)
+
+
+def _is_ready(process: OwnProcess) -> bool:
+    """Whether it has said so, past whatever a runtime prints."""
+    return b"ready" in process.output.splitlines()
+
+
+def _notes(file: Path, number: int) -> Path:
+    return file.with_name(f"notes{number}")
 
 
 def _instance(scratch: Path, number: int) -> Instance:
@@ -84,53 +94,21 @@ def _instance(scratch: Path, number: int) -> Instance:
     return Instance(facts["calls"], facts["seconds"], Turn(**facts["turn"]), read_arrays(scratch / f"out{number}.npz"))
 
 
-def _stderr(scratch: Path, number: int) -> Path:
-    return scratch / f"stderr{number}.txt"
-
-
-@contextlib.contextmanager
-def _process(file: Path, number: int, cores: Sequence[int]) -> Iterator[subprocess.Popen]:
-    """A process on these cores, killed if it is still there at the end."""
-    with _stderr(file.parent, number).open("w") as stderr:
-        process = _start_on(cores, fresh_process.command(__name__, file, number), stderr)
-        try:
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-            process.stdin.close()
-            process.stdout.close()
-
-
-def _start_on(cores: Sequence[int], command: list[str], stderr: IO[str]) -> subprocess.Popen:
-    """A child has the cores of the thread that starts it, from its first instruction on."""
-    ours = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, cores)
-    try:
-        return subprocess.Popen(command, env=fresh_process.environment(), stdin=subprocess.PIPE, text=True,
-                                stdout=subprocess.PIPE, stderr=stderr)
-    finally:
-        os.sched_setaffinity(0, ours)
-
-
-def _says_ready(process: subprocess.Popen) -> bool:
-    """Wait for the word, past whatever a runtime prints."""
-    return any(line == "ready\n" for line in process.stdout)
-
-
-def _serve(file: Path, number: int) -> None:
+def _serve(file: Path, number: int, served: Served) -> None:
     request, (batch,) = read_request(file)
     threads, cores = request["placement"]["threads"], set(request["cores"][number])
-    runner = Opened(request, Imports()).runner(batch)
+    runner = Opened(request, Imports(), served).runner(batch)
     if runner.threads != threads or os.sched_getaffinity(0) != cores:
         sys.exit(f"{runner.threads} threads on cores {sorted(os.sched_getaffinity(0))}, asked for {threads} on "
                  f"{sorted(cores)}")
+    served.doing("warming up")
     native = runner.prepare(batch)
     warm = time.monotonic() + _WARM_UP_S
     runner(native)
     while time.monotonic() < warm:
         runner(native)
-    sys.stdout.write("ready\n")
+    served.doing("being called")
+    sys.stdout.write("\nready\n")
     sys.stdout.flush()
     start = float(sys.stdin.readline())
     gc.collect()
@@ -149,5 +127,10 @@ def _serve(file: Path, number: int) -> None:
         {"calls": calls, "seconds": seconds, "turn": asdict(turn)}))
 
 
+def _main(file: Path, number: int) -> None:
+    served = Served(_notes(file, number))
+    served.run(lambda: _serve(file, number, served))
+
+
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]), int(sys.argv[2]))
+    _main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -30,6 +30,7 @@ def measuring(session: Session, benchmark: Any, case: Case, built: Built) -> Ite
     run = None
     with quiet.alone():
         try:
+            session.entered("preparing")
             run = EXPERIMENTS[case.experiment].run(session, benchmark, case, built)
             yield run
         except NotEngaged:

@@ -89,5 +89,5 @@ class Models:
                 self._now = (spec, model, Reference(model, self._device))
             except Exception as error:
                 raise BadInput(f"--model {spec.name}: cannot be copied or hashed: {first_line(error)}; every variant "
-                               "is built from a copy: return a module that copy.deepcopy() takes") from error
+                               "is built from a copy: return a module that copy.deepcopy() can copy") from error
         return self._now[1:]

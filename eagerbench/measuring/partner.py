@@ -1,4 +1,4 @@
-"""The side of a duet: a session that takes turns with another one.
+"""The side of a duet: a session that takes turns with another.
 
 `eagerbench duet` starts two such sessions and is the other end of the channel, a socket inherited as the file
 descriptor that EAGERBENCH_DUET names. Messages are JSON objects, one a line. The controller says which

@@ -1,5 +1,6 @@
 """Peak memory of a variant, of which latency and memory keep a record."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from eagerbench.backends.artifacts import ArtifactStore
 from eagerbench.backends.base import Placement
 from eagerbench.backends.building import Built, key
 from eagerbench.case import DEFAULT, Case
-from eagerbench.errors import CannotRun
+from eagerbench.errors import CannotRun, Crashed
 from eagerbench.machine import room
 from eagerbench.measuring.gpu_memory import GpuMemory
 from eagerbench.measuring.models import Models
@@ -17,17 +18,30 @@ from eagerbench.measuring.processes import Processes, wrong_elsewhere
 from eagerbench.models.specs import ModelSpec
 from eagerbench.workloads.base import OneBatch
 
+_FACTS = ["rss", "gpu", "steady", "gpu_steady", "weights", "loaded_from", "wrong"]
+
 
 @dataclass(frozen=True)
 class Peak:
-    """Most bytes of a variant: resident in a fresh process, and of the GPU (None without one).
+    """Bytes of a variant in a fresh process.
 
-    `missing` says why `rss` is None.
+    Attributes:
+        rss, gpu: most resident bytes, and most of the GPU (None without one).
+        missing: why `rss` is None.
+        crashed: whether the process died.
+        steady, gpu_steady: after two calls, when their outputs are gone.
+        weights: of the weights as the variant holds them; None where its runtime does not say.
+        loaded_from: `artifact`, `quantised checkpoint` or `float32 weights`.
     """
 
     rss: int | None
     gpu: int | None = None
     missing: str | None = None
+    crashed: bool = False
+    steady: int | None = None
+    gpu_steady: int | None = None
+    weights: int | None = None
+    loaded_from: str | None = None
 
 
 class Peaks:
@@ -48,6 +62,7 @@ class Peaks:
         self._planned = planned
         self._allocator = allocator
         self._in_this_process = here
+        self._crashed: dict[str, Peak] = {}  # by key: the other cases of the variant would only hang or die again
 
     def of(self, case: Case, built: Built) -> Peak:
         """
@@ -60,23 +75,32 @@ class Peaks:
         model = self._models.model(case.model)
 
         def write(_: Path) -> dict[str, dict[str, Any]]:
-            run = self._processes.run(case.model, built, [workload.inputs(model) for workload in workloads])
-            of_each = zip(workloads, run.peaks, run.gpu_peaks, run.outputs, strict=True)
-            return {workload.id: {"rss": rss, "gpu": gpu,
+            checkpoint = self._processes.checkpoint(case.model, built)
+            run = self._processes.run(case.model, built, [workload.inputs(model) for workload in workloads],
+                                      checkpoint=checkpoint)
+            of_each = zip(workloads, run.peaks, run.gpu_peaks, run.steady, run.gpu_steady, run.outputs, strict=True)
+            source = "artifact" if built.directory else "quantised checkpoint" if checkpoint else "float32 weights"
+            return {workload.id: {"rss": rss, "gpu": gpu, "steady": steady, "gpu_steady": gpu_steady,
+                                  "weights": built.artifact_bytes or run.weights_bytes, "loaded_from": source,
                                   "wrong": self._processes.judge(case.model, workload, built, outputs)}
-                    for workload, rss, gpu, outputs in of_each}
+                    for workload, rss, gpu, steady, gpu_steady, outputs in of_each}
 
         determinants = {"build": key(built.variant, built.backend, model, case.device), "allocator": self._allocator,
                         "placement": asdict(self._placement), "workloads": [workload.id for workload in workloads],
-                        "seed": case.model.seed, "facts": ["rss", "gpu", "wrong"]}
+                        "seed": case.model.seed, "facts": _FACTS}
+        once = json.dumps(determinants, sort_keys=True)
+        if once in self._crashed:
+            return self._crashed[once]
         try:
             artifact = self._store.get(f"{case.model.name}-{built.variant.name}", determinants, write)
+        except Crashed as reason:
+            return self._crashed.setdefault(once, Peak(None, missing=str(reason), crashed=True))
         except (CannotRun, OSError) as reason:
             return Peak(None, missing=room.reason(reason, self._store.root) or str(reason))
         found = artifact.facts[case.workload.id]
         if found["wrong"]:
             raise wrong_elsewhere(case, built, "a process of its own", found["wrong"])
-        return Peak(found["rss"], found["gpu"])
+        return Peak(**{name: found[name] for name in _FACTS if name != "wrong"})
 
     def _workloads(self, case: Case, built: Built) -> list:
         reference = self._models.reference(case.model)

@@ -1,13 +1,14 @@
 """Variants in processes of their own: what loads them there, and whether what they gave is right."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from eagerbench.backends.artifacts import ArtifactStore
 from eagerbench.backends.base import Arrays, Placement
-from eagerbench.backends.building import Built
+from eagerbench.backends.building import Built, key
 from eagerbench.case import Case
-from eagerbench.errors import WrongOutput
+from eagerbench.errors import CannotRun, WrongOutput, first_line
 from eagerbench.measuring.fresh_process import FreshRun, run_fresh
 from eagerbench.measuring.instances import Instance, run_instances
 from eagerbench.measuring.models import Models
@@ -43,6 +44,27 @@ class Processes:
         """
         return run_fresh(built.variant.name, built.directory, self.saved(spec).spec, batches, self._placement,
                          self._allocator, **how)
+
+    def checkpoint(self, spec: ModelSpec, built: Built) -> Path | None:
+        """The model saved quantised, once for a store, where the variant's users load it so; None where they do not, or
+        where a device map places it.
+
+        Raises:
+            CannotRun: it cannot be saved.
+        """
+        if not built.backend.saves_quantised or self._placement.device_map is not None:
+            return None
+        model = self._models.model(spec)
+
+        def write(directory: Path) -> dict[str, Any]:
+            built.backend.save_quantised(built.variant, model, directory)
+            return {}
+
+        determinants = {"format": "checkpoint", **key(built.variant, built.backend, model, self._placement.device)}
+        try:
+            return self._store.get(f"{spec.name}-{built.variant.name}-checkpoint", determinants, write).directory
+        except (ValueError, TypeError, RuntimeError, AttributeError, NotImplementedError) as error:
+            raise CannotRun(f"its quantised weights cannot be saved: {first_line(error)}") from error
 
     def instances(self, spec: ModelSpec, built: Built, inputs: Arrays, cores: Sequence[Sequence[int]],
                   window_s: float) -> list[Instance]:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
@@ -140,12 +140,12 @@ class Reference:
         found, = self.compute_all([inputs])
         return found
 
-    def compute_all(self, batches: Iterable[Arrays]) -> Iterator[Expected]:
-        """`compute` for one batch after another, with one float64 twin for all of them."""
+    def compute_all(self, batches: Iterable[Arrays], count: bool = True) -> Iterator[Expected]:
+        """`compute` for one batch after another, with one float64 twin for all of them; `count`: whether with FLOPs."""
         double = None
         self.renew()
         for inputs in batches:
-            outputs, flops = self._in_single(inputs)
+            outputs, flops = self._in_single(inputs, count)
             double = double or self._double()
             yield Expected(inputs, outputs, _in_double(double, inputs), flops, self._model.pretrained,
                            self.problem_type)
@@ -173,14 +173,13 @@ class Reference:
         where = out_of_range(self._model, inputs) if "out of range" in str(error) or "padding" in str(error) else ""
         return CannotRun(f"the reference fails: {first_line(error)}{where and f' ({where})'}")
 
-    def _in_single(self, inputs: Arrays) -> tuple[dict[str, np.ndarray], int]:
-        """Outputs in float32, and the FLOPs of a call."""
+    def _in_single(self, inputs: Arrays, count: bool) -> tuple[dict[str, np.ndarray], int]:
+        """Outputs in float32, and the FLOPs of a call, 0 where they are not counted."""
         try:
             native = self.runner.prepare(inputs)
             outputs = self.runner.arrays(self.runner(native))
             again = self.runner.arrays(self.runner(native))
-            with FlopCounterMode(display=False) as counter:  # its mode changes the order of sums: outputs unused
-                self.runner(native)
+            flops = self._flops(native) if count else 0
         except Exception as error:
             raise self._failure(error, inputs) from error
         if not outputs:
@@ -188,7 +187,12 @@ class Reference:
         changed = [name for name in outputs if not np.array_equal(outputs[name], again[name], equal_nan=True)]
         if changed:
             raise CannotRun(f"eager gives other bits the second time in {', '.join(changed)}: nothing to compare with")
-        return outputs, counter.get_total_flops()
+        return outputs, flops
+
+    def _flops(self, native: Any) -> int:
+        with FlopCounterMode(display=False) as counter:  # its mode changes the order of sums: outputs unused
+            self.runner(native)
+        return counter.get_total_flops()
 
 
 class DoubleRunner(TorchRunner):

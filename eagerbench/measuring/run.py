@@ -88,7 +88,7 @@ class Run(ABC):
         """Time a call in turns with its reference; in a duet with the other commit's process instead."""
         budget_s = self.session.selection.time_budget if budget_s is None else budget_s
         return in_turns(self.session.partner, self.benchmark, self.case.bench_id, call, reference, budget_s,
-                        reference_s, observer)
+                        reference_s, observer, self.session.entered)
 
     @property
     def series_budget(self) -> float:
@@ -99,7 +99,7 @@ class Run(ABC):
               budget_s: float | None = None) -> Timing:
         """Time a call without a reference beside it; see `timing.time_alone`."""
         budget_s = self.series_budget if budget_s is None else budget_s
-        return time_alone(self.benchmark, call, budget_s, rounds, again)
+        return time_alone(self.benchmark, call, budget_s, rounds, again, self.session.entered)
 
     def finish(self, timing: Timing) -> None:
         """Judge, prove, and record; nothing is kept of a case that does not get to the end of it.
@@ -109,11 +109,13 @@ class Run(ABC):
         """
         self.session.measured_s += timing.spent_s
         self.timing, self.conditions = timing, timing.conditions
+        self.session.entered("judging")
         comparison = self.judge(timing)
         if comparison.failures:
             raise WrongOutput(f"{self.case.bench_id}: output differs from eager beyond {self.case.variant.tolerance}: "
                               + "; ".join(comparison.failures))
         self.judged = True
+        self.session.entered("probing")
         engagement = self.built.backend.probe(self.case.variant, self.built.runner, self.inputs)
         if not engagement.engaged:
             raise NotEngaged(f"{self.case.bench_id}: not engaged: {engagement.summary}")
@@ -121,6 +123,7 @@ class Run(ABC):
         if self.session.partner is not None:
             self.session.partner.describe(records.to_json(self.identity()))
         elif self.benchmark.enabled:
+            self.session.entered("recording")
             self.benchmark.extra_info.update(records.to_json(self.complete(timing)))
         self.finished = True
         accept(self.benchmark)

@@ -78,7 +78,7 @@ def expected_of(rows: Sequence[np.ndarray], model: "LoadedModel", reference: "Re
     _refuse_too_large(rows, model, reference)
     made, kind = batches or by_length(lengths, _REFERENCE_BATCH), kind if batches and kind else Pass
     singles, doubles = [], []
-    for expected in reference.compute_all(kind.shaped(rows, made, model)):
+    for expected in reference.compute_all(kind.shaped(rows, made, model), count=False):
         singles.append(expected.outputs)
         doubles.append(expected.double)
     refuse_order(rows, model, reference)
@@ -212,5 +212,5 @@ def _refuse_too_large(rows: Sequence[np.ndarray], model: "LoadedModel", referenc
         share = tokens / len(shortest) if per_token(name, array, (1, len(shortest))) else len(rows)
         size += 3 * array.nbytes * share  # in float32 and in float64
     if size > _MOST_BYTES:
-        raise CannotRun(f"the reference's outputs on {tokens} tokens would take {size / 2**30:.1f} GiB; take fewer "
-                        "with --sentences")
+        raise CannotRun(f"the reference's outputs on {tokens} tokens would take {size / 2**30:.1f} GiB; choose fewer "
+                        "with --sentences, or a shorter file")

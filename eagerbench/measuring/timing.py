@@ -23,6 +23,7 @@ from eagerbench.measuring.turns import (
 if TYPE_CHECKING:
     from eagerbench.measuring.partner import Partner
 
+Entered = Callable[[str], None]
 LEAST_ROUNDS, MOST_ROUNDS = 3, 2000  # without turns
 
 
@@ -51,6 +52,10 @@ class Timing:
     conditions: Conditions = field(default_factory=lambda: Conditions([]))
 
 
+def _unnoticed(phase: str) -> None:
+    """Nobody wants to know."""
+
+
 def reject(benchmark: Any) -> None:
     """Keep a benchmark out of the saved file (`has_error`) and out of the table (`rejected`)."""
     benchmark.has_error = True
@@ -64,7 +69,8 @@ def accept(benchmark: Any) -> None:
 
 
 def time_against(benchmark: Any, variant: Call, reference: Call, budget_s: float,
-                 reference_s: float | None = None, observer: Observer | None = None) -> Timing:
+                 reference_s: float | None = None, observer: Observer | None = None,
+                 entered: Entered = _unnoticed) -> Timing:
     """Warm both sides up, then time `variant` in turns with `reference` through `benchmark.pedantic`.
 
     pytest-benchmark calls `setup` and `teardown` outside of the timed window, once a round:
@@ -76,12 +82,15 @@ def time_against(benchmark: Any, variant: Call, reference: Call, budget_s: float
         budget_s: seconds that warm-up and turns together aim at. Disturbed turns are taken again, twice at most.
         reference_s: seconds of a reference call, when an earlier case of this workload warmed it up.
         observer: of the turns, besides the one that reads the machine's counters.
+        entered: told of the first call and of the timing, before each begins.
     """
+    entered("first call")
     start = time.perf_counter()
     result = variant()
     first_call_s = time.perf_counter() - start
     if not benchmark.enabled:
         return Timing(benchmark.pedantic(variant), first_call_s, None, None, [], None, first_call_s)
+    entered("timing")
     began = time.perf_counter()
     if reference_s is None:
         reference_s = warm_up(reference, warm_up_budget(budget_s)).call_s
@@ -117,15 +126,16 @@ def time_in_duet(benchmark: Any, call: Call, partner: "Partner", bench_id: str, 
 
 
 def in_turns(partner: "Partner | None", benchmark: Any, bench_id: str, call: Call, reference: Call, budget_s: float,
-             reference_s: float | None = None, observer: Observer | None = None) -> Timing:
+             reference_s: float | None = None, observer: Observer | None = None,
+             entered: Entered = _unnoticed) -> Timing:
     """Time a call in turns with its reference; in a duet with the other commit's process instead."""
     if partner is not None:
         return time_in_duet(benchmark, call, partner, bench_id, budget_s)
-    return time_against(benchmark, call, reference, budget_s, reference_s, observer)
+    return time_against(benchmark, call, reference, budget_s, reference_s, observer, entered)
 
 
 def time_alone(benchmark: Any, variant: Call, budget_s: float, rounds: int | None = None,
-               again: bool = True) -> Timing:
+               again: bool = True, entered: Entered = _unnoticed) -> Timing:
     """Time `variant` without a reference beside it: for calls too long for turns, and for series that are fitted.
 
     Args:
@@ -135,12 +145,15 @@ def time_alone(benchmark: Any, variant: Call, budget_s: float, rounds: int | Non
         rounds: timed rounds after one untimed call; None for as many as fit the budget, three at least, after a
             warm-up until steady.
         again: False where the time is not the result: disturbed rounds are not taken again.
+        entered: as of `time_against`.
     """
+    entered("first call")
     start = time.perf_counter()
     variant()
     first_call_s = time.perf_counter() - start
     if not benchmark.enabled:
         return Timing(benchmark.pedantic(variant), first_call_s, None, None, [], None, first_call_s)
+    entered("timing")
     warm, call_s = None, first_call_s
     if rounds is None:
         warm = warm_up(variant, warm_up_budget(budget_s))
@@ -151,6 +164,15 @@ def time_alone(benchmark: Any, variant: Call, budget_s: float, rounds: int | Non
         benchmark, variant, lambda watch: Series(count, planned_s, [watch]), planned_s, again)
     spent = first_call_s + (warm.seconds if warm else 0.0) + taken_s
     return Timing(result, first_call_s, warm, None, timed, None, spent, conditions)
+
+
+def time_once(benchmark: Any, call: Call) -> Timing:
+    """Time one call, not warmed up: where what it returns is the result, and its time is not."""
+    start = time.perf_counter()
+    result = benchmark.pedantic(call)
+    spent_s = time.perf_counter() - start
+    rounds = list(benchmark.stats.stats.data) if benchmark.enabled else []
+    return Timing(result, spent_s, None, None, rounds, None, spent_s)
 
 
 def _take(benchmark: Any, call: Call, plan: Callable[[Watch], Turns | Series], planned_s: float,

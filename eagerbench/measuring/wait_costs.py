@@ -17,7 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from eagerbench.machine.wait_policy import ACTIVE, ENVIRONMENTS, VARIABLES
-from eagerbench.measuring.fresh_process import command, environment
+from eagerbench.measuring.own_process import command, environment
+from eagerbench.selection import default_artifacts
 
 MODELS = ("tiny-bert", "minilm")
 VARIANTS = ("eager", "torchscript-freeze", "onnxruntime", "onnxruntime-int8", "openvino")
@@ -121,7 +122,7 @@ def _cell(seconds: list[float], active: list[float]) -> str:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--artifacts", type=Path, default=Path(".artifacts"))
+    parser.add_argument("--artifacts", type=Path, default=Path(default_artifacts()))
     parser.add_argument("--visits", type=int, default=15, help="of each process and case (default: 15)")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
 

@@ -100,7 +100,7 @@ class EncoderStack(nn.Module):
         """
         refused = [name for name in _NOT_TAKEN if asked.get(name) not in (None, False)]
         if refused:
-            raise Refused(f"a converted encoder does not take {', '.join(refused)}")
+            raise Refused(f"a converted encoder does not accept {', '.join(refused)}")
         padding = None if attention_mask is None else _padding(attention_mask, hidden_states)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*nested tensors is in prototype stage")
@@ -253,9 +253,9 @@ def _replace(module: nn.Module, path: str, part: nn.Module) -> None:
 def _padding(mask: torch.Tensor, states: torch.Tensor) -> torch.Tensor:
     """(batch, length) with True at padding, of a mask (batch, 1, length, length) with True where a query attends."""
     if mask.dtype != torch.bool or mask.dim() != 4:
-        raise Refused("a converted encoder takes masks as SDPA attention has them: call "
+        raise Refused("a converted encoder accepts masks as SDPA attention has them: call "
                       "set_attn_implementation('sdpa')")
     keys = mask[:, :1, :1]
     if not torch.equal(mask, keys.expand_as(mask)):
-        raise Refused("a converted encoder takes padding masks; this mask differs between queries")
+        raise Refused("a converted encoder accepts padding masks; this mask differs between queries")
     return ~keys[:, 0, 0].expand(states.shape[:2])

@@ -37,7 +37,8 @@ class Pipeline:
         steps: what follows: (name, function of a vector (size,)).
         max_length: tokens that a sentence is cut to; None for the model's own limit.
         lower_case: whether a text is lowered before it is tokenised.
-        prompt: put before every text.
+        prompt: put before every text that has no role, or no prompt of its role.
+        roles: (`query` or `document`, its prompt) of texts in a search.
         pool_prompt: whether the prompt's tokens count in pooling.
         not_understood: why this is not the embedding of its users; None when it is.
         declared: whether there is a `modules.json`; without one this is plain mean pooling.
@@ -49,6 +50,7 @@ class Pipeline:
     max_length: int | None = None
     lower_case: bool = False
     prompt: str = ""
+    roles: tuple[tuple[str, str], ...] = ()
     pool_prompt: bool = True
     not_understood: str | None = None
     declared: bool = False
@@ -64,9 +66,15 @@ class Pipeline:
         prompt = f"; prompt {self.prompt!r}{'' if self.pool_prompt else ', not pooled'}" if self.prompt else ""
         return ", ".join(["+".join(self.modes), *(name for name, _ in self.steps)]) + prompt
 
-    def prepared(self, text: str) -> str:
-        """A text as it goes to the tokenizer."""
-        whole = self.prompt + text
+    @property
+    def search_description(self) -> str:
+        """The same of queries and documents: `…; query 'query: ', document 'passage: '`."""
+        prompts = ", ".join(f"{role} {prompt!r}" for role, prompt in self.roles if prompt)
+        return f"{self.description}; {prompts}" if prompts else self.description
+
+    def prepared(self, text: str, role: str = "") -> str:
+        """A text as it goes to the tokenizer; `role` is `query` or `document` in a search."""
+        whole = dict(self.roles).get(role, self.prompt) + text
         return whole.lower() if self.lower_case else whole
 
     def prompt_tokens(self, tokenizer: Any) -> int:
@@ -234,16 +242,27 @@ def _size(config: dict, key: str, where: str) -> int | None:
                    "null for no limit")
 
 
-def _prompt(find: Read, where: str) -> dict[str, str]:
+def _prompt(find: Read, where: str) -> dict[str, Any]:
     config = _json(find(PROMPTS), where)
     name = config.get("default_prompt_name") if isinstance(config, dict) else None
     prompts = config.get("prompts") if isinstance(config, dict) else None
+    roles = _roles(prompts) if isinstance(prompts, dict) else {}
     if name is None:
-        return {}
+        return roles
     if not isinstance(prompts, dict) or not isinstance(prompts.get(name), str):
         raise BadInput(f"--model {where}: {PROMPTS} has no prompt {name!r}, which it names as the default; save the "
                        "model again")
-    return {"prompt": prompts[name]}
+    return {"prompt": prompts[name], **roles}
+
+
+def _roles(prompts: dict) -> dict[str, Any]:
+    """The prompts that `encode_query` and `encode_document` of sentence-transformers look for, those that are there."""
+    found = {}
+    for role, names in (("query", ("query",)), ("document", ("document", "passage", "corpus"))):
+        named = [prompts[name] for name in names if isinstance(prompts.get(name), str)]
+        if named:
+            found[role] = next(filter(None, named), "")
+    return {"roles": tuple(found.items())}
 
 
 def _json(file: Path | None, where: str) -> Any:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def _layers(text: str, count: int, spec: ModelSpec) -> int:
 
 def _head(text: str, head: str, entry: CatalogEntry) -> str:
     if head not in entry.heads:
-        others = f"; this model takes {', '.join(entry.heads)}" if entry.heads else ": its inputs are no texts"
+        others = f"; this model has {', '.join(entry.heads)}" if entry.heads else ": its inputs are no texts"
         raise BadInput(f"--model {text}: there is no {entry.with_head(head).rpartition('.')[2]}{others}")
     return head
 
@@ -161,8 +162,8 @@ def _directory(name: str, root: Path, seed: int) -> ModelSpec:
                          task=None if pooled else task_of(architecture), audio=_audio(config), depth=depth(config),
                          root=str(root) if pooled else None)
     except (TypeError, ValueError) as error:
-        raise BadInput(f"--model {path}: config.json is none that save_pretrained() writes ({error}); save the model "
-                       "again") from None
+        raise BadInput(f"--model {path}: config.json is not one that save_pretrained() writes ({error}); save the "
+                       "model again") from None
 
 
 def _read_config(path: Path) -> dict:
@@ -176,6 +177,12 @@ def _read_config(path: Path) -> dict:
     if not isinstance(config, dict) or "model_type" not in config:
         raise BadInput(f"--model {path}: config.json has no model_type; save the model with save_pretrained()")
     return config
+
+
+@cache
+def read_config(spec: ModelSpec) -> dict:
+    """`config.json` of a directory."""
+    return _read_config(Path(spec.target))
 
 
 def _check_weights(path: Path) -> None:

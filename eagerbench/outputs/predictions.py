@@ -27,7 +27,7 @@ class Agreed:
         predictions: how many there are; of scores one a row and label, which is its place in the ranking.
         equal: share of them that are the same; None where there is nothing to read: NaN only, or no ranking since there
             is one row or one score.
-        rank_correlation: Kendall's tau-b, the mean over labels; None but for `rank`, and where undefined.
+        rank_correlation: Kendall's tau-b, the mean over labels; None except for `rank`, and where undefined.
     """
 
     how: str

@@ -1,4 +1,5 @@
-"""When a variant's outputs count as eager's: the tolerance classes, their numbers and their reasons.
+"""The tolerance classes, which detect broken builds: their numbers and their reasons. They do not say that a variant is
+as good as eager: the quality experiment measures that.
 
 Outputs are compared on real positions only. Where eager's own value is not finite or a mask value (`outputs.places`),
 the variant's must be the same: NaN for NaN, −∞ for −∞. In `exact-math` numbers beyond float32 count as ±∞, in the other
@@ -205,7 +206,7 @@ def _judge(output: _Output, tolerance: ToleranceClass) -> tuple[list[str], Compa
         broken.append(f"{lost.sum()} values are not finite, first {_first(output, lost)}")
     if wrong.any():
         broken.append(f"{wrong.sum()} of {output.apart.sum()} values where eager has −∞, ∞, NaN or a mask value are "
-                      f"other ones, first {_first(output, wrong)}")
+                      f"different, first {_first(output, wrong)}")
     got, eager = output.got[chosen], output.eager[chosen]
     exact = None if output.exact is None else output.exact[chosen]
     if not broken:

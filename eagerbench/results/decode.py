@@ -16,7 +16,7 @@ _LONGEST = 100  # of what a message quotes
 # What msgspec says, and the same in plain words; the place stands in front.
 _PLAIN = ((r"Object missing required field `(?P<field>.*)`", "missing"),
           (r"Object contains unknown field `(?P<field>.*)`", "no such field: misspelt, or of a newer version"),
-          (r"Invalid enum value (.*)", r"\1 is none of its values"),
+          (r"Invalid enum value (.*)", r"\1 is not one of its values"),
           (r"Expected (.*)", r"expected \1"))
 
 

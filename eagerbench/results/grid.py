@@ -27,7 +27,7 @@ _BORDER, _PER_COLUMN = 1, 3  # cells that rich draws around columns
 
 @dataclass(frozen=True)
 class Grid:
-    """A titled table of text. `note` stands below it."""
+    """A titled table of text. `note` is printed below it."""
 
     title: str
     header: Row

@@ -6,19 +6,22 @@ At most 30 lines of at most 100 columns. A narrower terminal has fewer columns o
 import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.cells import cell_len
 
 from eagerbench.results import reasons
 from eagerbench.results.headline import ENOUGH_PAIRS, Headline
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
+from eagerbench.results.recommended import Take
 from eagerbench.shown import count, one_line
 
 MOST_LINES, WIDEST = 30, 100
+_ROOM_FOR_A_COMMAND = 60  # columns; in fewer it takes lines that the tables need
 _EAGER = "eager"
 _LEGEND = ("* fastest of its class by the low end of its 95 % interval; = a tie: its interval reaches the winner's, or "
-           "there is none; error: difference from eager over eager's output")
+           "there is none; error: difference from eager over eager's output. A class finds broken builds; what a sound "
+           "one costs is the quality experiment's")
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,15 @@ class Session:
     Attributes:
         saved: lines that say where the results are, or how to save them.
         summary: the command that shows all tables; empty when nothing is saved.
+        take: what to take for each model, by what is allowed.
+        recommend: the command that decides under limits of one's own; empty when nothing is saved.
         time_budget: seconds a case, as selected; None when it is not known.
     """
 
     saved: Sequence[str] = ()
     summary: str = ""
+    take: Mapping[str, Sequence[Take]] = field(default_factory=dict)
+    recommend: str = ""
     time_budget: float | None = None
 
 
@@ -59,7 +66,7 @@ def lines(headlines: Sequence[Headline], cells: Sequence[Mapping[str, str]], ses
     tables = _tables(rows)
     foot = [*_others([headline for headline in usable if headline.number], width),
             *(_legend(tables, session, width) if tables else []), *_not_timed(cells, width),
-            *(Line(text) for said in session.saved for text in wrapped(said, width))]
+            *(Line(text) for said in session.saved for text in wrapped(said, width)), *_take(session, width)]
     return [*_fitting(tables, MOST_LINES - len(foot), width, session.summary), *foot]
 
 
@@ -207,6 +214,26 @@ def _legend(tables: Sequence[_Table], session: Session, width: int) -> Iterator[
         budget = math.ceil(session.time_budget * (ENOUGH_PAIRS + 1) / pairs) if session.time_budget else "SECONDS"
         said = f"(!) fewer than {ENOUGH_PAIRS} pairs of turns: give --time-budget {budget}, or run them alone with -k"
         yield from (Line(text, "yellow") for text in wrapped(said, width))
+
+
+def _take(session: Session, width: int) -> Iterator[Line]:
+    """The recommendation, a line for each of what is allowed; the last lines, where eyes are."""
+    narrow = width < _ROOM_FOR_A_COMMAND
+    for allowed, parts in session.take.items():
+        yield from (Line(text, "bold") for text in _took(allowed, parts, width, narrow))
+    if session.take and session.recommend and not narrow:
+        yield from map(Line, wrapped(f"within your own limits: {session.recommend}", width))
+
+
+def _took(allowed: str, parts: Sequence[Take], width: int, narrow: bool) -> list[str]:
+    """In one line, without the rest where that is too long; of the first model where there is little room."""
+    if narrow:
+        return flow(f"{allowed}: ", [parts[0].variant], width)
+    names = [f"{part.model} {part.variant}{part.gain}" if len(parts) > 1 else part.variant + part.gain
+             for part in parts]
+    whole = [name + part.more for name, part in zip(names, parts, strict=True)]
+    found = flow(f"take, {allowed}: ", whole, width)
+    return found if len(found) == 1 else flow(f"take, {allowed}: ", names, width, most=2)
 
 
 def _not_timed(cells: Sequence[Mapping[str, str]], width: int) -> Iterator[Line]:

@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.json", help="files, or directories of them")
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--keep-first", action="store_true",
-                        help="of a benchmark that stands in several files, keep the first (eager, say, runs in every "
+                        help="of a benchmark that is in several files, keep the first (eager, say, runs in every "
                              "environment)")
 
 
@@ -68,13 +68,13 @@ def merge(files: list[Path], contents: list[dict[str, Any]], keep_first: bool = 
     another is the timed one; failed is failed.
 
     Raises:
-        UnreadableFile: a file that cannot be judged, or, without `keep_first`, a benchmark that stands in two of them.
+        UnreadableFile: a file that cannot be judged, or, without `keep_first`, a benchmark that is in two of them.
     """
     runs = [records.reduced(file, content) for file, content in zip(files, contents, strict=True)]
     home: dict[str, Path] = {}
     for run in runs:
         twice = [bench for bench in run.benchmarks if bench in home]
-        jsonfile.refuse(run.file, [f"{bench}: stands in {home[bench]} too; leave one out, or --keep-first"
+        jsonfile.refuse(run.file, [f"{bench}: is in {home[bench]} too; leave one out, or --keep-first"
                                    for bench in twice if not keep_first])
         home = dict.fromkeys(run.benchmarks, run.file) | home
     merged = dict(contents[0])

@@ -63,7 +63,7 @@ def topics(record_type: type[Record]) -> dict[str, type]:
 
 @cache
 def _places(record_type: type[Record]) -> dict[str, str]:
-    """The topic of each field, but for those that stand field by field in a flat record."""
+    """The topic of each field, except those that are field by field in a flat record."""
     return {field.encode_name: topic for topic, part in topics(record_type).items()
             for field in msgspec.structs.fields(part) if (topic, field.encode_name) not in _OPEN.values()}
 

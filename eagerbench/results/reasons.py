@@ -1,4 +1,4 @@
-"""Why cases did not run, grouped: a reason is said once, with whom it concerns and what to type."""
+"""Why cases did not run, grouped: a reason is given once, with the variants that it concerns and what to type."""
 
 import re
 from collections.abc import Iterable

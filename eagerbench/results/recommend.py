@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,21 +90,23 @@ def lines(found: Decision, width: int = last_screen.WIDEST, most: int = MOST_LIN
 
 
 def _of_model(verdict: Verdict, found: Decision, width: int, room: int) -> Iterator[str]:
+    few = len(verdict.workloads) < 5
     where = [verdict.model, *([verdict.device] if verdict.device != "cpu" else []),
-             *([count(verdict.threads, "thread")] if verdict.threads else []), ", ".join(verdict.workloads) if len(verdict.workloads) < 5
-             else count(len(verdict.workloads), "workload")]
+             *([count(verdict.threads, "thread")] if verdict.threads else []),
+             ", ".join(verdict.workloads) if few else count(len(verdict.workloads), "workload")]
     made = [last_screen.flow("", where, width)[0]]
     for text in verdict.text:
-        made += last_screen.wrapped(text, width) if not text.startswith("  ") else _command(text, width)
+        made += last_screen.wrapped(text, width) if not text.startswith("  ") else command_lines(text, width)
     if len(made) > room:
         made = [*made[:room - 1], "… more in the file that -o FILE writes"]
     yield from made
 
 
-def _command(text: str, width: int) -> list[str]:
+def command_lines(text: str, width: int) -> list[str]:
     """On one line where it fits; broken with a backslash where not, so that it can be pasted."""
     if len(text) <= width:
         return [text]
     said, _, command = text.strip().partition(": ")
-    *parts, last = last_screen.wrapped(command, width - 6)
+    joined = re.sub(r"(--\S+) (?!--)(?=\S)", "\\1\0", command)  # an option stays with its value
+    *parts, last = (part.replace("\0", " ") for part in last_screen.wrapped(joined, width - 6))
     return [f"  {said}:", *(f"    {part} \\" for part in parts), f"    {last}"]

@@ -1,7 +1,7 @@
 """The record: what `extra_info` of one benchmark holds, as types. They check it, and make its JSON schema.
 
 A record is nested by topic. Each experiment's module gives the types of three of them: what it is called with
-(`workload`), how it is timed (`timing`), and what it found (`result`). No field's name stands in two topics of a
+(`workload`), how it is timed (`timing`), and what it found (`result`). No field's name is in two topics of a
 record: older files, which have all of them side by side, are read by their names (`results/older.py`).
 """
 

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from eagerbench import jsonfile
+from eagerbench.isolation import journal
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.results import fingerprint, older, sameness
 from eagerbench.results.decode import BadRecord, decode
@@ -70,12 +71,12 @@ class Run:
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Load a pytest-benchmark file as it is.
+    """Load a pytest-benchmark file as it is; of the journal of an interrupted session, what was finished.
 
     Raises:
         UnreadableFile: missing, not JSON, or without benchmarks.
     """
-    content = jsonfile.read_object(file)
+    content = journal.saved(journal.read(file)) if file.suffix == journal.SUFFIX else jsonfile.read_object(file)
     if not isinstance(content.get("benchmarks"), list):
         raise UnreadableFile(f"{file}: no list of benchmarks in it; it is no pytest-benchmark file")
     return content
@@ -141,7 +142,7 @@ def reduced(file: Path, content: dict[str, Any]) -> Run:
             unreadable[f"benchmark {index}"] = "neither bench_id nor fullname"
         elif name in found or name in unreadable:
             found.pop(name, None)
-            unreadable[name] = "stands twice" + (", apart from an address: give its parameters ids"
+            unreadable[name] = "occurs twice" + (", apart from an address: give its parameters ids"
                                                  if _ADDRESS.search(str(bench.get("fullname"))) else "")
         elif problems := list(bench_problems(bench)):
             unreadable[name] = "; ".join(problems)
@@ -225,7 +226,7 @@ def cells(content: Mapping[str, Any]) -> tuple[list[dict[str, str]], dict[str, s
             bad[f"cell {index}"] = "; ".join(f"{name} is no text" for name, text in known.items()
                                              if not isinstance(text, str))
         elif known["bench_id"] in found:
-            bad[f"cell {known['bench_id']}"] = "stands twice"
+            bad[f"cell {known['bench_id']}"] = "occurs twice"
         else:
             found[known["bench_id"]] = cell
     return list(found.values()), bad
@@ -255,7 +256,7 @@ def sound(content: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
     counts = Counter(map(identity, content["benchmarks"]))
     for index, bench in enumerate(content["benchmarks"]):
         name = identity(bench) or f"benchmark {index}"
-        said = ["stands twice"] if counts[identity(bench)] > 1 and identity(bench) else []
+        said = ["occurs twice"] if counts[identity(bench)] > 1 and identity(bench) else []
         said += bench_problems(bench) if isinstance(bench, dict) else ["no stats in it"]
         said += _record_problems(bench) if is_ours(bench) and not said else []
         lines += [f"{name}: {line}" for line in said]

@@ -1,7 +1,7 @@
 """What a workload is. One that a single experiment has is in the experiment's module, others are in this package."""
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -18,6 +18,9 @@ class Workload(ABC):
     Modules of workloads import neither torch nor a backend's runtime: listing the plan must not load them.
     """
 
+    option: ClassVar[str | None] = None
+    """The option and file that it is of, where a selection whose models all refuse it is a mistake."""
+
     @property
     @abstractmethod
     def parts(self) -> tuple[str, ...]:
@@ -31,6 +34,11 @@ class Workload(ABC):
     def title(self) -> str:
         """Its name above a group of benchmarks."""
         return " ".join(self.parts)
+
+    @property
+    def shape_of(self) -> "Workload":
+        """The workload whose build serves this one too, where a build serves one shape."""
+        return self
 
     def refuses(self, spec: ModelSpec, variant: Variant, backend: Backend) -> str | None:
         """Why this model or variant cannot take it; None when it can. Asked while the plan is made."""
@@ -59,21 +67,21 @@ class OneBatch(Workload):
 def too_long(spec: ModelSpec, tokens: int) -> str | None:
     """The reason why a model cannot take a sequence, if its length limit says so."""
     if spec.max_length is not None and tokens > spec.max_length:
-        return f"{spec.name} takes at most {spec.max_length} tokens"
+        return f"{spec.name} accepts at most {spec.max_length} tokens"
     return None
 
 
 def text_only(spec: ModelSpec) -> str | None:
     """The reason why a model without sentences cannot take a workload of them."""
     taken = "images" if spec.image is not None else "audio" if spec.audio is not None else None
-    return taken and f"{spec.name} takes {taken}, not text"
+    return taken and f"{spec.name} reads {taken}, not text"
 
 
 def head_unknown(spec: ModelSpec) -> str | None:
     """The reason why a model that says what it is only when loaded cannot be asked for its task."""
     if spec.kind not in ("hub", "factory"):
         return None
-    return f"what {spec.name} is for is not known before it is loaded: save it, and name the directory"
+    return f"the task of {spec.name} is not known before it is loaded: save it and give the directory"
 
 
 def another_build(backend: Backend, rebuilds: bool) -> str | None:

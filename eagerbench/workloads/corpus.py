@@ -67,10 +67,12 @@ class Corpus:
     @property
     def name(self) -> str:
         """`n64` of generated sentences; `reviews-n64` of a file's, its name as ids can show it."""
-        if self.file is None:
-            return f"n{self.sentences}"
-        stem = re.sub(r"[^a-z0-9.]+", "-", Path(self.file).stem.lower()).strip("-.") or "file"
-        return f"{stem}-n{self.sentences}"
+        return f"n{self.sentences}" if self.file is None else f"{self.stem}-n{self.sentences}"
+
+    @property
+    def stem(self) -> str:
+        """The file's name as ids can show it."""
+        return re.sub(r"[^a-z0-9.]+", "-", Path(self.file).stem.lower()).strip("-.") or "file"
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -82,6 +84,10 @@ class Corpus:
     def blank_lines(self) -> int:
         return 0 if self.file is None else read(self.file).blank_lines
 
+    def prepared(self, model: "LoadedModel") -> list[str]:
+        """Texts as they go to the tokenizer."""
+        return [model.sentence.prepared(text) for text in self.texts]
+
     def tokenised(self, model: "LoadedModel") -> Tokenised:
         """Rows of the model's own ids, of texts as its sentence-transformers files prepare them, if it has any.
 
@@ -89,10 +95,11 @@ class Corpus:
             CannotRun: the model takes no token ids, or none of a text.
         """
         if "input_ids" not in model.input_names:
-            raise CannotRun(f"{type(model.module).__name__}.forward takes no input_ids: it has no sentences to read")
+            raise CannotRun(f"{type(model.module).__name__}.forward has no parameter input_ids: it has no sentences to "
+                            "read")
         limit = length_limit(model)
         if model.tokenizer is not None:
-            texts = [model.sentence.prepared(text) for text in self.texts]
+            texts = self.prepared(model)
             rows = [tokenise(model, text, limit + 1) for text in texts]
             cut = [index for index, row in enumerate(rows) if len(row) > limit]
             for index in cut:

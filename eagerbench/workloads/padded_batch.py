@@ -46,7 +46,7 @@ class TokenBatch(OneBatch):
         if hasattr(model.module, "example_inputs"):
             return own_inputs(model.module, self.batch_size, self.sequence_length, self.seed)
         if "input_ids" not in model.input_names:
-            raise CannotRun(f"{type(model.module).__name__}.forward takes no input_ids; give it a method "
+            raise CannotRun(f"{type(model.module).__name__}.forward has no parameter input_ids; give it a method "
                             "example_inputs(batch_size, sequence_length, seed)")
         if reason := too_long(model.spec, self.sequence_length):  # of a model that said so only when it was loaded
             raise CannotRun(reason)

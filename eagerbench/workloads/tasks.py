@@ -45,7 +45,7 @@ class Task(Workload):
 
     def refuses(self, spec, variant, backend):
         if spec.task != self.task:
-            return head_unknown(spec) or (f"{spec.name} has no head for a task: take one, such as "
+            return head_unknown(spec) or (f"{spec.name} has no head for a task: choose one, such as "
                                           "bert-base@head=question-answering")
         return too_long(spec, self.sequence_length) or another_build(backend, self.rebuilds)
 

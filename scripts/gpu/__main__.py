@@ -193,7 +193,7 @@ def _machine(environment: dict[str, str]) -> Found:
         raise ValueError(f"{sys.executable} cannot import what it needs: {done.stderr.strip().splitlines()[-1]}")
     found = json.loads(done.stdout.splitlines()[-1])
     if found["lacking"]:
-        raise ValueError(f"{sys.executable} lacks {', '.join(found['lacking'])}: name another one, such as "
+        raise ValueError(f"{sys.executable} lacks {', '.join(found['lacking'])}: name another, such as "
                          f"PYTHON=.venv/bin/python, or: {sys.executable} -m pip install {' '.join(found['lacking'])}")
     return found
 

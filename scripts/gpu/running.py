@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
@@ -13,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from eagerbench.isolation import journal
+from eagerbench.jsonfile import UnreadableFile
 from scripts.gpu.steps import Found, Step, command
 
 ROOT = Path(__file__).parents[2]
@@ -73,7 +76,7 @@ class Running:
         code = self._process.poll()
         _end(self._process)
         if self.step.kind == "session":
-            _take_journal(self._out, self.group, self._file)
+            _take_journal(self._out, self._file)
         status, said = _read(self.step, self._file, self._log, code)
         if code is None:
             status, said = FAILED, f"stopped after {self.seconds:.0f} s (limit {self._limit_s:.0f} s); {said}"
@@ -115,13 +118,16 @@ def _end(process: subprocess.Popen) -> None:
     process.wait()
 
 
-def _take_journal(out: Path, pid: int, file: Path) -> None:
-    """What a session had finished when it was lost (fixtures/journal.py)."""
-    for left in (out / "artifacts" / "interrupted").glob(f"*-{pid}.json"):
-        if not file.exists() or not file.stat().st_size:
-            left.replace(file)
-        else:
-            left.unlink()
+def _take_journal(out: Path, file: Path) -> None:
+    """What a session had finished when it was lost (fixtures/journal.py). Its command, which names `file`, is in it."""
+    for left in (out / "artifacts" / "interrupted").glob(f"*{journal.SUFFIX}"):
+        with contextlib.suppress(UnreadableFile, ValueError, OSError):
+            content = journal.read(left)
+            if str(file) in shlex.split(str(content.header.get("command"))):
+                if not file.exists() or not file.stat().st_size:
+                    file.write_text(json.dumps(journal.saved(content)))
+                left.unlink()
+                left.with_suffix(".lock").unlink(missing_ok=True)
 
 
 def _read(step: Step, file: Path, log: Path, code: int | None) -> tuple[str, str]:

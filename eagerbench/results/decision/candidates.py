@@ -70,7 +70,8 @@ def _known(subject: Subject, of_variant: OfVariant, places: Sequence[tuple[str, 
         dtype="float32" if is_eager else some.record.identity.dtype,
         observed=observed,
         places=[_place(subject, of_variant, place, names[place], budget) for place in places],
-        speedup=ONE if is_eager else quantities.mean([quantities.speedup(found) for found in observed]),
+        speedup=ONE if is_eager else quantities.mean([_speedup(subject, found, place)
+                                                      for found, place in zip(observed, places, strict=True)]),
         error=quantities.exact(0.0, "the reference") if is_eager else _error(here),
         quality_loss=quantities.exact(0.0, "the reference") if is_eager else quality_loss(of_variant),
         memory_bytes=_memory(of_variant, here), size_bytes=_size(of_variant, some, is_eager),
@@ -94,9 +95,14 @@ def _place(subject: Subject, of_variant: OfVariant, place: tuple[str, str], name
         slowest, missing = quantities.percentile(observed, budget.percentile)
     return Place(workload=key(place), shown=name, latency_s=latency, percentile_s=slowest,
                  percentile_missing=missing if budget.percentile else "",
-                 speedup=ONE if is_eager else quantities.speedup(observed),
+                 speedup=ONE if is_eager else _speedup(subject, observed, place),
                  throughput=_throughput(beside, latency), calls=sum(len(one.rounds) for one in observed),
                  pairs=sum(getattr(one.record.timing, "pairs", 0) for one in observed), processes=len(observed))
+
+
+def _speedup(subject: Subject, observed: Sequence[Observation], place: tuple[str, str]) -> Estimate | None:
+    """In turns with eager; by eager's own seconds where the experiment takes none."""
+    return quantities.speedup(observed) or quantities.unpaired(observed, subject.variant(EAGER).observed.get(place, []))
 
 
 def _throughput(observed: Sequence[Observation], latency: Estimate | None) -> Estimate | None:
@@ -144,9 +150,9 @@ def _startup(of_variant: OfVariant, here: Sequence[Observation], is_eager: bool)
     costs = [one.record.costs for one in here]
     build = [result.startup_build_s for result in results] or [cost.build_s for cost in costs]
     load = [result.startup_load_s for result in results] or [cost.load_s for cost in costs]
-    return {"build_s": quantities.exact(0.0) if is_eager else quantities.measured(build, "seconds"),
-            "load_s": quantities.measured(load, "seconds"),
-            "ready_s": quantities.measured([result.startup_ready_s for result in results], "seconds")}
+    return {"build_s": quantities.exact(0.0) if is_eager else quantities.measured(build, "build"),
+            "load_s": quantities.measured(load, "build"),
+            "ready_s": quantities.measured([result.startup_ready_s for result in results], "build")}
 
 
 def _with_costs_paid(one: Known, eager: Known, budget: Budget) -> Known:

@@ -1,13 +1,13 @@
 """The choice: a pure function of records and a budget."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from eagerbench.case import DEFAULT
 from eagerbench.errors import BadInput, unknown
-from eagerbench.results.decision import judging, left_out, settling, text
+from eagerbench.results.decision import judging, left_out, quantities, settling, text
 from eagerbench.results.decision.budget import Budget, echoed
 from eagerbench.results.decision.candidates import EAGER, Known, default_places, known
 from eagerbench.results.decision.comparing import Comparison, Ratios, front
@@ -36,7 +36,8 @@ class Gathered:
 
     def known_ratios(self, subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -> Ratios:
         """What was compared for a budget before: limits change nothing of it."""
-        return self.ratios.setdefault((subject.model, subject.device, tuple(places), budget.objective, budget.calls), {})
+        asked = subject.model, subject.device, tuple(places), budget.objective, budget.calls
+        return self.ratios.setdefault(asked, {})
 
 
 def gather_all(sources: Sequence[Source]) -> Gathered:
@@ -51,10 +52,19 @@ def decide_on(found: Gathered, budget: Budget) -> Decision:
     if budget.workload and not asked:
         valid = ", ".join(dict.fromkeys(key(place) for subject in subjects for place in subject.places()))
         raise BadInput(f"no model has every workload of {', '.join(budget.workload)}; valid: {valid}")
-    if any(places or _has_latency(subject) for subject, places in asked):  # the others are models of other experiments
-        asked = [(subject, places) for subject, places in asked if places or _has_latency(subject)]
+    asked = _first_of(asked, lambda subject, places: any(one.observed.get(place) for place in places
+                                                         for one in subject.variants.values()))
+    asked = _first_of(asked, lambda subject, places: bool(places) or _has_latency(subject))
     return Decision(files=found.files, machine=found.machine, budget=budget, budget_flags=echoed(budget),
                     verdicts=[_verdict(subject, places, budget, found) for subject, places in asked])
+
+
+Asked = list[tuple[Subject, list[tuple[str, str]]]]
+
+
+def _first_of(asked: Asked, wanted: Callable[[Subject, list[tuple[str, str]]], bool]) -> Asked:
+    """Those that are wanted, where there are any: the others are models of other experiments."""
+    return [one for one in asked if wanted(*one)] or asked
 
 
 def _has_latency(subject: Subject) -> bool:
@@ -91,10 +101,11 @@ def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, ga
     ties = weighed.ties(choice) if choice else []
     on_front = front(found, budget)
     candidates = [_candidate(one, weighed, choice, ties, one.variant in on_front,
-                             settling.settles(one, of_limits[one.variant], subject, places))
+                             settling.settles(one, of_limits[one.variant], weighed.comparison.rank(one) is not None,
+                                              subject, places, budget))
                   for one in weighed.in_order()]
     by_name = {one.variant: one for one in candidates}
-    asked = places or subject.places()
+    asked = places or [place for place in subject.places() if place[0] == DEFAULT] or subject.places()
     some = next((one.any for one in subject.variants.values() if one.any), None)
     verdict = Verdict(
         model=subject.model, device=subject.device, threads=some.record.identity.threads if some else None,
@@ -105,7 +116,8 @@ def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, ga
         excluded=left_out.excluded(subject, asked, [one.variant for one in found], gathered.bad),
         settle=settling.of_ties(by_name[choice.variant], [by_name[one.variant] for one in ties],
                                 weighed.comparison.better(choice, ties[0]), choice, subject, places)
-        if choice and ties else "")
+        if choice and ties else "", waited=quantities.waited([one for candidate in found for seen in candidate.observed
+                                                              for one in seen]))
     return msgspec.structs.replace(verdict, text=text.sentences(verdict, budget))
 
 

@@ -9,7 +9,7 @@ from eagerbench.results.decision.types import Excluded, Kind
 from eagerbench.shown import one_line
 
 _NOT_MEASURED = Gap("not run", "not measured here")
-_CRASHED = r"crashed|SIG[A-Z]+|out[- ]of[- ]memory|timed[- ]out|exited \d+|killed"
+_CRASHED = r"^crashed\b|\bSIG[A-Z]+\b|out[- ]of[- ]memory|timed[- ]out|no end after|exit code \d+|\bkilled\b"
 # What a measurement of its own may still give: the reasons of cases that were left out of a run, not of this machine's.
 _OPEN = r"not in the default run|deselected|another build|ended before|not measured here|its build serves"
 _LONGEST = 200

@@ -14,8 +14,12 @@ from eagerbench.shown import count
 from eagerbench.statistics import exact_interval, ratio_of_pairs, shift_interval
 
 ENOUGH_PROCESSES = 6  # what an exact 95 % interval over processes needs
-# By what factor another process of the same code may differ from one: docs/choose.md says how they were measured.
-SPREAD = {"time": 1.02, "memory": 1.02, "seconds": 1.5}
+# How far (sd of the logarithm) another process of the same code differs from one beyond what its interval covers: on a
+# quiet machine, and more for each share of the time that threads waited for a core (measured: docs/choose.md).
+SPREAD = {"ratio": (0.0135, 0.2), "seconds": (0.02, 0.6)}
+ONCE = {"memory": 0.01, "build": 0.2}  # the same, of what a process measures once
+_LEAST_SD = 1e-6
+_SD_95 = 1.96  # of them on each side of a 95 % interval
 
 
 def exact(value: float | None, basis: str = "") -> Estimate | None:
@@ -37,37 +41,65 @@ def inverse(estimate: Estimate | None, numerator: float = 1.0) -> Estimate | Non
     return Estimate(value=numerator / estimate.value, low=low, high=high, basis=estimate.basis)
 
 
-def over_processes(found: Sequence[Estimate | None], spread: float) -> Estimate | None:
+def wider(estimate: Estimate | None, spread: float) -> Estimate | None:
+    """With what other processes differ by: half the width and 1.96 `spread`, both of the logarithm, as independent."""
+    if estimate is None:
+        return None
+    low, high = (None if end is None else math.hypot(math.log(end / estimate.value), _SD_95 * spread)
+                 for end in (estimate.low, estimate.high))
+    return Estimate(value=estimate.value, low=None if low is None else estimate.value * math.exp(-low),
+                    high=None if high is None else estimate.value * math.exp(high), basis=estimate.basis)
+
+
+def over_processes(found: Sequence[Estimate | None]) -> Estimate | None:
     """One number of those of several processes, all above 0.
 
-    From six processes on their Hodges–Lehmann estimate with its exact interval. From fewer, what covers the interval of
-    each, wider by `spread` at both ends: they do not show how far processes differ.
+    From six processes on their Hodges–Lehmann estimate with its exact interval. From fewer, their mean weighted by the
+    widths of their intervals, so that a better measurement counts for more; where they differ by more than these allow
+    the interval is wider by as much (the scale factor of the Particle Data Group's Review, Introduction, 5.2.2).
     """
     known = [one for one in found if one is not None]
-    if not known:
-        return None
+    if len(known) < 2:
+        return known[0] if known else None
+    basis = count(len(known), "process", "processes")
     if len(known) >= ENOUGH_PROCESSES:
         value, low, high = map(math.exp, exact_interval([math.log(one.value) for one in known]))
-        return Estimate(value=value, low=low, high=high, basis=count(len(known), "process", "processes"))
-    ends = [end for one in known for end in (one.low, one.high)]
-    basis = known[0].basis if len(known) == 1 else count(len(known), "process", "processes")
-    value = math.exp(median(math.log(one.value) for one in known))
-    if None in ends:
-        return Estimate(value=value, basis=basis)
-    return Estimate(value=value, low=min(ends) / spread, high=max(ends) * spread, basis=basis)
+        return Estimate(value=value, low=low, high=high, basis=basis)
+    sure = [one for one in known if one.low is not None and one.high is not None]
+    if len(sure) < 2:
+        return sure[0] if sure else Estimate(value=math.exp(median(math.log(one.value) for one in known)), basis=basis)
+    logs = np.log([one.value for one in sure])
+    weights = np.array([max(math.log(one.high / one.low) / (2 * _SD_95), _LEAST_SD)**-2 for one in sure])
+    middle = (weights * logs).sum() / weights.sum()
+    scale = max(1.0, math.sqrt((weights * (logs - middle)**2).sum() / (len(sure) - 1)))
+    half = _SD_95 * scale / math.sqrt(weights.sum())
+    return Estimate(value=math.exp(middle), low=math.exp(middle - half), high=math.exp(middle + half), basis=basis)
 
 
 def measured(values: Sequence[float | None], kind: str) -> Estimate | None:
-    """Of what each process measures once, by kind of SPREAD."""
+    """Of what each process measures once, by kind of ONCE."""
     known = [value for value in values if value is not None and value > 0]
     if not known:
         return exact(0.0) if any(value == 0 for value in values) else None
-    return over_processes([exact(value, "one process") for value in known], SPREAD[kind])
+    return over_processes([wider(exact(value, "one process"), ONCE[kind]) for value in known])
+
+
+def spread(one: Observation, kind: str) -> float:
+    """Of another process beside this one, by kind of SPREAD."""
+    quiet, waiting = SPREAD[kind]
+    lost = one.record.conditions.turn_lost
+    return quiet + waiting * (median(lost) if lost else 0.0)
+
+
+def waited(observed: Sequence[Observation]) -> float | None:
+    """The share of the time that threads waited for a core, of the median record."""
+    found = [median(lost) for one in observed if (lost := one.record.conditions.turn_lost)]
+    return median(found) if found else None
 
 
 def speedup(observed: Sequence[Observation]) -> Estimate | None:
     """Times faster than eager; None where it was not measured in turns."""
-    return over_processes([_speedup(one) for one in observed], SPREAD["time"])
+    return over_processes([wider(_speedup(one), spread(one, "ratio")) for one in observed])
 
 
 def _speedup(one: Observation) -> Estimate | None:
@@ -80,18 +112,21 @@ def _speedup(one: Observation) -> Estimate | None:
 
 def latency(observed: Sequence[Observation]) -> Estimate | None:
     """Seconds of the median call: over the medians of its turns."""
-    return over_processes([_seconds(one.rounds, getattr(one.record.timing, "variant_turns", None), one.median_s)
-                           for one in observed], SPREAD["time"])
+    return over_processes([wider(_seconds(one.rounds, getattr(one.record.timing, "variant_turns", None), one.median_s),
+                                 spread(one, "seconds")) for one in observed])
 
 
 def eager_latency(observed: Sequence[Observation]) -> Estimate | None:
     """Of eager, from the turns that any variant took with it."""
     found = []
-    for one in observed:
-        timing = one.record.timing
-        if isinstance(timing, AgainstEager):
-            found.append(_seconds(timing.reference_rounds, timing.reference_turns, median(timing.reference_rounds)))
-    return over_processes(found, SPREAD["time"])
+    for source in sorted({one.source for one in observed}):
+        here = [one for one in observed if one.source == source and isinstance(one.record.timing, AgainstEager)]
+        if here:
+            rounds = [value for one in here for value in one.record.timing.reference_rounds]
+            turns = [turn for one in here for turn in one.record.timing.reference_turns]
+            found.append(wider(_seconds(rounds, turns, median(rounds)),
+                               median(spread(one, "seconds") for one in here)))
+    return over_processes(found)
 
 
 def _seconds(rounds: Sequence[float], turns: Sequence[int] | None, median_s: float) -> Estimate:
@@ -119,8 +154,8 @@ def percentile(observed: Sequence[Observation], percent: int) -> tuple[Estimate 
             return None, "the file was thinned: its slowest calls are not all in it"
         if len(one.rounds) < PERCENTILES[percent]:
             return None, f"p{percent} needs {PERCENTILES[percent]} calls, there are {len(one.rounds)}"
-        found.append(_percentile(one, percent / 100))
-    return over_processes(found, SPREAD["time"]), ""
+        found.append(wider(_percentile(one, percent / 100), spread(one, "seconds")))
+    return over_processes(found), ""
 
 
 def _percentile(one: Observation, share: float) -> Estimate:
@@ -129,8 +164,8 @@ def _percentile(one: Observation, share: float) -> Estimate:
     ordered, n = np.sort(one.rounds), len(one.rounds)
     value = float(np.quantile(ordered, share, method="inverted_cdf"))
     turns = getattr(one.record.timing, "variant_turns", None) or [1] * n
-    low, high = _ranks(int(n / _design_effect(one.rounds, turns, value)), share)
-    low, high = (None if end is None else float(np.quantile(ordered, end, method="inverted_cdf")) for end in (low, high))
+    ends = _ranks(int(n / _design_effect(one.rounds, turns, value)), share)
+    low, high = (None if end is None else float(np.quantile(ordered, end, method="inverted_cdf")) for end in ends)
     return Estimate(value=value, low=low, high=high, basis=count(n, "call"))
 
 
@@ -166,9 +201,10 @@ def faster(a: Sequence[Observation], b: Sequence[Observation]) -> Estimate | Non
     both = [(one, by_source[one.source]) for one in a if one.source in by_source]
     first, second = speedup(a), speedup(b)
     if first is None or second is None:
-        return None
+        return unpaired(a, b)
     ends = _of_ends(first, second)
-    paired = over_processes([_shift(*pair) for pair in both], SPREAD["time"])
+    paired = over_processes([wider(_shift(*pair), math.hypot(*(spread(one, "ratio") for one in pair)))
+                             for pair in both])
     if paired is None or paired.low is None:
         return ends
     if ends.low is not None and (ends.low > 1 or ends.high < 1):
@@ -176,6 +212,12 @@ def faster(a: Sequence[Observation], b: Sequence[Observation]) -> Estimate | Non
         high = min(paired.high, ends.high) if ends.high < 1 else paired.high
         return Estimate(value=min(max(paired.value, low), high), low=low, high=high, basis=paired.basis)
     return paired
+
+
+def unpaired(a: Sequence[Observation], b: Sequence[Observation]) -> Estimate | None:
+    """How many times as fast as `b` `a` is where they took no turns with eager: by their seconds, so it is wide."""
+    mine, others = latency(a), latency(b)
+    return None if mine is None or others is None else _of_ends(others, mine)
 
 
 def _of_ends(first: Estimate, second: Estimate) -> Estimate:

@@ -1,18 +1,22 @@
 """Commands that measure what is open."""
 
 import math
+import re
 import shlex
 from collections.abc import Sequence
 
 from eagerbench.case import DEFAULT
-from eagerbench.results.decision.candidates import Known
+from eagerbench.results.decision.budget import PERCENTILES, Budget
+from eagerbench.results.decision.candidates import EAGER, Known
 from eagerbench.results.decision.evidence import Subject
 from eagerbench.results.decision.types import Candidate, Estimate, Judged
 
-_LEAST_S, _MOST_S = 10, 300  # of a case, for --time-budget
+_LEAST_S, _MOST_S, _MOST_FOR_CALLS_S = 10, 300, 3600  # of a case, for --time-budget
 # The experiment that measures what a limit asks, where the latency experiment does not.
-_EXPERIMENTS = {"max-quality-loss": "quality", "max-ready-s": "startup", "max-memory-mib": "memory"}
+_EXPERIMENTS = {"max-quality-loss": "quality", "max-ready-s": "startup", "max-memory-mib": "memory",
+                "max-build-s": "startup"}
 _FROM_LABELS = " --retrieval FILE"  # or --labels FILE, of a classifier
+_ANEW = " --rebuild"  # what is kept with an artifact is measured once
 
 
 def again(subject: Subject, variants: Sequence[str], places: Sequence[tuple[str, str]],
@@ -20,7 +24,7 @@ def again(subject: Subject, variants: Sequence[str], places: Sequence[tuple[str,
     """Measure variants on workloads once more; the file that it saves is given beside the first."""
     parts = ["eagerbench", "run", *(f"test_{name}.py" for name in dict.fromkeys(place[0] for place in places)),
              "--model", subject.model, *(part for name in variants for part in ("--variant", name)),
-             *_shapes(subject, places), *_where(subject)]
+             *_shapes(places), *_where(subject)]
     return " ".join(map(shlex.quote, parts)) + (f" --time-budget {time_budget:g}" if time_budget else "")
 
 
@@ -30,18 +34,19 @@ def of_experiment(subject: Subject, experiment: str, variant: str, more: str = "
     return " ".join(map(shlex.quote, parts)) + more
 
 
-def settles(one: Known, found: Sequence[Judged], subject: Subject, places: Sequence[tuple[str, str]]) -> str:
-    """The command for the first limit that is open; empty where none is, or where one is missed anyway."""
+def settles(one: Known, found: Sequence[Judged], ranked: bool, subject: Subject, places: Sequence[tuple[str, str]],
+            budget: Budget) -> str:
+    """The command for the first limit that is open, or for a variant without a number to rank it by; empty where
+    nothing is open, or where a limit is missed anyway."""
     if any(limit.fit == "does not" for limit in found):
         return ""
     for limit in found:
         if limit.fit in ("unknown", "may fit"):
-            experiment = _EXPERIMENTS.get(limit.limit)
-            if experiment and (limit.fit == "unknown" or experiment == "quality"):
-                more = _FROM_LABELS if experiment == "quality" else ""
+            if experiment := _EXPERIMENTS.get(limit.limit):
+                more = _FROM_LABELS if experiment == "quality" else _ANEW if limit.fit == "may fit" else ""
                 return of_experiment(subject, experiment, one.variant, more)
-            return again(subject, [one.variant], places, _budget(one, limit))
-    return ""
+            return again(subject, [one.variant], places, _budget(one, limit.limit, budget))
+    return "" if ranked else again(subject, [EAGER, one.variant], places, _budget(one, "", budget))
 
 
 def of_ties(choice: Candidate, ties: Sequence[Candidate], ratio: Estimate | None, one: Known, subject: Subject,
@@ -60,10 +65,13 @@ def of_ties(choice: Candidate, ties: Sequence[Candidate], ratio: Estimate | None
                                              _MOST_S))
 
 
-def _budget(one: Known, limit: Judged) -> float:
+def _budget(one: Known, limit: str, budget: Budget) -> float:
     """Seconds of a case that may narrow an interval, or give enough calls for a percentile."""
     seen = _seconds(one) or 2.0
-    return float(min(max(math.ceil(4 * seen), _LEAST_S), _MOST_S))
+    calls = min(place.calls for place in one.places)
+    needed = PERCENTILES.get(budget.percentile, 0) if limit == "max-latency-ms" else 0
+    more = max(4.0, 1.5 * needed / max(1, calls))
+    return float(min(max(math.ceil(more * seen), _LEAST_S), _MOST_S if calls >= needed else _MOST_FOR_CALLS_S))
 
 
 def _seconds(one: Known) -> float:
@@ -72,14 +80,12 @@ def _seconds(one: Known) -> float:
                 for found in one.observed for record in found), default=0.0)
 
 
-def _shapes(subject: Subject, places: Sequence[tuple[str, str]]) -> list[str]:
+def _shapes(places: Sequence[tuple[str, str]]) -> list[str]:
     """Options that give these latency workloads, and any that are a cross product with them."""
-    found = [one for of_variant in subject.variants.values() for place, seen in of_variant.observed.items()
-             if place in places and place[0] == DEFAULT for one in seen]
-    sizes = [sorted({getattr(one.record.workload, name) for one in found})
-             for name in ("batch_size", "sequence_length")] if found else [[], []]
-    return [part for flag, values in zip(("--batch-sizes", "--sequence-lengths"), sizes, strict=True) if values
-            for part in (flag, ",".join(map(str, values)))]
+    found = [sizes for name, workload in places if name == DEFAULT
+             and (sizes := re.fullmatch(r"b(\d+)-s(\d+)", workload))]
+    return [part for group, flag in ((1, "--batch-sizes"), (2, "--sequence-lengths")) if found
+            for part in (flag, ",".join(map(str, sorted({int(sizes[group]) for sizes in found}))))]
 
 
 def _where(subject: Subject) -> list[str]:

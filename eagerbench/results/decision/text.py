@@ -1,16 +1,17 @@
 """The decision in sentences: what to take, what cannot be told apart from it, what misses and by how much."""
 
-import math
 from collections.abc import Iterator, Sequence
 
 from eagerbench.results.decision.budget import Budget
 from eagerbench.results.decision.judging import number
-from eagerbench.results.decision.types import Candidate, Estimate, Excluded, Miss, Verdict
+from eagerbench.results.decision.types import Candidate, Estimate, Excluded, Judged, Miss, Verdict
 from eagerbench.results.numbers import mib, milliseconds
 from eagerbench.shown import count, one_line
 
 EAGER = "eager"
 _MOST_NAMED, _MOST_OPEN = 4, 2
+_LEAST_ERROR = 1e-7  # below it a cosine, of which the error is made, has no digits
+_BUSY = 0.1  # of the time that threads waited for a core
 _KINDS = {"wrong": "wrong output", "unreadable": "record not complete"}
 
 
@@ -23,8 +24,7 @@ def _sentences(verdict: Verdict, budget: Budget) -> Iterator[str]:
     choice = verdict.of(verdict.choice) if verdict.choice else None
     yield _take(verdict, choice, budget)
     if verdict.ties:
-        what = "of these the best on paper" if len(verdict.ties) > 1 else "the two may be equal"
-        yield f"{_names(verdict.ties)} cannot be told apart from it ({what})."
+        yield f"{_names(verdict.ties)} cannot be told apart from it{_more_exact(verdict, choice)}."
         yield f"  To decide: {verdict.settle}"
     if verdict.nearest_miss:
         yield _missed(verdict.nearest_miss, budget, choice)
@@ -35,6 +35,19 @@ def _sentences(verdict: Verdict, budget: Budget) -> Iterator[str]:
     if 1 < len(verdict.front) < len(verdict.candidates):
         yield f"Nothing is provably better in everything than: {_names(verdict.front, 8)}."
     yield from _left_out(verdict.excluded)
+    if verdict.waited is not None and verdict.waited > _BUSY:
+        yield (f"Other work kept the machine busy: threads waited {verdict.waited:.0%} of the time. Intervals are wide "
+               "for it; a quiet machine narrows them.")
+
+
+def _more_exact(verdict: Verdict, choice: Candidate) -> str:
+    """What may make a user take a tie all the same."""
+    ties = [tie for name in verdict.ties if (tie := verdict.of(name)) and tie.error and choice.error]
+    best = min(ties, key=lambda tie: tie.error.value, default=None)
+    if best is None or best.error.value >= 0.5 * choice.error.value:
+        return ""
+    which = "its error is smaller" if len(verdict.ties) == 1 else f"`{best.variant}` has the smallest error"
+    return f"; {which}, {number(best.error.value)}"
 
 
 def _take(verdict: Verdict, choice: Candidate | None, budget: Budget) -> str:
@@ -67,7 +80,7 @@ def _gain(choice: Candidate, budget: Budget) -> Iterator[str]:
 
 def _costs(choice: Candidate, budget: Budget) -> Iterator[str]:
     if choice.variant != EAGER and choice.error is not None:
-        yield f"error {number(choice.error.value)}"
+        yield f"error {number(choice.error.value)}" if choice.error.value >= _LEAST_ERROR else "no error to speak of"
     if budget.max_quality_loss is not None and choice.quality_loss is not None:
         yield f"quality loss {number(choice.quality_loss.value)} at most {number(choice.quality_loss.high or 1)}"
     if choice.memory_bytes is not None:
@@ -77,26 +90,32 @@ def _costs(choice: Candidate, budget: Budget) -> Iterator[str]:
 
 
 def ratio(estimate: Estimate) -> str:
-    """`4.4 times [3.6, 5.6]`."""
-    if estimate.low is None or estimate.high is None or estimate.low == estimate.high:
-        return f"{_two(estimate.value)} times"
-    return f"{_two(estimate.value)} times [{_two(estimate.low)}, {_two(estimate.high)}]"
-
-
-def _two(value: float) -> str:
-    """Two decimals below 3, where they matter; one above."""
-    return f"{value:.2f}" if value < 3 else f"{value:.1f}" if value < 100 else f"{value:,.0f}"
+    """`4.4 times [3.6, 5.6]`; two decimals below 3, where they matter."""
+    places = 2 if estimate.value < 3 else 1 if estimate.value < 100 else 0
+    ends = [] if estimate.low is None or estimate.high is None or estimate.low == estimate.high \
+        else [estimate.low, estimate.high]
+    value, *ends = (f"{number:,.{places}f}" for number in (estimate.value, *ends))
+    return f"{value} times [{', '.join(ends)}]" if ends else f"{value} times"
 
 
 def _missed(miss: Miss, budget: Budget, choice: Candidate | None) -> str:
     over = " and ".join(_limit(limit.said) for limit in miss.over[:2])
-    far = max((limit.over for limit in miss.over if limit.over is not None and limit.limit != "class"), default=None)
-    by = f" (by {far:.0%} at its worse end)" if far and math.isfinite(far) else ""
+    by = _far(miss.over)
     if choice is None:
         return f"Nearest miss: `{miss.variant}`, but {over}{by}."
     better = {"memory": "smaller in memory", "size": "smaller on disk"}.get(budget.objective, "faster")
     gain = f"{ratio(miss.better)} {better} still" if miss.better else f"{better} still"
     return f"`{miss.variant}` would be {gain}, but {over}{by}."
+
+
+def _far(over: Sequence[Judged]) -> str:
+    """` (30 % beyond at its worse end)`, ` (14 times as much)`; nothing of a class."""
+    known = [limit for limit in over if limit.over and limit.limit != "class" and limit.found]
+    if not known:
+        return ""
+    worst = max(known, key=lambda limit: limit.over)
+    end = "" if worst.found.low == worst.found.high else " at its worse end"
+    return f" ({worst.over + 1:,.1f} times as much{end})" if worst.over >= 1 else f" ({worst.over:.0%} beyond{end})"
 
 
 def _limit(said: str) -> str:

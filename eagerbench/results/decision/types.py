@@ -148,6 +148,7 @@ class Verdict(Part, kw_only=True):
         front: names of the Pareto front, in the order of `candidates`.
         candidates: the best by the objective first.
         settle: the command that may break the ties; empty without any.
+        waited: the share of the time that threads waited for a core, in the median turn; None where it is not known.
         text: the sentences that the terminal shows.
     """
 
@@ -164,6 +165,7 @@ class Verdict(Part, kw_only=True):
     candidates: list[Candidate] = msgspec.field(default_factory=list)
     excluded: list[Excluded] = msgspec.field(default_factory=list)
     settle: str = ""
+    waited: float | None = None
     text: list[str] = msgspec.field(default_factory=list)
 
     def of(self, variant: str) -> Candidate | None:

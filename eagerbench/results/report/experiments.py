@@ -64,7 +64,7 @@ def _dots(key: str, title: str, plot: Dots, numbers: Sequence[Drawn]) -> Figure:
     positive = all(one[1] > 0 for one in shown)
     reach = drawing.spanned([one[1:] for one in shown])
     across = drawing.log_axis(plot.across, [*reach, *([plot.line] if plot.line else [])]) if plot.log and positive \
-        else drawing.linear_axis(plot.across, range=[0, 1.04 * max(reach)] if max(reach) > 0 else [0, 1])
+        else drawing.linear_axis(plot.across, range=drawing.from_zero(reach))
     layout = {**_rows_layout(variants, across, len(kinds) > 1), "shapes": _mark(plot.line)}
     return Figure(key, title, f"{title}: {plot.across}, of {len(variants)} variants, the best on top. "
                   "The table below has the numbers.", data, layout, len(shown), len(numbers),

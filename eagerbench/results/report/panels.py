@@ -50,8 +50,8 @@ def _panels(rows: Sequence[Row], quality: dict[str, tuple], key: tuple, verdict:
     layout = {
         "xaxis": {"type": "category", "tickangle": -60, "categoryorder": "array", "categoryarray": names,
                   "anchor": "y2", "automargin": True, "dtick": 1},
-        "yaxis": drawing.linear_axis("times as fast as eager", domain=[0.47, 1], range=[0, _top(speeds)]),
-        "yaxis2": {**drawing.linear_axis("", range=[0, _top(below, 0.0) or 1], domain=[0, 0.38]),
+        "yaxis": drawing.linear_axis("times as fast as eager", domain=[0.47, 1], range=_span([*speeds, (1.2, None, None)])),
+        "yaxis2": {**drawing.linear_axis("", range=_span(below), domain=[0, 0.38]),
                    "title": {"text": _wrapped(below_title), "standoff": 8}},
         "showlegend": False, "bargap": 0.3, "margin": {**MARGIN, "t": 34},
         "shapes": [{"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 1, "y1": 1,
@@ -62,10 +62,10 @@ def _panels(rows: Sequence[Row], quality: dict[str, tuple], key: tuple, verdict:
                   120 + _BAR * len(shown))
 
 
-def _top(numbers: Sequence[tuple | None], least: float = 1.2) -> float:
-    """Of an axis of bars: above every bar, and above intervals unless they are out of all proportion."""
+def _span(numbers: Sequence[tuple | None]) -> list[float]:
+    """Of an axis of bars: every bar, and intervals unless they are out of all proportion."""
     values = [one for one in numbers if one is not None and one[0] is not None]
-    return 1.06 * max(least, *drawing.spanned(values, 1.6)) if values else least
+    return drawing.from_zero(drawing.spanned(values, 1.6)) if values else [0.0, 1.0]
 
 
 def _wrapped(title: str) -> str:

@@ -1,0 +1,223 @@
+"""Faults in real sessions: a backend that ends its process costs its own case, and every other case is in the file."""
+
+import contextlib
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+
+import faulty_backend
+import psutil
+import pytest
+from running import ROOT, Ended, own_environment
+
+from eagerbench.isolation import journal, supervisor
+from eagerbench.results import records
+
+pytestmark = pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
+SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model=tiny-bert", "--variant=eager",
+             "--variant=faulty", "--variant=sdpa", "--batch-sizes=1", f"--sequence-lengths=8,{faulty_backend.LENGTH}",
+             "--time-budget=0.1", "--peaks=here", "--threads=1")
+CASES = [f"tiny-bert/{variant}/b1/s{length}/cpu" for variant in ("eager", "faulty", "sdpa")
+         for length in (8, faulty_backend.LENGTH)]
+
+
+def environment(directory, fault):
+    own = own_environment()
+    paths = [str(ROOT / "correctness_tests"), *filter(None, [own.get("PYTHONPATH")])]
+    scratch = directory / "tmp"
+    scratch.mkdir(exist_ok=True)
+    return {**own, "PYTHONPATH": os.pathsep.join(paths), "FAULT": fault, "TMPDIR": str(scratch),
+            "KEEP_JOURNAL": str(directory / "before.jsonl"), "EAGERBENCH_TEST_MARK": str(directory)}
+
+
+def command(directory, *more):
+    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "faulty_plugin", *SELECTION, "--artifacts",
+            str(directory / "artifacts"), "--benchmark-json", str(directory / "run.json"), *more]
+
+
+def ran(directory, fault, *more):
+    """How a session with a fault ended, and what it saved; nothing of it is left."""
+    done = subprocess.run(command(directory, *more), cwd=ROOT, capture_output=True, timeout=300, check=False,
+                          env=environment(directory, fault))
+    assert_nothing_left(directory)
+    file = directory / "run.json"
+    ended = Ended(done.returncode, *(text.decode("utf-8", "replace") for text in (done.stdout, done.stderr)))
+    return ended, json.loads(file.read_text()) if file.exists() else {}
+
+
+def marked(directory):
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            if process.environ().get("EAGERBENCH_TEST_MARK") == str(directory):
+                yield process
+
+
+def assert_nothing_left(directory):
+    assert [process.cmdline() for process in marked(directory)] == []
+    assert [path.name for path in (directory / "tmp").iterdir()] == []
+
+
+def assert_costs(content, lost):
+    """Every case but `lost` was timed; the file is whole, and in the order of the plan."""
+    cells = {cell["bench_id"]: cell for cell in content["eagerbench"]["cells"] if cell["bench_id"] in CASES}
+    assert list(cells) == CASES
+    assert [name for name in CASES if cells[name]["status"] != "timed"] == list(lost)
+    saved = {bench["extra_info"]["identity"]["bench_id"]: bench for bench in content["benchmarks"]}
+    assert list(saved) == [name for name in CASES if name not in lost]
+    assert records.problems(content) == []
+    return cells, saved
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory):
+    """A session whose faulty variant segfaults in a timed call of its second case."""
+    directory = tmp_path_factory.mktemp("crashed")
+    ended, content = ran(directory, "timed-call:segfault")
+    return directory, ended, content
+
+
+def test_a_crash_is_a_cell(crashed):
+    directory, ended, content = crashed
+    assert ended.code == 1, ended.out
+    cells, saved = assert_costs(content, [CASES[3]])
+    cell = cells[CASES[3]]
+    assert cell["status"] == "failed"
+    assert cell["reason"] == "crashed: SIGSEGV in faulty while timing"
+    assert any("faulty_backend.py" in line for line in cell["crash"]["stack"])
+    before = journal.read(directory / "before.jsonl")
+    assert len(before.finished) == 3
+    for line in before.finished.values():
+        name = line["benchmark"]["extra_info"]["identity"]["bench_id"]
+        assert json.dumps(saved[name]) == json.dumps(line["benchmark"])
+    assert [part["finished"] for part in content["eagerbench"]["parts"]] == [3, 2]
+    assert not list((directory / "artifacts" / "interrupted").iterdir())
+
+
+def test_the_user_sees_one_session(crashed):
+    _, ended, _ = crashed
+    assert ended.out.count("test session starts") == 1
+    assert "eagerbench: crashed: SIGSEGV in faulty while timing; going on behind it\n" in ended.out
+    numbers = re.findall(r"^\[(\d)/6\] (\S+)", ended.out, re.MULTILINE)
+    assert numbers == [("1", "eager"), ("2", "eager"), ("3", "faulty"), ("4", "faulty"), ("5", "sdpa"), ("6", "sdpa")]
+    assert re.search(r"^\[4/6\] faulty · 1×16 +crashed: SIGSEGV in faulty while timing", ended.out, re.MULTILINE)
+    assert re.search(r"=+ 1 failed, 5 passed in ", ended.out)
+    screen = ended.out[ended.out.index("  variant"):]  # of the first part too
+    assert all(name in screen for name in ("eager", "faulty", "sdpa"))
+
+
+PLACES = {"build": ("building", CASES[2:4]), "load": ("building", CASES[2:4]), "first-call": ("first call", CASES[3:4]),
+          "timed-call": ("timing", CASES[3:4]), "probe": ("probing", CASES[3:4])}
+KINDS = {"segfault": "SIGSEGV", "abort": "SIGABRT", "terminate": "SIGABRT", "exit": "exit code 3", "kill": "SIGKILL",
+         "garbage": "SIGABRT", "children": "exit code 5", "unheeded": "no end after 20 s"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", PLACES)
+def test_every_fault_at_every_place(place, kind, tmp_path):
+    ended, content = ran(tmp_path, f"{place}:{kind}", "--case-timeout", "20")
+    phase, lost = PLACES[place]
+    assert ended.code == 1, ended.out
+    cells, _ = assert_costs(content, lost)
+    assert {cells[name]["reason"] for name in lost} == {f"crashed: {KINDS[kind]} in faulty while {phase}"}
+    if kind in ("garbage", "terminate"):
+        said = cells[lost[0]]["crash"]["stderr"][-1]
+        assert "garbage" in said or "std::runtime_error" in said
+        assert said.isprintable()
+    again, content = ran(tmp_path, "")
+    assert again.code == 0, again.out
+    assert_costs(content, [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", PLACES)
+def test_a_spin_in_python_ends_with_its_stack(place, tmp_path):
+    ended, content = ran(tmp_path, f"{place}:spin", "--case-timeout", "20")
+    assert ended.code == 1
+    cells, _ = assert_costs(content, PLACES[place][1])
+    assert any("faulty_backend.py" in line for line in cells[PLACES[place][1][0]]["crash"]["stack"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["first-call", "timed-call", "probe"])
+def test_an_address_space_that_is_too_small_fails_the_case(place, tmp_path):
+    ended, content = ran(tmp_path, f"{place}:address-space")
+    assert ended.code == 1, ended.out
+    cells, _ = assert_costs(content, CASES[3:4])
+    assert "memory" in cells[CASES[3]]["reason"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["build", "timed-call"])
+def test_larger_shapes_are_skipped_after_the_kernel_killed(place, tmp_path):
+    if not faulty_backend.can_group():
+        pytest.skip("no control group can be made here")
+    try:
+        ended, content = ran(tmp_path, f"{place}:group", "--sequence-lengths", f"8,{faulty_backend.LENGTH},32")
+    finally:
+        faulty_backend.remove_groups()
+    assert ended.code == 1, ended.out
+    cells = [(cell["status"], cell["reason"]) for cell in content["eagerbench"]["cells"] if cell["variant"] == "faulty"
+             and cell["experiment"] == "latency"]
+    phase = PLACES[place][0]
+    killed = ("failed", f"crashed: out of memory (SIGKILL) in faulty while {phase}")
+    larger = "skipped", "larger than {}, for which there was not enough memory"
+    assert cells == ([killed, (larger[0], larger[1].format("1×8")), (larger[0], larger[1].format("1×8"))]
+                     if place == "build" else [("timed", ""), killed, (larger[0], larger[1].format("1×16"))])
+
+
+def finished(directory):
+    """The lines of finished tests in the only journal, by test."""
+    for file in (directory / "artifacts" / "interrupted").glob("*.jsonl"):
+        with contextlib.suppress(journal.UnreadableFile):
+            return journal.read(file).finished
+    return {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(25))
+def test_the_supervisor_killed_at_any_instant(number, tmp_path):
+    """The session ends with it; `--resume` goes on where one was begun, and gives what was finished bit for bit."""
+    with subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.DEVNULL,
+                          env=environment(tmp_path, "")) as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(random.Random(number).uniform(0.5, 15))
+        process.kill()
+    psutil.wait_procs(list(marked(tmp_path)), timeout=20)
+    before = finished(tmp_path)
+    ended, content = ran(tmp_path, "", *(["--resume"] if before else []))
+    assert ended.code == 0, ended.out
+    _, saved = assert_costs(content, [])
+    for line in before.values():
+        bench = line["benchmark"]
+        assert json.dumps(saved[bench["extra_info"]["identity"]["bench_id"]]) == json.dumps(bench)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(25))
+def test_the_measuring_process_killed_at_any_instant(number, tmp_path):
+    """The session goes on without the case that it was in; before any case it ends."""
+    with subprocess.Popen(command(tmp_path), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=environment(tmp_path, "")) as process:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(random.Random(number).uniform(0.5, 15))
+        before = finished(tmp_path)
+        for child in psutil.Process(process.pid).children() if process.poll() is None else ():
+            child.kill()
+        out = process.communicate(timeout=300)[0]
+    assert_nothing_left(tmp_path)
+    file = tmp_path / "run.json"
+    if not file.exists():
+        assert "before any test began" in out or "SIGKILL" in out
+        return
+    content = json.loads(file.read_text())
+    cells = [cell for cell in content["eagerbench"]["cells"] if cell["bench_id"] in CASES]
+    lost = [cell["bench_id"] for cell in cells if cell["status"] != "timed"]
+    assert len(lost) <= 1
+    _, saved = assert_costs(content, lost)
+    for line in before.values():
+        bench = line["benchmark"]
+        assert json.dumps(saved[bench["extra_info"]["identity"]["bench_id"]]) == json.dumps(bench)

@@ -1,0 +1,352 @@
+"""Going on with a session, on a suite of plain benchmarks, which need no model: what is kept, refused and announced."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from running import ROOT, Ended, own_environment
+
+from eagerbench.cli import main
+from eagerbench.fixtures import leftovers
+from eagerbench.fixtures.journal import Journal
+from eagerbench.isolation import journal, supervisor
+from eagerbench.results import records
+
+SUITE = '''
+import os, time
+import pytest
+
+@pytest.mark.parametrize("number", range(4))
+def test_plain(benchmark, number):
+    benchmark.pedantic(lambda: number, rounds=3)
+    fault = os.environ.get(f"FAULT{number}")
+    if fault == "fail":
+        pytest.fail("as planned")
+    if fault == "abort":
+        os.abort()
+    if fault == "wait":
+        time.sleep(60)
+'''
+NAMES = [f"test_suite.py::test_plain[{number}]" for number in range(4)]
+
+
+def environment(**faults):
+    own = own_environment()
+    return {**own, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, [own.get("PYTHONPATH")])]), **faults}
+
+
+def command(directory, *more):
+    (directory / "test_suite.py").write_text(SUITE)
+    (directory / "pytest.ini").write_text("[pytest]\n")
+    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "eagerbench.fixtures.plugin",
+            "test_suite.py", "--benchmark-only", "--threads=1", "--artifacts=artifacts", "--benchmark-json=run.json",
+            *more]
+
+
+def ran(directory, *more, **faults):
+    done = subprocess.run(command(directory, *more), cwd=directory, capture_output=True, text=True, timeout=120,
+                          check=False, env=environment(**faults))
+    file = directory / "run.json"
+    content = json.loads(file.read_text()) if file.exists() else {}
+    file.unlink(missing_ok=True)
+    return Ended(done.returncode, done.stdout, done.stderr), content
+
+
+def names(content):
+    return [bench["fullname"] for bench in content.get("benchmarks", [])]
+
+
+def left(directory):
+    return sorted((directory / "artifacts" / "interrupted").glob("*.jsonl"))
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """A session without a supervisor that was killed in its third test, and the header of the next one."""
+    directory = tmp_path_factory.mktemp("interrupted")
+    ended, _ = ran(directory, "--no-isolation", FAULT1="fail", FAULT2="abort")
+    assert ended.code == -signal.SIGABRT, ended.out
+    (file,) = left(directory)
+    return directory, file
+
+
+def copied(interrupted, tmp_path):
+    """The same leftovers for one test."""
+    import shutil
+
+    shutil.copytree(interrupted[0], tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_without_isolation_a_crash_ends_the_session_and_is_announced(interrupted):
+    directory, file = interrupted
+    content = journal.read(file)
+    assert list(content.finished) == NAMES[:2]
+    assert content.begun["began"] == NAMES[2]
+    ended, _ = ran(directory, "--collect-only")
+    assert f"results of an interrupted session: {file}" in ended.out
+    assert "2 of 4 tests finished are kept in" in ended.out
+    assert re.search(r"go on: \S+ -m pytest .*--resume=\S+\.jsonl\n", ended.out)
+    assert f"read:  eagerbench summary {file}\n" in ended.out
+    assert f"dismiss: eagerbench rescue {file} --dismiss\n" in ended.out
+
+
+def test_resumed_it_is_the_file_of_one_piece(interrupted, tmp_path):
+    directory = copied(interrupted, tmp_path)
+    (file,) = left(directory)
+    first = journal.read(file).finished[NAMES[0]]["benchmark"]
+    ended, content = ran(directory, "--resume")
+    assert ended.code == 1, ended.out  # the test that failed before is kept as it was
+    assert "1 failed, 3 passed in " in ended.out
+    assert "as planned" in ended.out
+    assert names(content) == [NAMES[0], *NAMES[2:]]
+    assert json.dumps(content["benchmarks"][0]) == json.dumps(first)
+    parts = content["eagerbench"].pop("parts")
+    assert [part["finished"] for part in parts] == [2, 2]
+    assert left(directory) == []
+    whole, one_piece = ran(directory, FAULT1="fail")
+    assert whole.code == 1
+    assert one_piece.keys() == content.keys()
+    assert one_piece["eagerbench"].keys() == content["eagerbench"].keys()
+    assert names(one_piece) == names(content)
+    assert one_piece["machine_info"] == content["machine_info"]
+
+
+def test_what_failed_is_tried_again_where_it_is_asked_for(interrupted, tmp_path):
+    directory = copied(interrupted, tmp_path)
+    ended, content = ran(directory, "--resume=failed")
+    assert ended.code == 0, ended.out
+    assert names(content) == NAMES
+    assert "4 passed in " in ended.out
+
+
+def changed(file, change):
+    """The journal, its header changed as if it had been written elsewhere."""
+    first, *rest = file.read_text().splitlines(keepends=True)
+    header = json.loads(first)
+    change(header["decides"])
+    file.write_text(json.dumps(header) + "\n" + "".join(rest))
+
+
+def test_another_session_is_refused_with_what_differs(interrupted, tmp_path):
+    directory = copied(interrupted, tmp_path)
+    (file,) = left(directory)
+
+    def change(decides):
+        decides["machine"]["CPU"] = "another CPU"
+        decides["package"]["numpy"] = "0.1"
+        decides["code"]["eagerbench"] = "0" * 64
+
+    changed(file, change)
+    ended, content = ran(directory, "--resume", "--seed=3", "-k", "not 0")
+    assert ended.code == 4
+    for said in ("--resume: this is another session", "machine CPU: another CPU → ", "package numpy: 0.1 → ",
+                 "code eagerbench: ", "option seed: 0 → 3", f"not selected now: {NAMES[0]}"):
+        assert f"ERROR: {said}" in ended.err, ended.err
+    assert content == {}
+    assert left(directory) == [file]
+
+
+@pytest.mark.parametrize(("value", "said"), [
+    ("--resume", "no session to go on with in "), ("--resume=nothing.jsonl", "no such file"),
+    ("--resume=test_suite.py", "not the journal of a session")])
+def test_what_cannot_be_resumed(value, said, tmp_path):
+    ended, _ = ran(tmp_path, value)
+    assert ended.code == 4, ended.out
+    assert said in ended.err
+    assert ended.err.count("ERROR: ") == 1
+
+
+def test_a_crash_of_a_plain_test_fails_it(tmp_path):
+    """Supervised; every other test runs, and `-x` ends the session behind it."""
+    ended, content = ran(tmp_path, FAULT1="abort")
+    assert ended.code == 1
+    assert names(content) == [NAMES[0], *NAMES[2:]]
+    assert "crashed: SIGABRT in test_plain[1] while setting up" in ended.out
+    assert "1 failed, 3 passed in " in ended.out
+    assert ended.out.count("test session starts") == 1
+    assert left(tmp_path) == []
+    first, content = ran(tmp_path, "-x", FAULT1="abort")
+    assert first.code == 1
+    assert names(content) == NAMES[:1]
+    assert "1 failed, 1 passed in " in first.out
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path):
+    with subprocess.Popen(command(tmp_path), cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=environment(FAULT1="wait"),
+                          preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) as process:
+        deadline = time.monotonic() + 60
+        while not any(b'[1]"' in file.read_bytes() for file in left(tmp_path)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out = process.communicate(timeout=60)[0]
+    assert process.returncode == 2, out
+    (file,) = left(tmp_path)
+    assert "1 of 4 tests finished are kept in" in out
+    assert f"--resume={file}\n" in out
+    ended, content = ran(tmp_path, f"--resume={file}")
+    assert ended.code == 0, ended.out
+    assert names(content) == NAMES
+    assert left(tmp_path) == []
+
+
+def test_results_that_cannot_be_saved_are_found_out_at_the_start(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    for more, said in ((["--benchmark-json=nowhere/run.json"], "--benchmark-json"),
+                       (["--benchmark-autosave", f"--benchmark-storage=file://{file}/x"], "--benchmark-storage")):
+        ended, _ = ran(tmp_path, *more)
+        assert ended.code == 4, ended.out
+        assert said in ended.err
+        assert "passed" not in ended.out
+
+
+def test_two_sessions_share_a_directory(tmp_path):
+    """Each has a journal of its own, and neither takes the other's for that of an interrupted session."""
+    outputs = []
+    both = [subprocess.Popen([*command(tmp_path), f"--benchmark-json={name}.json"], cwd=tmp_path, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment())
+            for name in ("one", "other")]
+    for process in both:
+        with process:
+            outputs.append(process.communicate(timeout=120)[0])
+    assert [process.returncode for process in both] == [0, 0], outputs
+    assert not any("interrupted session" in out for out in outputs)
+    assert names(json.loads((tmp_path / "one.json").read_text())) == NAMES
+    assert names(json.loads((tmp_path / "other.json").read_text())) == NAMES
+    assert list((tmp_path / "artifacts" / "interrupted").iterdir()) == []
+
+
+def test_a_full_disk_costs_the_journal_and_no_result(tmp_path):
+    """Every write fails from the second test on."""
+    plugin = tmp_path / "small_files.py"
+    plugin.write_text("import signal\nimport pytest\n\n@pytest.hookimpl(trylast=True)\n"
+                      "def pytest_runtest_logfinish(nodeid):\n"
+                      "    from eagerbench.isolation import journal\n"
+                      "    def full(self, data):\n        raise OSError(28, 'No space left on device')\n"
+                      "    if '[1]' in nodeid:\n        journal.Writer._append = full\n")
+    ended, content = ran(tmp_path, "-p", "small_files", PYTHONPATH=os.pathsep.join([str(tmp_path), str(ROOT)]))
+    assert ended.code == 0, ended.out
+    assert names(content) == NAMES
+    assert "finished results could not be kept in" in ended.out
+
+
+def test_a_rescued_journal_is_an_ordinary_file(interrupted, tmp_path, capsys):
+    directory = copied(interrupted, tmp_path)
+    (file,) = left(directory)
+    with file.open("ab") as stream:
+        stream.write(b'{"finished": "torn')
+    output = tmp_path / "out.json"
+    assert main(["rescue", str(file), "-o", str(output)]) == 0
+    said = capsys.readouterr().out
+    assert "1 benchmark of 4 tests; 1 torn line left out" in said
+    assert names(records.read(output)) == NAMES[:1]
+    assert left(directory) == []
+    assert leftovers.lines(file.parent) == []
+    assert main(["rescue", str(file), "--dismiss"]) == 2
+
+
+def lines_of(directory, *lines, name="000001-0123abcd.jsonl"):
+    directory.mkdir(exist_ok=True)
+    file = directory / name
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return file
+
+
+HEADER = {"format": journal.FORMAT, "file": {"machine_info": {}}, "tests": 2, "command": "pytest perf_tests"}
+
+
+def test_a_torn_line_costs_itself(tmp_path):
+    file = lines_of(tmp_path, HEADER, {"part": 1}, {"finished": "a"}, {"finished": "b"})
+    whole = file.read_bytes()
+    for cut in range(1, len(json.dumps({"finished": "b"})) + 1):
+        file.write_bytes(whole[:-cut])
+        content = journal.read(file)
+        assert list(content.finished) == (["a", "b"] if cut == 1 else ["a"])
+        journal.append(file, {"finished": "c"})
+        assert "c" in journal.read(file).finished
+        assert next(iter(journal.read(file).finished)) == "a"
+
+
+def test_a_line_without_room_is_taken_back(tmp_path, monkeypatch):
+    file = lines_of(tmp_path, HEADER)
+    before = file.read_bytes()
+    writer = journal.Writer(file)
+    real, written = os.write, []
+
+    def short(descriptor, data):
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(1)
+        return real(descriptor, data[:5])
+
+    monkeypatch.setattr(os, "write", short)
+    with pytest.raises(OSError, match="No space"):
+        writer.write('{"finished": "a"}')
+    monkeypatch.undo()
+    writer.close()
+    assert file.read_bytes() == before
+
+
+def test_the_newest_is_the_last_one_made_whatever_the_clock_says(tmp_path):
+    """Also with two sessions in one directory, and after the clock was set back."""
+    made = []
+    for _ in range(12):
+        file = leftovers.new_name(tmp_path)
+        lines_of(tmp_path, HEADER, name=file.name)
+        os.utime(file, (1e9 - len(made), 1e9 - len(made)))
+        made.append(file)
+    assert leftovers.to_resume(tmp_path, "newest") == made[-1]
+    assert sorted(made) == made
+    assert leftovers.new_name(tmp_path) != leftovers.new_name(tmp_path)
+
+
+def test_a_journal_in_use_is_not_taken(tmp_path):
+    from eagerbench.errors import BadInput
+    from eagerbench.machine.owned import Lock
+
+    file = lines_of(tmp_path, HEADER)
+    lock = Lock(file.with_suffix(".lock"))
+    with pytest.raises(BadInput, match="still runs"):
+        leftovers.to_resume(tmp_path, str(file))
+    with pytest.raises(BadInput, match="no session to go on with"):
+        leftovers.to_resume(tmp_path, "newest")
+    assert Journal(None, tmp_path).leftovers() == []
+    assert main(["rescue", str(file), "--dismiss"]) == 2
+    lock.leave()
+    assert leftovers.to_resume(tmp_path, "newest") == file
+    assert any("an interrupted session" in line for line in Journal(None, tmp_path).leftovers())
+
+
+@pytest.mark.parametrize("first", [b"{}", b"[]", b"\xff", b'{"format": "eagerbench-journal-1"}', b"[" * 100_000])
+def test_what_is_no_journal(first, tmp_path):
+    file = tmp_path / "000001-0123abcd.jsonl"
+    file.write_bytes(first)
+    with pytest.raises(journal.UnreadableFile, match="not the journal of a session"):
+        journal.read(file)
+    assert any("cannot be read" in line for line in leftovers.lines(tmp_path))
+
+
+@pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
+@pytest.mark.parametrize("more", [("--benchmark-disable",), ("--collect-only",), ("--list-cases",), ("--no-isolation",),
+                                  ("--pdb",), ("-n", "1"), ("--version",), ("--benchmark-skip",)])
+def test_what_times_nothing_or_is_typed_into_has_no_supervisor(more, monkeypatch):
+    """Asked of the options alone."""
+    from _pytest.config import get_config
+
+    from eagerbench.fixtures import isolation
+
+    config = get_config()
+    config.parse(["-p", "eagerbench.fixtures.plugin", *more])
+    started = []
+    monkeypatch.setattr(isolation, "Supervisor", lambda *given: started.append(given))
+    monkeypatch.setattr(isolation, "_is_called", lambda config: True)
+    assert isolation.supervised(config) is None
+    assert started == []

@@ -1,0 +1,53 @@
+"""How pairs are run, and what their sessions find: data of `duet_pair` and its helpers."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass
+class Sessions:
+    """What sessions have found, also when one of them is lost on the way.
+
+    Attributes:
+        turns: median round of each turn, seconds, by benchmark and side.
+        failed: reason by benchmark.
+        lost: those of them that cost a side, and how it was lost.
+        restarts: how often sessions were started again for the benchmarks that were left.
+        overrun: a sentence by benchmark, where turns took five times the planned seconds.
+        machine_info: as pytest-benchmark describes the machine.
+        models: what a benchmark was run on (`sameness.FIELDS` that are known), by side and benchmark.
+    """
+
+    turns: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+    restarts: int = 0
+    overrun: dict[str, str] = field(default_factory=dict)
+    machine_info: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How pairs are run.
+
+    Attributes:
+        arguments: of pytest.
+        only: benchmarks to run; empty for all. Controls always run.
+        allocator: what both sides must have in effect.
+        seed: of the order inside turns.
+        design: turns or abba.
+        turns: most turns of each side in a benchmark.
+        time_out_s: how long a side may be silent when it is due to speak.
+        logs: directory for what the sessions print.
+    """
+
+    arguments: list[str]
+    only: tuple[str, ...]
+    allocator: str
+    seed: int
+    design: str
+    turns: int
+    time_out_s: float
+    logs: Path

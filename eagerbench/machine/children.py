@@ -1,0 +1,32 @@
+"""Processes below this one: none of them outlives it, and none that they leave behind is left."""
+
+import contextlib
+import ctypes
+import signal
+import sys
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # man 2 prctl
+_LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
+
+
+def die_with_parent() -> None:
+    """For `preexec_fn`: the kernel kills this process when its parent ends, in whatever way. Linux only."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of what a process below this one leaves behind, so that `end_children` finds it."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def end_children() -> None:
+    """Kill every process below this one: a compiler's worker, say, that has left its parent's process group."""
+    import psutil
+
+    while children := psutil.Process().children(recursive=True):
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(children, timeout=1)

@@ -1,0 +1,75 @@
+"""How often the recommendation flips between fresh measurements of one machine: `eagerbench choices`.
+
+Each measurement is a session of its own; its file stays in a directory, so that an interrupted count goes on.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+from eagerbench import jsonfile
+from eagerbench.errors import BadInput
+from eagerbench.measuring.fresh_process import environment
+from eagerbench.results import fingerprint, grid, records
+from eagerbench.results.decision import Budget, Source
+from eagerbench.results.decision.stability import Stability, speedups, stability, to_json
+from eagerbench.results.grid import Grid
+from eagerbench.results.recommended import ALLOWED
+from eagerbench.shown import one_line, say
+
+CASE = ("--model", "minilm", "--batch-sizes", "4", "--sequence-lengths", "64", "--threads", "1", "--time-budget", "5",
+         *(part for name in ("eager", "sdpa", "onnxruntime", "openvino", "eager-bf16", "openvino-bf16",
+                             "onnxruntime-int8", "openvino-int8") for part in ("--variant", name)))
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--runs", type=int, default=20, help="measurements in all (default: 20)")
+    parser.add_argument("--directory", type=Path, default=Path(".benchmarks/choices"),
+                        help="where their files are; those that it has are not measured again "
+                             "(default: .benchmarks/choices)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write every decision as JSON")
+    parser.add_argument("--markdown", action="store_true", help="as Markdown")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    if chosen.runs < 2:
+        raise BadInput(f"--runs {chosen.runs}: a choice can differ from another one: give 2 or more")
+    chosen.directory.mkdir(parents=True, exist_ok=True)
+    files = [chosen.directory / f"{number:03}.json" for number in range(1, chosen.runs + 1)]
+    for file in files:
+        if not file.exists():
+            _measure(file)
+    sources = [Source(file.name, records.read(file)) for file in files if file.exists()]
+    if len(sources) < 2:
+        raise BadInput(f"{chosen.directory}: fewer than two measurements; see the lines above")
+    found = [stability(sources, name, Budget(tolerance_class=of_class)) for name, of_class in ALLOWED]
+    grid.show([table(found, len(sources))], chosen.markdown)
+    if chosen.output:
+        about = {"case": " ".join(CASE), "machine": fingerprint.of(sources[0].content.get("machine_info")),
+                 "measurements": [{"when": str(one.content.get("datetime", "")), "speedups": speedups(one)}
+                                  for one in sources]}
+        jsonfile.write(chosen.output, to_json(found, about))
+        say(f"wrote {chosen.output}")
+    return 0
+
+
+def _measure(file: Path) -> None:
+    """One session; one that fails is told, and the others go on."""
+    command = [sys.executable, "-m", "eagerbench", "run", "test_latency.py", *CASE, "--benchmark-json", str(file),
+               "--benchmark-storage", f"file://{file.parent.absolute()}/saved"]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    last = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), f"exit code {done.returncode}")
+    say(f"{file.name}: {one_line(last)}", error=True)
+
+
+def table(found: list[Stability], files: int) -> Grid:
+    rows = []
+    for one in found:
+        chosen = ", ".join(f"{name} {times}" for name, times in one.chosen.items())
+        ties = f" (= {', '.join(one.together_ties)})" if one.together_ties else ""
+        rows.append([one.budget, f"{one.together}{ties}", chosen, f"{one.missed} of {files}",
+                     f"{one.flips} of {one.pairs}"])
+    return Grid(f"Choices of {files} measurements", ["allowed", "all together", "chosen", "left it out", "flips"], rows,
+                "Left it out: files whose choice and ties do not have what all together decide. Flips: pairs of files "
+                "with different choices, neither of which called the other's a tie.")

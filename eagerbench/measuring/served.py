@@ -1,0 +1,56 @@
+"""The inside of a process of its own: it dies with its parent, notes what it is doing, and says how it failed."""
+
+import faulthandler
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from eagerbench.causes import cause
+
+PARENT = "EAGERBENCH_PARENT"  # variable with the process number of the parent
+ERROR = ".error"  # suffix of the file beside the notes
+_PR_SET_PDEATHSIG = 1
+
+
+class Served:
+    """
+    Args:
+        notes: the file that `own_process.OwnProcess` reads.
+    """
+
+    def __init__(self, notes: Path):
+        self._notes = notes
+        _die_with_parent()
+        faulthandler.enable()
+
+    def doing(self, what: str) -> None:
+        """Note what comes next, as in `while building`."""
+        self._notes.write_text(what)
+
+    def run(self, action: Callable[[], Any]) -> None:
+        """Do the work; an exception becomes the reason."""
+        try:
+            action()
+        except BaseException as error:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> NoReturn:
+        said = str(error) if isinstance(error, SystemExit) else cause(error)
+        traceback.print_exception(error)
+        self._notes.with_suffix(ERROR).write_text(said or type(error).__name__, errors="backslashreplace")
+        sys.exit(1)
+
+
+def _die_with_parent() -> None:
+    """Also where the parent is killed. Not by `preexec_fn`: a parent with threads must not run Python between fork and
+    exec."""
+    if sys.platform.startswith("linux") and PARENT in os.environ:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != int(os.environ[PARENT]):
+            os._exit(1)

@@ -1,0 +1,1 @@
+"""What makes the generated parts of README and docs: tables and pictures, of the code and of files in docs/results."""

@@ -1,0 +1,167 @@
+"""The generated blocks, by name."""
+
+import ast
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from eagerbench import backends
+from eagerbench.backends.base import ExportingBackend
+from eagerbench.experiments import EXPERIMENTS
+from eagerbench.outputs import tolerance
+from eagerbench.outputs.predictions import AGREEMENT_ROWS
+from eagerbench.results import grid, last_screen, statements
+from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
+from scripts.docs import kept
+
+ROOT = Path(__file__).parents[2]
+README_MODELS = ("minilm", "camembert-base")
+README_PLACE = "8×128"
+README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
+                   "openvino-int8")
+RESULT_VARIANTS = ("eager", "onnxruntime", "onnxruntime-int8")
+SCREEN_LINES = 20  # of the last screen that README shows
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown; cells are Markdown already."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def code(text: str) -> str:
+    return f"`{text}`"
+
+
+def picture() -> str:
+    return (f"![Error against time of every variant, MiniLM, {README_PLACE}](docs/error-time.svg)\n\n"
+            f"*MiniLM, {README_PLACE.replace('×', ' texts of ')} tokens. Lower is faster, further left is nearer to "
+            "eager's output. From the [first run](#first-run) below.*")
+
+
+def results() -> str:
+    """README's table."""
+    found = [kept.latency("latency", model, README_PLACE) for model in README_MODELS]
+    rows = []
+    for variant in README_VARIANTS:
+        here = [of_model.get(variant) for of_model in found]
+        first = here[0]
+        rows.append([code(variant), *(_speedup(headline) for headline in here),
+                     percent(first.error) if first and first.error is not None else "–",
+                     mib(first.artifact_bytes) if first and first.artifact_bytes else "–"])
+    eager = [milliseconds(of_model["eager"].call_s) if "eager" in of_model else "–" for of_model in found]
+    header = ["variant", *(f"{model}, eager {time}" for model, time in zip(README_MODELS, eager, strict=True)), "error",
+              "file"]
+    return (f"{table(header, rows)}\n\n*Times faster than eager at {README_PLACE}, with the 95 % interval of one "
+            f"process; (!): few pairs. Error and file: {README_MODELS[0]}. {kept.conditions('latency')}*")
+
+
+def _speedup(headline) -> str:
+    if headline is None:
+        return "–"
+    few = " (!)" if headline.few_pairs else ""
+    return f"{times(headline.speedup)}{bounds(headline.low, headline.high)}{few}"
+
+
+def first_run() -> str:
+    """How long a default run takes, and what it prints at its end."""
+    ours = kept.content("bench")["eagerbench"]
+    warm, cold = ours["session"]["wall_s"], ours.get("cold_wall_s")
+    said = f"A run took {warm / 60:.0f} minutes" + (f", the first one {cold / 60:.0f}" if cold else "")
+    built = ours.get("artifacts_bytes")
+    said += f"; the built models take {built / 1e9:.1f} GB" if built else ""
+    lines = "\n".join([*_screen()[:SCREEN_LINES], "…"])
+    return f"{said}. Its last screen begins:\n\n```\n{lines}\n```\n\n*{kept.conditions('bench')}*"
+
+
+def screen() -> str:
+    return "```\n" + "\n".join(_screen()) + "\n```"
+
+
+def _screen() -> list[str]:
+    session = last_screen.Session(("saved .benchmarks/…/0001_….json, also as .benchmarks/latest.json",
+                                   "all tables: eagerbench summary .benchmarks/latest.json · before and after a "
+                                   "change: eagerbench compare OLD .benchmarks/latest.json"),
+                                  "eagerbench summary .benchmarks/latest.json", 2.0)
+    return [line.text for line in last_screen.lines(kept.headlines("bench"),
+                                                    kept.content("bench")["eagerbench"]["cells"], session)]
+
+
+def needs() -> str:
+    """What each variant needs, of the registry."""
+    rows = []
+    for name, (variant, backend) in backends.variants().items():
+        source = type(backend).__module__.rpartition(".")[2]
+        built = "file" if isinstance(backend, ExportingBackend) else "in memory"
+        packages = [package for package in backend.packages if package not in ("torch", "transformers")]
+        need = f"{', '.join(packages)}: {code(backend.install)}" if packages and backend.install else "–"
+        rows.append([code(name), "one" if backend.per_workload else "any", built, ", ".join(backend.devices),
+                     variant.tolerance, need, f"[{source}.py](../eagerbench/backends/{source}.py)"])
+    return table(["variant", "shapes", "built", "devices", "class", "needs", "source"], rows)
+
+
+def classes() -> str:
+    """Every number of every tolerance class."""
+
+    def number(value: float | None, unit: str = "") -> str:
+        return "–" if value is None else f"{value:g}{unit}"
+
+    columns = {"class": lambda name, one: code(name), "rtol": lambda _, one: number(one.rtol),
+               "atol": lambda _, one: number(one.atol, " RMS"), "cosine": lambda _, one: number(one.cosine),
+               "largest error": lambda _, one: number(one.largest, " RMS"),
+               "agreement": lambda _, one: number(one.agreement), "factor": lambda _, one: number(one.rmse_factor),
+               "floor": lambda _, one: number(one.rmse_floor), "mask rtol": lambda _, one: number(one.mask_rtol),
+               "overflow": lambda _, one: number(one.overflow)}
+    rows = [[show(name, one) for show in columns.values()] for name, one in tolerance.CLASSES.items()]
+    return (f"{table(list(columns), rows)}\n\n"
+            "RMS: root mean square of eager's output. *mask rtol*: largest relative difference of a finite mask value. "
+            "*overflow*: numbers beyond it count as ±∞. –: the class does not ask.\n\n"
+            f"Agreement is asked of outputs with at least {AGREEMENT_ROWS} rows. Few values are fewer than "
+            f"{tolerance.FEW}.")
+
+
+def experiment(name: str) -> str:
+    """Question, final number and sample command of an experiment."""
+    doc = _docstring(name)
+    final = doc.partition("Final number: ")[2].partition("Sample: ")[0]
+    command = doc.partition("Sample: ")[2].strip()
+    return (f"**{EXPERIMENTS[name].question}**\n\nFinal number: {' '.join(final.split())}\n\n"
+            f"```sh\n{command}\n```")
+
+
+def _docstring(name: str) -> str:
+    tree = ast.parse((ROOT / "perf_tests" / f"test_{name}.py").read_text(encoding="utf-8"))
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return textwrap.dedent(ast.get_docstring(functions[f"test_{name}"]) or "")
+
+
+def result(name: str) -> str:
+    """The tables of an experiment in a default run, for three variants."""
+    found = [record for record in kept.of_experiment("bench", name) if record.identity.variant in RESULT_VARIANTS]
+    if not found:
+        return "No kept result has this experiment yet."
+    model = found[0].identity.model
+    return (f"{grid.as_markdown(EXPERIMENTS[name].tables(model, found))}\n"
+            f"From a default run ([bench.json](../results/bench.json)): {kept.conditions('bench')}")
+
+
+def replayed() -> str:
+    """Published statements on the kept results."""
+    sources, published = statements.published()
+    seen = [record for name in ("bench", "latency") for record in statements.records_of(kept.content(name))]
+    counted = [record for record in seen if statements.fit(record)]
+    judged = statements.tables([statements.judge(statement, counted) for statement in published], sources)
+    return (f"{grid.as_markdown(judged[:3])}\nMade of [bench.json](results/bench.json) and "
+            f"[latency.json](results/latency.json). {kept.conditions('latency')}")
+
+
+def turns() -> str:
+    return ("![Calls of eager and of a variant in turns, and the ratio of each pair](turns.svg)\n\n"
+            "*Pairs of turns from the kept results: each bar is one timed call, its width the time. The first call of "
+            "each turn is not timed and not drawn.*")
+
+
+BLOCKS: dict[str, Callable[..., str]] = {
+    "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
+    "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed, "turns": turns,
+}

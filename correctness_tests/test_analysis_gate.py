@@ -47,7 +47,7 @@ def test_page_shows_every_pair_and_needs_no_network(tmp_path, capsys):
     text = page.read_text()
     assert "<h1>Gate (tier 1, duet): REGRESSED</h1>" in text
     assert '<td class="REGRESSED">REGRESSED</td>' in text
-    assert "<td>&lt;script&gt;b&lt;/script&gt;</td>" in text
+    assert '<th scope="row">&lt;script&gt;b&lt;/script&gt;</th>' in text
     assert bench not in text
     assert not re.search(r"<(script|link)[^>]+(src|href)=", text)
     verdict = judge.judge(duets)

@@ -10,10 +10,10 @@ from made_records import made, saved_file
 from running import run_python
 
 from eagerbench.cli import main
-from eagerbench.experiments import EXPERIMENTS, corpus, length, padding
+from eagerbench.experiments import EXPERIMENTS, Plot, corpus, length, padding
 
 pytest.importorskip("eagerbench.results.plot", exc_type=ImportError)  # plotly is not in extra environments
-PLOTS = {name: experiment.plot for name, experiment in EXPERIMENTS.items() if experiment.plot}
+LINES = {name: one.plot for name, one in EXPERIMENTS.items() if isinstance(one.plot, Plot)}
 
 positive = st.floats(1e-7, 1e-2)
 
@@ -106,7 +106,7 @@ def test_headline(experiment, fields, says):
     assert EXPERIMENTS[experiment].headline(made(experiment, **fields)) == says
 
 
-@pytest.mark.parametrize("experiment", list(PLOTS))
+@pytest.mark.parametrize("experiment", list(LINES))
 def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
     file, output = tmp_path / "run.json", tmp_path / "plot.html"
     records = [*RECORDS, *(length_record(1, n, n / 1000) for n in (8, 16))]
@@ -116,8 +116,8 @@ def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
     lines, panels = {"corpus": (["sdpa", "eager"], ["m, sorted", "m, in-order"]),
                      "length": (["sdpa"], ["m, batch 1"])}[experiment]
     assert all(f'"name":"{name}"' in html for name in lines)
-    assert all(f'"text":"{panel}"' in html for panel in panels)
-    drawn = PLOTS[experiment].lines([record for record in records if record.identity.experiment == experiment])
+    assert all(f"<h3>{panel}</h3>" in html for panel in panels)
+    drawn = LINES[experiment].lines([record for record in records if record.identity.experiment == experiment])
     assert html.count('"mode":"lines+markers"') == len(drawn)
     assert "<script src=" not in html  # opens without a network
     assert main(["plot", experiment, str(file), "-o", str(tmp_path / "none" / "plot.html")]) == 2
@@ -139,5 +139,8 @@ def test_an_image_without_kaleido_is_one_line(tmp_path, capsys):
 def test_plot_without_records_is_one_line(tmp_path):
     file = tmp_path / "run.json"
     file.write_text('{"benchmarks": []}')
+    ended = run_python("-m", "eagerbench", "plot", "corpus", str(file))
+    assert (ended.code, ended.err) == (2, f"{file}: no record of eagerbench in it\n")
+    file.write_text(json.dumps(saved_file(length_record(1, 8, 1.0))))
     ended = run_python("-m", "eagerbench", "plot", "corpus", str(file))
     assert (ended.code, ended.err) == (2, f"{file}: no record of the experiment corpus in it\n")

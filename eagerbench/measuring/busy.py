@@ -57,7 +57,7 @@ def session(model: str, threads: str | None, budget: str, *more: str) -> list[di
 
 def _command(model: str, threads: str | None, budget: str, *more: str) -> list[str]:
     variants = [word for name in VARIANTS for word in ("--variant", name)]
-    return [sys.executable, "-m", "eagerbench", "run", "test_latency.py", "--model", model,
+    return [sys.executable, "-m", "eagerbench", "run", "test_latency.py", "--no-report", "--model", model,
             "--batch-sizes", "4", "--sequence-lengths", "64", "--time-budget", budget, *variants,
             *(("--threads", threads) if threads else ()), *more]
 

@@ -84,8 +84,9 @@ def _screen() -> list[str]:
     session = last_screen.Session(("saved .benchmarks/…/0001_….json, also as .benchmarks/latest.json",
                                    "all tables: eagerbench summary .benchmarks/latest.json · before and after a "
                                    "change: eagerbench compare OLD .benchmarks/latest.json"),
-                                  "eagerbench summary .benchmarks/latest.json", recommended.short(ran),
-                                  "eagerbench recommend .benchmarks/latest.json --max-error 0.05", time_budget=2.0)
+                                  summary="eagerbench summary .benchmarks/latest.json", take=recommended.short(ran),
+                                  recommend="eagerbench recommend .benchmarks/latest.json --max-error 0.05",
+                                  time_budget=2.0)
     return [line.text for line in last_screen.lines(kept.headlines("bench"), ran["eagerbench"]["cells"], session)]
 
 

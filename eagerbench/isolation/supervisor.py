@@ -263,8 +263,10 @@ def _line(begun: journal.Line | None, found: Death, where: str) -> journal.Line:
 def _tell(*lines: str) -> None:
     """On a line of its own: the process that ended may have been in the middle of one."""
     start = "\r\x1b[K" if sys.stdout.isatty() else "\n"
-    print(start + "\n".join(printable(f"eagerbench: {line}" if not number else line)
-                            for number, line in enumerate(lines)), flush=True)
+    encoding = sys.stdout.encoding or "utf-8"
+    said = printable("\n".join([f"eagerbench: {lines[0]}", *lines[1:]]))
+    with contextlib.suppress(OSError):  # nobody reads it any more
+        print(start + said.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 @contextlib.contextmanager

@@ -114,8 +114,6 @@ def _axes(one: Known, budget: Budget) -> Iterator[Ends]:
         yield _point(one.build_s)
     if budget.max_ready_s is not None:
         yield _point(one.ready_s)
-    if budget.calls is not None:
-        yield _ends(one.total_s)
     if budget.percentile is not None:
         for place in one.places:
             yield _ends(place.percentile_s)

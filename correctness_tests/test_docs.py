@@ -259,3 +259,8 @@ def test_the_picture_names_what_no_other_variant_beats():
     assert not {"slow", "worse"} & set(names)
     titles = [element.text for element in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}title")]
     assert len(titles) == 5
+
+
+@pytest.mark.parametrize("name", [*cli.COMMANDS, *cli.PYTEST_COMMANDS])
+def test_every_command_is_on_a_page(name):
+    assert any(re.search(rf"eagerbench {name}\b", page.read_text(encoding="utf-8")) for page in PAGES)

@@ -259,3 +259,14 @@ def test_the_picture_names_what_no_other_variant_beats():
     assert not {"slow", "worse"} & set(names)
     titles = [element.text for element in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}title")]
     assert len(titles) == 5
+
+
+@pytest.mark.parametrize("name", [*cli.COMMANDS, *cli.PYTEST_COMMANDS])
+def test_every_command_is_on_a_page(name):
+    assert any(re.search(rf"eagerbench {name}\b", page.read_text(encoding="utf-8")) for page in PAGES)
+
+
+def test_every_kept_result_is_described():
+    described = (ROOT / "docs/results/README.md").read_text(encoding="utf-8")
+    kept_files = sorted(file.name for file in (ROOT / "docs/results").glob("*.json"))
+    assert [name for name in kept_files if f"`{name}`" not in described] == []

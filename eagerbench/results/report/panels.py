@@ -50,7 +50,8 @@ def _panels(rows: Sequence[Row], quality: dict[str, tuple], key: tuple, verdict:
     layout = {
         "xaxis": {"type": "category", "tickangle": -60, "categoryorder": "array", "categoryarray": names,
                   "anchor": "y2", "automargin": True, "dtick": 1},
-        "yaxis": drawing.linear_axis("times as fast as eager", domain=[0.47, 1], range=_span([*speeds, (1.2, None, None)])),
+        "yaxis": drawing.linear_axis("times as fast as eager", domain=[0.47, 1],
+                                     range=_span([*speeds, (1.2, None, None)])),
         "yaxis2": {**drawing.linear_axis("", range=_span(below), domain=[0, 0.38]),
                    "title": {"text": _wrapped(below_title), "standoff": 8}},
         "showlegend": False, "bargap": 0.3, "margin": {**MARGIN, "t": 34},

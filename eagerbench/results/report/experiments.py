@@ -53,22 +53,29 @@ def _dots(key: str, title: str, plot: Dots, numbers: Sequence[Drawn]) -> Figure:
         best[row.variant] = (max if plot.most else min)(best.get(row.variant, value), value)
     variants = sorted(best, key=best.__getitem__, reverse=plot.most)
     kinds = list(dict.fromkeys(plot.kind(row.record) for row, *_ in shown))
+    rows = {variant: len(variants) - 1 - place for place, variant in enumerate(variants)}  # the best on top
     data = []
     for place, kind in enumerate(kinds):
         here = [one for one in shown if plot.kind(one[0].record) == kind]
+        beside = 0.66 * ((len(kinds) - 1) / 2 - place) / len(kinds)  # of the row's middle: no mark hides another
         data.append({"type": "scatter", "mode": "markers", "name": label(kind), "x": [one[1] for one in here],
-                     "y": [label(one[0].variant) for one in here], "error_x": drawing.ends([one[1:] for one in here]),
+                     "y": [rows[one[0].variant] + beside for one in here],
+                     "error_x": drawing.ends([one[1:] for one in here]),
                      "marker": {"color": PALETTE[place % len(PALETTE)], "size": 8,
                                 "symbol": ["circle", "diamond", "square"][place // len(PALETTE) % 3]},
-                     "customdata": [one[0].id for one in here], "hovertemplate": _HOVER})
+                     "text": [label(one[0].variant) for one in here], "customdata": [one[0].id for one in here],
+                     "hovertemplate": _HOVER.replace("%{y}", "%{text}")})
     positive = all(one[1] > 0 for one in shown)
     reach = drawing.spanned([one[1:] for one in shown])
     across = drawing.log_axis(plot.across, [*reach, *([plot.line] if plot.line else [])]) if plot.log and positive \
         else drawing.linear_axis(plot.across, range=drawing.from_zero(reach))
     layout = {**_rows_layout(variants, across, len(kinds) > 1), "shapes": _mark(plot.line)}
+    layout["yaxis"] = {"tickmode": "array", "tickvals": list(rows.values()), "ticktext": list(map(label, rows)),
+                       "range": layout["yaxis"]["range"], "automargin": True, "zeroline": False}
+    title = f"{title}, {kinds[0]}" if len(kinds) == 1 else title  # without a legend
     return Figure(key, title, f"{title}: {plot.across}, of {len(variants)} variants, the best on top. "
                   "The table below has the numbers.", data, layout, len(shown), len(numbers),
-                  _ROW * len(variants) + _AROUND)
+                  (_ROW + 5 * min(len(kinds) - 1, 4)) * len(variants) + _AROUND)
 
 
 def _mark(at: float | None) -> list[dict[str, Any]]:

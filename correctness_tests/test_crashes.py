@@ -41,7 +41,7 @@ def command(directory, *more):
 
 def ran(directory, fault, *more):
     """How a session with a fault ended, and what it saved; nothing of it is left."""
-    done = subprocess.run(command(directory, *more), cwd=ROOT, capture_output=True, timeout=300, check=False,
+    done = subprocess.run(command(directory, *more), cwd=ROOT, capture_output=True, timeout=600, check=False,
                           env=environment(directory, fault))
     assert_nothing_left(directory)
     file = directory / "run.json"
@@ -112,14 +112,15 @@ def test_the_user_sees_one_session(crashed):
 PLACES = {"build": ("building", CASES[2:4]), "load": ("building", CASES[2:4]), "first-call": ("first call", CASES[3:4]),
           "timed-call": ("timing", CASES[3:4]), "probe": ("probing", CASES[3:4])}
 KINDS = {"segfault": "SIGSEGV", "abort": "SIGABRT", "terminate": "SIGABRT", "exit": "exit code 3", "kill": "SIGKILL",
-         "garbage": "SIGABRT", "children": "exit code 5", "unheeded": "no end after 20 s"}
+         "garbage": "SIGABRT", "children": "exit code 5", "unheeded": "no end after 60 s"}
+HANG = ("--case-timeout", "60")  # longer than torch takes to be imported on a busy machine
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("place", PLACES)
 def test_every_fault_at_every_place(place, kind, tmp_path):
-    ended, content = ran(tmp_path, f"{place}:{kind}", "--case-timeout", "20")
+    ended, content = ran(tmp_path, f"{place}:{kind}", *(HANG if kind == "unheeded" else ()))
     phase, lost = PLACES[place]
     assert ended.code == 1, ended.out
     cells, _ = assert_costs(content, lost)
@@ -136,7 +137,7 @@ def test_every_fault_at_every_place(place, kind, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 def test_a_spin_in_python_ends_with_its_stack(place, tmp_path):
-    ended, content = ran(tmp_path, f"{place}:spin", "--case-timeout", "20")
+    ended, content = ran(tmp_path, f"{place}:spin", *HANG)
     assert ended.code == 1
     cells, _ = assert_costs(content, PLACES[place][1])
     assert any("faulty_backend.py" in line for line in cells[PLACES[place][1][0]]["crash"]["stack"])

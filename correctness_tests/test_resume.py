@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from running import ROOT, Ended, own_environment
 
 from eagerbench.cli import main
 from eagerbench.fixtures import leftovers
-from eagerbench.isolation import journal, supervisor
+from eagerbench.isolation import journal
 from eagerbench.results import records
 
 SUITE = '''
@@ -189,6 +190,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         while not any(b'[1]"' in file.read_bytes() for file in left(tmp_path)) and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.5)
+        assert psutil.Process(process.pid).num_threads() == 1  # another one would take signals that are waited for
         process.send_signal(signal.SIGINT)
         out = process.communicate(timeout=60)[0]
     assert process.returncode == 2, out
@@ -255,21 +257,3 @@ def test_a_rescued_journal_is_an_ordinary_file(interrupted, tmp_path, capsys):
     assert left(directory) == []
     assert leftovers.lines(file.parent) == []
     assert main(["rescue", str(file), "--dismiss"]) == 2
-
-
-@pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
-@pytest.mark.parametrize("more", [("--benchmark-disable",), ("--collect-only",), ("--list-cases",), ("--no-isolation",),
-                                  ("--pdb",), ("-n", "1"), ("--version",), ("--benchmark-skip",)])
-def test_what_times_nothing_or_is_typed_into_has_no_supervisor(more, monkeypatch):
-    """Asked of the options alone."""
-    from _pytest.config import get_config
-
-    from eagerbench.fixtures import isolation
-
-    config = get_config()
-    config.parse(["-p", "eagerbench.fixtures.plugin", *more])
-    started = []
-    monkeypatch.setattr(isolation, "Supervisor", lambda *given: started.append(given))
-    monkeypatch.setattr(isolation, "_is_called", lambda config: True)
-    assert isolation.supervised(config) is None
-    assert started == []

@@ -1,7 +1,8 @@
 """The supervisor: runs a session as a process of its own, waits, and starts it again behind a case that ended it.
 
 It waits in the kernel (`sigtimedwait`) for the end of that process, for a word of it, and for signals to pass on. It
-has no thread, asks for nothing at intervals, and shares no library with the measurement.
+asks for nothing at intervals. Its process must have no other thread, which could take a signal that is waited for, so
+nothing that it imports may start one: no numpy.
 """
 
 import contextlib

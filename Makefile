@@ -11,7 +11,7 @@ EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 # Each process would compile all modules anew: two seconds of each of the hundred sessions of `make test`.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures docs results site \
+.PHONY: bench report test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures docs results site \
 	environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 # Tests that take too long for every change: full-size models, 10,000 simulated suites, whole gates.
@@ -42,6 +42,11 @@ gpu-wheels:
 
 bench: $(INSTALLED)
 	$(RUN) -m eagerbench run $(ARGS)
+
+# The last run, or FILES, as one page: what to take, and every record (`make bench` writes one beside its file too).
+FILES ?= .benchmarks/latest.json
+report: $(INSTALLED)
+	$(RUN) -m eagerbench report $(FILES) -o report.html $(ARGS)
 
 test: $(INSTALLED)
 	$(RUN) -m ruff check .
@@ -112,7 +117,7 @@ environment: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml environments/main.txt
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet -c environments/main.txt -e '.[all-cpu,test]'
+	$(RUN) -m pip install --quiet -c environments/main.txt -e '.[all-cpu,test,browser]'
 	touch $@
 
 # In the extra environments the suite runs from this directory, its reference taken there too.

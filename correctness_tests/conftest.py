@@ -81,7 +81,7 @@ class Workshop:
                 self._built.pop(next(iter(self._built)))
             per_workload = backends.variants()[variant_name][1].per_workload
             example = self.inputs(*COMPILED_SHAPE) if per_workload else self.example()
-            expected = refusals.expected(variant_name, self._spec.name)
+            expected = refusals.expected(variant_name, self._spec.name, self.placement.threads)
             try:
                 self._built[variant_name] = build(variant_name, self.model, example, self.placement, self.store)
             except CannotRun as reason:

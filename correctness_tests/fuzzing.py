@@ -32,6 +32,7 @@ NUMBERS = (0, -1, 1, 2, True, False, 0.0, -0.0, 1.0, 0.5, 1e-320, 1e-12, 1e12, 1
            float("inf"), float("-inf"), 10**20, 10**400, -(10**400), 2**63)
 OTHERS = (None, [], {}, [[]], [None], [1, "a"], {"a": None}, {"\x1b[31m": [HOSTILE]}, [{"bench_id": 5}])
 CODES = {"compare": {0, 1, 2, 3, 4}, "merge": {0, 2, 4}, "summary": {0, 2, 4}, "check": {0, 2, 4}, "plot": {0, 2, 4},
+         "report": {0, 2, 4},
          "statements": {0, 2, 4}, "gate": {0, 1, 2, 3, 4}, "calibrate": {0, 2}, "history": {0, 2},
          "gpu": {0, 2}, "recommend": {0, 1, 2}}
 _ALLOWED = {"heading_open", "heading_close", "inline", "paragraph_open", "paragraph_close", "table_open", "table_close",
@@ -76,7 +77,7 @@ class Fuzzer:
         output = self._directory / "out.json"
         wrong = []
         commands = self._commands(kind, file, output)
-        slow = [1 if {"plot", "--html"} & set(command) else 5 for command in commands]
+        slow = [1 if {"plot", "report", "--html"} & set(command) else 5 for command in commands]
         for command in rng.choices(commands, slow, k=2 if kind == "session" else 1):
             output.unlink(missing_ok=True)
             os.environ["COLUMNS"] = str(rng.choice((40, 80, 140)))
@@ -93,6 +94,7 @@ class Fuzzer:
                         ("compare", file, "--with", other), ("summary", file, "--markdown"), ("check", file),
                         ("statements", file), ("statements", file, other, "--markdown"),
                         ("merge", file, other, "-o", output, "--keep-first"), ("merge", other, file, "-o", output),
+                        ("report", file, "-o", page), ("report", file, "--base", other, "-o", page),
                         ("recommend", file, "--max-error", "0.05", "--calls", "100", "-o", output),
                         ("recommend", file, other, "--max-latency-ms", "9", "--percentile", "90"),
                         ("plot", "corpus", file, "-o", page), ("plot", "length", file, "-o", page)],

@@ -53,7 +53,7 @@ def test_one_line_that_helps(given, says):
 
 
 def test_lengths_that_no_model_takes():
-    with pytest.raises(BadInput, match="--sequence-lengths 600,700: tiny-bert takes at most 512 tokens; minilm takes"):
+    with pytest.raises(BadInput, match="--sequence-lengths 600,700: tiny-bert accepts at most 512 tokens; minilm acc"):
         planned(model=["tiny-bert", "minilm"], sequence_lengths="600,700")
 
 

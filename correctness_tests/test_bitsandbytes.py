@@ -209,3 +209,19 @@ def test_probe_is_not_deceived_by_float32_layers(workshops):
     workshop = workshops("tiny-bert")
     variant, backend = backends.variants()["bnb-nf4"]
     assert not backend.probe(variant, TorchRunner(workshop.model.copy()), workshop.inputs(2, 8)).engaged
+
+
+@pytest.mark.parametrize("architecture", ["bert", "gpt2"])
+@pytest.mark.parametrize("name", ["bnb-nf4", "bnb-int8"])
+def test_a_checkpoint_saved_quantised_is_the_same_variant(tmp_path, name, architecture):
+    """Saved before the first call; loaded without the float32 model, in as many bytes."""
+    model = wide_model(architecture)
+    variant, backend = backends.variants()[name]
+    backend.save_quantised(variant, model, tmp_path)
+    saved = sum(file.stat().st_size for file in tmp_path.glob("*.safetensors"))
+    assert saved < 0.4 * model.parameter_bytes
+    built, loaded = quantised(name, model), backend.load_quantised(variant, tmp_path, Placement())
+    want, got = (runner.arrays(runner(runner.prepare(EXAMPLE))) for runner in (built, loaded))
+    assert all(np.array_equal(got[output], want[output]) for output in want)
+    assert backend.weights_bytes(loaded) == backend.weights_bytes(built) < 0.4 * model.parameter_bytes
+    assert backend.probe(variant, loaded, EXAMPLE).engaged

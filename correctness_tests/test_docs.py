@@ -19,7 +19,7 @@ PAGES = pages.pages()
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Pages that are written elsewhere and not here yet.
-COMING = {"choose.md", "quality.md", "reading-the-report.md", "artifacts.md", "reliability.md"}
+COMING = {"reading-the-report.md"}
 # Options of other programs that a page shows.
 FOREIGN = {"--index-url", "--no-deps"}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -259,3 +259,14 @@ def test_the_picture_names_what_no_other_variant_beats():
     assert not {"slow", "worse"} & set(names)
     titles = [element.text for element in ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}title")]
     assert len(titles) == 5
+
+
+@pytest.mark.parametrize("name", [*cli.COMMANDS, *cli.PYTEST_COMMANDS])
+def test_every_command_is_on_a_page(name):
+    assert any(re.search(rf"eagerbench {name}\b", page.read_text(encoding="utf-8")) for page in PAGES)
+
+
+def test_every_kept_result_is_described():
+    described = (ROOT / "docs/results/README.md").read_text(encoding="utf-8")
+    kept_files = sorted(file.name for file in (ROOT / "docs/results").glob("*.json"))
+    assert [name for name in kept_files if f"`{name}`" not in described] == []

@@ -10,10 +10,10 @@ from made_records import made, saved_file
 from running import run_python
 
 from eagerbench.cli import main
-from eagerbench.experiments import EXPERIMENTS, corpus, length, padding
+from eagerbench.experiments import EXPERIMENTS, Plot, corpus, length, padding
 
 pytest.importorskip("eagerbench.results.plot", exc_type=ImportError)  # plotly is not in extra environments
-PLOTS = {name: experiment.plot for name, experiment in EXPERIMENTS.items() if experiment.plot}
+LINES = {name: one.plot for name, one in EXPERIMENTS.items() if isinstance(one.plot, Plot)}
 
 positive = st.floats(1e-7, 1e-2)
 
@@ -52,16 +52,17 @@ def length_record(batch, length, call_s):
                 call_s=call_s)
 
 
-RECORDS = [corpus_record(variant, policy, batch, speed * batch) for variant, speed in (("eager", 1), ("sdpa", 3))
+RECORDS = [corpus_record(variant, policy, batch, speed * batch, speedup_vs_eager=float(speed), speedup_low=speed - 0.1,
+                         speedup_high=speed + 0.1) for variant, speed in (("eager", 1), ("sdpa", 3))
            for policy in ("in-order", "sorted") for batch in (1, 8)]
 
 
-def test_corpus_table_has_the_best_first_and_says_what_is_not_paired():
+def test_corpus_table_has_the_best_first_and_its_interval():
     throughput, efficiency = corpus.tables("m", RECORDS)
     assert throughput.header[2] == "sentences/s"
-    assert throughput.rows[2][:6] == ["sdpa", "in-order", "24.0", "b8", "240", "3.00"]
+    assert throughput.rows[2][:6] == ["sdpa", "in-order", "24.0", "b8", "240", "3.00 [2.90, 3.10]"]
     assert throughput.rows[2][7:] == ["3.0", "24.0"]
-    assert "not in turns" in throughput.note
+    assert "in turns with eager" in throughput.note
     assert efficiency.rows == [["in-order", "50%", "50%"], ["sorted", "50%", "50%"]]
 
 
@@ -69,6 +70,12 @@ def test_corpus_table_says_what_became_of_lines():
     record = corpus_record("sdpa", "sorted", 8, 1.0, blank_lines=3, truncated_sentences=1)
     note = corpus.tables("m", [record])[0].note
     assert "3 blank lines skipped, 1 sentences cut at 512 tokens" in note
+
+
+def test_corpus_records_without_pairs_have_no_ratio():
+    """Older files timed passes without eager beside them."""
+    throughput, _ = corpus.tables("m", [corpus_record("sdpa", "sorted", 8, 24.0)])
+    assert throughput.rows[0][5] == "–"
 
 
 def test_padding_table():
@@ -99,7 +106,7 @@ def test_headline(experiment, fields, says):
     assert EXPERIMENTS[experiment].headline(made(experiment, **fields)) == says
 
 
-@pytest.mark.parametrize("experiment", list(PLOTS))
+@pytest.mark.parametrize("experiment", list(LINES))
 def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
     file, output = tmp_path / "run.json", tmp_path / "plot.html"
     records = [*RECORDS, *(length_record(1, n, n / 1000) for n in (8, 16))]
@@ -109,8 +116,8 @@ def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
     lines, panels = {"corpus": (["sdpa", "eager"], ["m, sorted", "m, in-order"]),
                      "length": (["sdpa"], ["m, batch 1"])}[experiment]
     assert all(f'"name":"{name}"' in html for name in lines)
-    assert all(f'"text":"{panel}"' in html for panel in panels)
-    drawn = PLOTS[experiment].lines([record for record in records if record.identity.experiment == experiment])
+    assert all(f"<h3>{panel}" in html for panel in panels)
+    drawn = LINES[experiment].lines([record for record in records if record.identity.experiment == experiment])
     assert html.count('"mode":"lines+markers"') == len(drawn)
     assert "<script src=" not in html  # opens without a network
     assert main(["plot", experiment, str(file), "-o", str(tmp_path / "none" / "plot.html")]) == 2
@@ -132,5 +139,8 @@ def test_an_image_without_kaleido_is_one_line(tmp_path, capsys):
 def test_plot_without_records_is_one_line(tmp_path):
     file = tmp_path / "run.json"
     file.write_text('{"benchmarks": []}')
+    ended = run_python("-m", "eagerbench", "plot", "corpus", str(file))
+    assert (ended.code, ended.err) == (2, f"{file}: no record of eagerbench in it\n")
+    file.write_text(json.dumps(saved_file(length_record(1, 8, 1.0))))
     ended = run_python("-m", "eagerbench", "plot", "corpus", str(file))
     assert (ended.code, ended.err) == (2, f"{file}: no record of the experiment corpus in it\n")

@@ -9,7 +9,7 @@ from statistics import median
 import msgspec
 import pytest
 from made_records import made
-from running import ROOT, copy_of_project, run_pytest, run_python
+from running import ROOT, WITHOUT_PLUGINS, copy_of_project, run_pytest, run_python
 from selections import planned
 
 from eagerbench.experiments import EXPERIMENTS
@@ -187,7 +187,7 @@ def test_plan_and_summary_import_nothing_heavy(tmp_path):
                                                 "stats": {"median": 1.0, "data": [1.0]}} for name in EXPERIMENTS]}))
     heavy = "print('HEAVY', sorted({'torch', 'transformers', 'onnxruntime'} & set(sys.modules)))"
     # Of the variants some ask torch whether they can run; the experiments do not.
-    listing = ["--list-cases", "-p", "no:cacheprovider", "--model", "tiny-bert", "--variant", "eager"]
+    listing = ["--list-cases", "-p", "no:cacheprovider", *WITHOUT_PLUGINS, "--model", "tiny-bert", "--variant", "eager"]
     for run in (f"import pytest; pytest.main({listing})",
                 f"from eagerbench.cli import main; main(['summary', '{file}'])"):
         ended = run_python("-c", f"import sys; {run}; {heavy}")
@@ -196,7 +196,8 @@ def test_plan_and_summary_import_nothing_heavy(tmp_path):
 
 def test_unknown_experiment_is_one_line(tmp_path):
     (tmp_path / "test_it.py").write_text("import pytest\n@pytest.mark.experiment('latencyy')\ndef test(case): pass\n")
-    ended = run_pytest("-p", "eagerbench.fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path))
+    ended = run_pytest("-p", "eagerbench.fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path), "--variant",
+                       "eager")
     assert ended.code == 2
     assert "unknown experiment 'latencyy': did you mean 'latency'" in ended.out + ended.err
 

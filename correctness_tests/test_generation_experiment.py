@@ -164,12 +164,13 @@ def test_table_says_where_tokens_part():
               "time_per_output_token_s": 0.002, "max_abs_error": 0.0, "largest_gap_allowed": 3.0}
     other = {**common, "variant": "bnb-int8", "cache": "static", "tokens_per_s": 50.0, "identical_ids": False,
              "parted_at": 2, "logit_gap": 0.25}
-    eager = made("generation", **common, variant="eager", cache="dynamic", tokens_per_s=100.0, identical_ids=True)
+    eager = made("generation", **common, variant="eager", cache="dynamic", tokens_per_s=100.0, identical_ids=True,
+                 speedup_vs_eager=1.0, speedup_low=0.9, speedup_high=1.1)
     grid, = tables("m", [made("generation", **other), eager])
     assert grid.title == "m: generation, batch 1, 8 tokens and 4 new ones"
     assert [row[:7] for row in grid.rows] == [
-        ["eager", "dynamic", "100.0", "1.00", "10.0 ms", "2.0 ms", "eager's"],
-        ["bnb-int8", "static", "50.0", "0.50", "10.0 ms", "2.0 ms", "other at 2, gap 0.25 (of 3)"]]
+        ["eager", "dynamic", "100.0", "1.00 [0.90, 1.10]", "10.0 ms", "2.0 ms", "eager's"],
+        ["bnb-int8", "static", "50.0", "–", "10.0 ms", "2.0 ms", "other at 2, gap 0.25 (of 3)"]]
     assert len(tables("m", [eager, made("generation", **{**other, "batch_size": 8})])) == 2
 
 

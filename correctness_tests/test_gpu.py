@@ -56,7 +56,7 @@ def built_or_skipped(workshop, tried, inputs):
     variant, backend = backends.variants()[tried]
     if reason := backend.refuses(variant, workshop.placement):
         pytest.skip(reason)
-    pattern = refusal(tried, workshop.model.spec.name)
+    pattern = refusal(tried, workshop.model.spec.name, workshop.placement.threads)
     try:
         return build(tried, workshop.model, inputs, workshop.placement, workshop.store)
     except CannotRun as reason:

@@ -35,8 +35,8 @@ def bench(variant, model="minilm", shape=(8, 128), pairs=10, **own):
 
 def screen(benches, cells=(), width=100, session=None, take=None):
     session = session or last_screen.Session(["saved .benchmarks/0001_a.json, also as .benchmarks/latest.json"],
-                                             "eagerbench summary .benchmarks/latest.json", take or TAKE,
-                                             "eagerbench recommend .benchmarks/latest.json", 2.0)
+                                             "eagerbench summary .benchmarks/latest.json", 2.0, take or TAKE,
+                                             "eagerbench recommend .benchmarks/latest.json")
     headlines = [headline.of_bench(one) for one in benches]
     return [line.text for line in last_screen.lines(headlines, cells, session, width)]
 

@@ -132,12 +132,14 @@ sys.exit(main(sys.argv[1:]))
 '''
 
 
-@pytest.mark.parametrize("command", ["summary", "check", "compare"])
+@pytest.mark.parametrize("command", ["summary", "check", "compare", "report"])
 def test_saved_files_are_read_without_a_runtime(command, tmp_path):
     saved = Path(__file__).parent / "data" / "session.json"
     files = [saved]
     if command == "compare":
         files += [tmp_path / "other.json"]
         files[1].write_text(saved.read_text().replace('"datetime":"2026', '"datetime":"2027'))
+    if command == "report":
+        files += ["-o", tmp_path / "report.html"]
     ended = run_python("-c", WITHOUT_RUNTIMES, command, *map(str, files))
     assert ended.code == 0, ended.out + ended.err

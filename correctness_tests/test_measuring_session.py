@@ -1,6 +1,7 @@
 """The session that measures: memory goes back before more is taken, refusals are kept, and what ends a case early."""
 
 import errno
+import gc
 import weakref
 from dataclasses import replace
 from types import SimpleNamespace
@@ -47,6 +48,17 @@ def tiny(wanted: ModelSpec, device: str = "cpu") -> LoadedModel:
 @pytest.fixture
 def session(session_of):
     return session_of(None, "eager")[0]
+
+
+def test_libraries_are_no_garbage_to_look_for(session):
+    """A cycle that is made later is still found."""
+    frozen = gc.get_freeze_count()
+    assert frozen > 100_000  # torch, transformers and what they import
+    one = Tiny()
+    one.itself, later = one, weakref.ref(one)
+    del one
+    gc.collect()
+    assert later() is None
 
 
 def test_memory_goes_back_before_more_is_taken(session, monkeypatch):

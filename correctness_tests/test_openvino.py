@@ -1,5 +1,7 @@
 """OpenVINO: calibration apart from the benchmark, outputs in place, read-back of precision, no telemetry."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 from running import run_python
@@ -94,3 +96,31 @@ print(sorted({{"torch", "nncf"}} & set(sys.modules)), os.listdir({str(tmp_path)!
 """)
     assert done.code == 0, done.err
     assert done.out.split("\n")[0] == "[] [] []"
+
+
+@pytest.mark.parametrize(("gated", "threads", "flags", "refused"), [
+    (True, 1, {"amx_bf16"}, True), (True, 2, {"amx_bf16"}, False), (True, 1, {"avx512_bf16"}, False),
+    (False, 1, {"amx_bf16"}, False)])
+def test_gated_units_on_one_thread_with_amx_are_refused(tmp_path, monkeypatch, gated, threads, flags, refused):
+    """They end the process: OpenVINO's issue 33300."""
+    import openvino
+    import torch
+
+    from eagerbench.backends import openvino_runtime
+    from eagerbench.errors import CannotRun
+
+    class Units(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gate, self.up, self.down = (torch.nn.Linear(32, 32, bias=False) for _ in range(3))
+
+        def forward(self, states):
+            active = torch.nn.functional.silu(self.gate(states))
+            return self.down(active * (self.up(states) if gated else states))
+
+    openvino.save_model(openvino.convert_model(Units(), example_input=torch.ones(2, 32)), tmp_path / "model.xml")
+    monkeypatch.setattr(openvino_runtime, "_processor_flags", lambda: flags)
+    variant = backends.variants()["openvino-bf16"][0]
+    with pytest.raises(CannotRun, match="add --threads 2") if refused else nullcontext():
+        openvino_runtime._refuse_crash(variant, tmp_path / "model.xml", threads)
+    openvino_runtime._refuse_crash(backends.variants()["openvino"][0], tmp_path / "model.xml", threads)

@@ -7,10 +7,11 @@ import fake_timing
 import pytest
 from fake_suites import suite
 
+from eagerbench.experiments import generation
 from eagerbench.gate import duet_pair
 from eagerbench.machine.readings import Reading
 from eagerbench.measuring import partner as partner_module
-from eagerbench.measuring import timing
+from eagerbench.measuring import recording, timing, turns
 from eagerbench.measuring.disturbance import OVERRUN, Watch
 
 SLOW_AFTER = 2000  # calls: past the warm-up, within the turns
@@ -68,6 +69,30 @@ def test_rounds_alone_end_early(clock, rounds):
     assert found.rounds[-1] == pytest.approx(30.0)
     assert found.result == len(steady) + 1
     assert "planned" in found.conditions.overrun
+
+
+def test_long_calls_alternate_one_by_one():
+    """Without the untimed call before each turn; short ones fill their turns as ever."""
+    long, short = turns.schedule_of_pairs(2.0, 3.0, 5), turns.schedule_of_pairs(0.01, 0.03, 4)
+    assert (long.pairs, long.rounds_per_turn, long.touch, long.seconds) == (5, 1, False, 25.0)
+    assert (short.pairs, short.touch) == (4, True)
+    assert short.rounds_per_turn == turns.schedule(0.01, 0.03, 0.0).rounds_per_turn
+
+
+@pytest.mark.parametrize("call_s", [0.01, 1.0])
+def test_pairs_are_as_many_as_asked_for(clock, call_s):
+    """Every call is accounted for, and those of the timed rounds are told apart from the untimed ones."""
+    call = clock.taking(call_s)
+    numbers = []
+    found = timing.time_pairs(fake_timing.benchmark(clock), lambda: numbers.append(call()), clock.taking(2 * call_s), 4,
+                              2 * call_s)
+    assert len(found.turns.variant_turns) == len(found.turns.reference_turns) == 4
+    assert sum(found.turns.variant_turns) == len(found.rounds)
+    assert recording.ratio_of(found).value == pytest.approx(2)
+    timed = generation.timed([[number] for number in numbers], found.turns)
+    assert len(timed) == len(found.rounds)
+    untimed = {number for (number,) in ([n] for n in numbers)} - {number for (number,) in timed}
+    assert len(untimed) == 1 + (4 if call_s < turns.LONG_S else 0)  # the first call, and one that begins each turn
 
 
 def test_one_long_round_is_taken_whole(clock):

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -16,9 +17,11 @@ from test_processes import NO_GRAD, SMALL, two_cores
 
 from eagerbench.backends.base import Placement
 from eagerbench.errors import CannotRun, Crashed
+from eagerbench.experiments.memory import MemoryRun
 from eagerbench.measuring import fresh_process, own_process
 from eagerbench.measuring.own_process import OwnProcess
 from eagerbench.models import specs
+from eagerbench.workloads.padded_batch import PaddedBatch
 
 INSIDE = """
 import ctypes, os, signal, subprocess, sys, time
@@ -182,9 +185,32 @@ def test_a_result_that_is_missing_or_garbage_is_a_crash(tmp_path, monkeypatch):
     assert marked() == []
 
 
+def test_a_peak_whose_process_crashes_is_asked_for_once(session_of, workshops, monkeypatch):
+    """The other cases of the variant would only hang or die again; memory, which is nothing else, fails."""
+    batch, started = PaddedBatch(2, 8), []
+
+    def dying(module, file):
+        started.append(file)
+        return [sys.executable, "-c", INSIDE.format(deed="ctypes.string_at(0)"), str(file.with_name("notes"))]
+
+    session, case_of = session_of(workshops("tiny-bert").model, "sdpa", [batch])
+    case = case_of(batch)
+    built = session.builds.build(case)
+    monkeypatch.setattr(own_process, "command", dying)
+    peak = session.peaks.of(case, built)
+    assert peak.crashed
+    assert peak.missing.startswith("crashed: SIGSEGV in sdpa while building, in a process of its own (Segmentation")
+    assert session.peaks.of(case, built) is peak
+    assert len(started) == 1
+    with pytest.raises(Crashed, match="SIGSEGV in sdpa"):
+        MemoryRun.complete(SimpleNamespace(session=session, case=case, built=built), None)
+    assert marked() == []
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("experiment", "deed"), [
-    ("memory", "ctypes.string_at(0)"), pytest.param("startup", "os._exit(0)", marks=pytest.mark.slow),
-    pytest.param("threads", "os.abort()", marks=[pytest.mark.slow, two_cores])])
+    ("memory", "ctypes.string_at(0)"), ("startup", "os._exit(0)"),
+    pytest.param("threads", "os.abort()", marks=two_cores)])
 def test_a_crash_there_costs_its_own_case(tmp_path, monkeypatch, experiment, deed):
     """The variant is well in the session and dies in the process of its own: that case fails, and no other does. Its
     latency keeps its time, without a peak."""

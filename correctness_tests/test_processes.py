@@ -135,8 +135,13 @@ def test_eager_starts_from_a_state_dict_too(tmp_path):
 
 def test_memory_is_a_share_of_eagers(ran):
     traced = ran[0]["tiny-bert/torchscript-freeze/memory/b2/s8/cpu"][0]
-    assert traced.result.peak_rss_vs_eager == traced.costs.peak_rss_bytes / traced.result.eager_peak_rss_bytes
-    assert traced.costs.peak_rss_bytes != traced.result.eager_peak_rss_bytes
+    result = traced.result
+    assert result.peak_rss_vs_eager == traced.costs.peak_rss_bytes / result.eager_peak_rss_bytes
+    assert traced.costs.peak_rss_bytes != result.eager_peak_rss_bytes
+    assert result.loaded_from == "artifact"
+    assert 0 < result.weights_bytes < result.steady_rss_bytes <= traced.costs.peak_rss_bytes
+    assert result.steady_rss_vs_eager == result.steady_rss_bytes / result.eager_steady_rss_bytes
+    assert result.weights_bytes == traced.costs.artifact_bytes
     assert traced.conditions == Conditions()  # its time is not the result
     assert "tiny-bert: memory" in ran[1]
 
@@ -150,6 +155,8 @@ def test_instances_ran_on_cores_of_their_own(ran):
     rates = [2 * calls / seconds for calls, seconds in zip(result.instance_calls, result.instance_s, strict=True)]
     assert result.samples_per_s == pytest.approx(sum(rates))
     assert all(rate > 0 for rate in rates)
+    assert result.samples_per_s_low < result.samples_per_s_high
+    assert result.samples_per_s_low < 1.2 * result.samples_per_s < 1.44 * result.samples_per_s_high
     assert "Best of all: " in ran[1]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from running import run_python
+from running import WITHOUT_PLUGINS, run_python
 
 from eagerbench.experiments import threads
 from eagerbench.machine import quota
@@ -119,8 +119,8 @@ def test_a_session_in_a_quota_defaults_to_it_and_says_so(tmp_path):
     tree(tmp_path, "0::/a\n", V2.format(root="/"), {"a/cpu.max": "50000 100000"})
     program = ("import sys, pathlib, pytest\nfrom eagerbench.machine import quota\n"
                f"quota.cpu_quota.__defaults__ = quota.usable_cores.__defaults__ = (pathlib.Path({str(tmp_path)!r}),)\n"
-               "sys.exit(pytest.main(['perf_tests/test_latency.py', '--collect-only', '-q', '--model', 'tiny-bert', "
-               "'--variant', 'eager', '-v']))")
+               f"sys.exit(pytest.main([*{WITHOUT_PLUGINS}, 'perf_tests/test_latency.py', '--collect-only', '-q', "
+               "'--model', 'tiny-bert', '--variant', 'eager', '-v']))")
     ended = run_python("-c", program)
     assert ended.code == 0, ended.out + ended.err
     assert "tiny-bert on cpu, 1 thread, " in ended.out

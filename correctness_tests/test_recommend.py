@@ -11,7 +11,6 @@ from decision_files import (
     EAGER,
     FAILURES,
     INT8,
-    MACHINE,
     OPENVINO,
     PAIRS,
     bench,
@@ -113,6 +112,29 @@ def test_quality_without_labels_is_a_bound():
     assert found.of("openvino-int8").fit == "may fit"
     assert found.of("openvino-int8").quality_loss.high == pytest.approx(0.0598, abs=1e-3)  # of 45 in 1,000
     assert found.of("openvino-int8").settle.startswith("eagerbench run test_quality.py --model m --variant openvino-i")
+
+
+def test_labels_say_what_neighbours_leave_open():
+    def labelled(variant, loss, low, high):
+        return bench(variant, experiment="quality", workload=(1, 900), metric="hit@1", items=1000, quality=0.3 - loss,
+                     quality_eager=0.3, quality_loss=loss, quality_loss_low=low, quality_loss_high=high)
+
+    neighbours = bench("openvino-int8", experiment="quality", workload=(1, 96), metric="neighbours kept", items=96,
+                       quality=0.955, quality_eager=1.0, quality_loss=0.045, quality_loss_low=0.01,
+                       quality_loss_high=0.1, neighbours_changed=0.045, distinct_sentences=96)
+    found = verdict(*ALL, neighbours, labelled("openvino-int8", -0.001, -0.011, 0.009),
+                    labelled("openvino-bf16", 0.02, 0.012, 0.03), max_quality_loss=0.01)
+    assert found.choice == "openvino-int8"
+    assert found.of("openvino-int8").quality_loss.basis == "hit@1 of 1,000"
+    assert (found.of("openvino-bf16").fit, found.of("eager-bf16").fit) == ("does not", "unknown")
+
+
+def test_a_quantised_checkpoint_is_what_is_shipped():
+    memory = bench("bnb-nf4", experiment="memory", workload=(8, 129), weights_bytes=15 * 2**20,
+                   loaded_from="quantised checkpoint")
+    four_bits = bench("bnb-nf4", 2.0, "quantised-coarse", 0.6)
+    assert fitting(verdict(EAGER, four_bits, max_artifact_mib=20)) == set()
+    assert fitting(verdict(EAGER, four_bits, memory, max_artifact_mib=20)) == {"bnb-nf4"}
 
 
 @pytest.mark.parametrize(("percent", "needed"), budget.PERCENTILES.items())
@@ -231,46 +253,6 @@ def test_records_without_raw_rounds_are_compared_by_both_intervals():
     found = verdict(*benches, max_error=0.05)
     assert {found.choice, *found.ties} == {"eager-bf16", "openvino-bf16"}
     assert verdict(*benches, max_latency_ms=100).choice is None  # no interval: nothing says that it fits
-
-
-def test_several_processes_are_units():
-    def sources(count, ratios):
-        return [Source(f"{index}.json", content(EAGER, bench("openvino", ratios[index % len(ratios)])))
-                for index in range(count)]
-
-    def speedup(count, ratios=(1.2, 1.6)):
-        return decision.decide(sources(count, ratios), Budget()).verdicts[0].of("openvino").speedup
-
-    assert speedup(2).low < 1.2 < 1.6 < speedup(2).high  # they disagree: wider than either
-    sure = speedup(2, (1.4,))
-    assert 1 < sure.high / sure.low < speedup(1, (1.4,)).high / speedup(1, (1.4,)).low
-    assert speedup(6).basis == "6 processes"
-    assert speedup(40).low > speedup(6).low
-
-
-def test_a_better_measurement_settles_a_tie():
-    noisy = tuple(one**5 for one in PAIRS)
-    first = content(EAGER, bench("a", 2.0, pairs=noisy), bench("b", 2.2, pairs=noisy))
-    again = content(bench("a", 2.0, pairs=PAIRS * 3), bench("b", 2.2, pairs=PAIRS * 3))
-    (one,) = decision.decide([Source("first", first)], Budget()).verdicts
-    (both,) = decision.decide([Source("first", first), Source("again", again)], Budget()).verdicts
-    assert (one.choice, one.ties) == ("b", ["a"])
-    assert (both.choice, both.ties) == ("b", [])
-
-
-def test_files_of_two_machines_are_refused():
-    other = {**MACHINE, "release": "6.2"}
-    with pytest.raises(BadInput, match=r"a\.json and b\.json are not known to be of one machine and environment "
-                                       r"\(kernel: 6\.1 → 6\.2\)"):
-        decision.decide([Source("a.json", content(EAGER)), Source("b.json", content(BF16, machine=other))], Budget())
-
-
-def test_another_machine_in_a_merged_file_is_excluded_and_another_environment_is_not():
-    elsewhere = bench("openvino-int8", 7.5, "quantised", 0.1, machine_differences=["CPU: a CPU → another"])
-    packages = bench("ipex", 2.0, machine_differences=["torch: 2.13.0 → 2.8.0"])
-    found = verdict(EAGER, elsewhere, packages)
-    assert found.choice == "ipex"
-    assert [(one.variant, one.kind) for one in found.excluded] == [("openvino-int8", "another machine")]
 
 
 def test_the_front_is_what_nothing_provably_dominates():

@@ -113,7 +113,7 @@ def test_a_dominated_variant_changes_nothing(benches, budget, data):
                   costs["peak_rss_bytes"] / 2**20 + 9, shipped / 2**20 + 9, build_s=costs["build_s"] + 1)
     before, after = verdict(benches, budget), verdict([*benches, worse], budget)
     assert "worse" not in (after.choice, *after.front)
-    if budget.objective == "latency":
+    if budget.objective == "latency" and budget.calls is None:
         assert (before.choice, before.ties) == (after.choice, after.ties)
     assert (before.choice, before.front) == (after.choice, after.front)
 

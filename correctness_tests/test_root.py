@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from running import ROOT, own_environment
+from running import ROOT, WITHOUT_PLUGINS, own_environment
 from transformers import BertConfig, BertModel
 
 from eagerbench.fixtures import options, root
@@ -38,8 +38,8 @@ def elsewhere(tmp_path_factory) -> Path:
 def started(elsewhere: Path, *arguments: object, cwd: Path = ROOT,
             program: tuple[str, ...] = ("-m", "pytest")) -> subprocess.CompletedProcess:
     path = os.pathsep.join([str(elsewhere / "site"), str(ROOT)])
-    return subprocess.run([sys.executable, *program, *map(str, arguments)], cwd=cwd, capture_output=True, text=True,
-                          env={**own_environment(), "PYTHONPATH": path}, check=False, timeout=200)
+    return subprocess.run([sys.executable, *program, *map(str, arguments), *WITHOUT_PLUGINS], cwd=cwd, text=True,
+                          capture_output=True, env={**own_environment(), "PYTHONPATH": path}, check=False, timeout=200)
 
 
 def test_two_words_for_a_model_in_a_directory(elsewhere):

@@ -53,6 +53,9 @@ def test_piped_a_session_ends_with_its_answer(ran_quietly):
     assert "skipped" not in ended.out
     assert "Name (time in" not in ended.out  # pytest-benchmark's table
     assert "every variant on every model" not in ended.out
+    page = next(directory.glob("*/0001_*.html"))
+    assert f"report {page}" in lines
+    assert "<h1>Which one to take: tiny-bert</h1>" in page.read_text()
     assert max(map(len, lines[lines.index(cases[-1]):])) <= 100 + len(str(directory)) + 40  # the path is whole
     assert "\x1b[" not in ended.out
     for allowed in ("exact math", "16 bits", "8 bits"):
@@ -84,7 +87,7 @@ def test_latest_is_always_the_last_run(ran_quietly):
 
 QUIET = ("perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert", "--variant", "eager", "--variant",
          "sdpa", "--variant", "cuda-graph*", "--variant", "ipex", "--batch-sizes", "1", "--sequence-lengths", "8,600",
-         "--time-budget", "0.1", "--peaks", "here", "--threads", "1")
+         "--time-budget", "0.1", "--peaks", "here", "--threads", "1", "--report")
 
 
 @pytest.fixture(scope="module")

@@ -71,6 +71,19 @@ def test_pruning_by_age_size_and_staleness(store, capsys, options, ages):
     assert not list(store.rglob(".partial-*"))
 
 
+def test_a_key_of_another_kind_is_no_damage(tmp_path, capsys):
+    for number, content in enumerate(({"what": 1}, {"variant": ["x"]}, {"build": 3}, {"variant": "sdpa"})):
+        filled(tmp_path / "variants", f"a-{number}", content)
+    found = listed(capsys, tmp_path, "--prune", "--stale")["artifacts"]
+    assert [(one["damage"], one["stale"], one["removed"]) for one in found] == [("", [], False)] * 4
+
+
+def test_a_quantised_checkpoint_is_its_variants(tmp_path, capsys):
+    filled(tmp_path / "variants", "minilm-dynamic-int8-checkpoint", {"format": "checkpoint", **key("dynamic-int8")})
+    (found,) = listed(capsys, tmp_path)["artifacts"]
+    assert (found["model"], found["variant"], found["damage"], found["stale"]) == ("minilm", "dynamic-int8", "", [])
+
+
 def test_what_was_never_asked_for_stays(store, capsys):
     """Other directories, links and files in the store are not ours."""
     foreign = [store / "interrupted" / "x.json", store / "variants" / "notes.txt", store / "variants" / "mine" / "a"]

@@ -107,6 +107,8 @@ def test_a_clone_runs_in_another_directory(users_directory):
     (file,) = users_directory.glob(".benchmarks/*/0001_*.json")
     (saved,) = json.loads(file.read_text())["benchmarks"]
     assert saved["fullname"] == "perf_tests/test_harness_overhead.py::test_harness_overhead"
+    plugins = re.search(r"^plugins: (.*)$", done.stdout, re.MULTILINE)[1]
+    assert ("benchmark" in plugins, "hypothesis" in plugins, "anyio" in plugins) == (True, False, False)
     assert re.search(r"Name \(time in \w+\) +Median +IQR +Min +Max +Rounds", done.stdout)
     done = ran(eagerbench, "list-cases", "--model", "my_package.models:build", "--variant", "sdpa", cwd=users_directory)
     assert "my_package.models.build/sdpa/b8/s128/cpu" in done.stdout

@@ -63,6 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         chosen = _parser(arguments[0] if arguments else "").parse_args(arguments)
     except ImportError as error:
+        if (error.name or "").startswith("eagerbench"):  # not what somebody has to install
+            raise
         say(f"{arguments[0]} needs {error.name}: pip install it", error=True)
         return 2
     for stream in (sys.stdout, sys.stderr):  # an id may hold what the terminal's encoding does not

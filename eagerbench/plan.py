@@ -14,7 +14,7 @@ from eagerbench.workloads.base import OneBatch, Workload, another_build, too_lon
 SHORT_LIST = ("eager", "onnxruntime", "onnxruntime-int8")
 
 # Not in the default grid unless variants are named: they compile for longest in every session, and were the fastest of
-# their class nowhere (README, "Results on one machine").
+# their class nowhere (docs/findings.md, "Latency of all variants").
 SLOW_TO_BUILD = ("torch-compile-autotune", "torch-compile-dynamic", "torchao-int8")
 _NOT_BY_DEFAULT = "not in the default run; add --variant '*'"
 

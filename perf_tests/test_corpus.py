@@ -11,5 +11,5 @@ def test_corpus(case, build, measuring):
     Sample: pytest perf_tests/test_corpus.py --benchmark-only --variant sdpa --corpus sentences.txt --batch-sizes 1,8,64
     """
     with measuring(case, build(case)) as run:
-        one_pass = run.call(run.rows, run.batches)
-        run.finish(run.alone(one_pass, rounds=case.workload.passes))
+        one_pass, eager = run.call(run.rows, run.batches), run.eager(run.rows, run.batches)
+        run.finish(run.in_pairs(one_pass, eager, case.workload.passes))

@@ -11,5 +11,5 @@ def test_generation(case, build, measuring):
     Sample: pytest perf_tests/test_generation.py --benchmark-only --grid full --model gpt2 --variant 'onnx*'
     """
     with measuring(case, build(case)) as run:
-        generate = run.greedy(run.inputs)
-        run.finish(run.alone(generate))
+        generate, eager = run.greedy(run.inputs), run.eager(run.inputs)
+        run.finish(run.in_pairs(generate, eager, run.pairs))

@@ -12,6 +12,7 @@ import numpy as np
 
 from eagerbench.backends.artifacts import saving
 from eagerbench.backends.base import Engagement, ExportingBackend, Variant
+from eagerbench.errors import CannotRun
 
 _FILE = "model.xml"
 _PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is not quantised
@@ -109,6 +110,7 @@ class OpenVino(ExportingBackend):
             _openvino().save_model(converted, directory / _FILE, compress_to_fp16=False)
 
     def load(self, variant, directory, placement):
+        _refuse_crash(variant, directory / _FILE, placement.threads)
         return RequestRunner(directory / _FILE, _PRECISIONS[variant.dtype], placement.threads)
 
     def build_disengaged(self, variant, model, example, placement):
@@ -157,6 +159,38 @@ def _is_fusable(op: Any) -> bool:
     follower = followers[0]
     return follower.get_type_name() in _ACTIVATIONS or (follower.get_type_name() == "Add" and any(
         _is_constant(value.get_node()) for value in follower.input_values()))
+
+
+def _refuse_crash(variant: Variant, file: Path, threads: int) -> None:
+    """OpenVINO divides by zero, in native code, where it fuses gated units for AMX on one thread:
+    https://github.com/openvinotoolkit/openvino/issues/33300.
+
+    Raises:
+        CannotRun: this would be such a case.
+    """
+    at_risk = variant.dtype == "bfloat16" and threads == 1 and "amx_bf16" in _processor_flags()
+    if at_risk and any(map(_is_gate, _openvino().Core().read_model(file).get_ops())):
+        raise CannotRun("OpenVINO crashes on models with gated units in bf16 on one thread with AMX (its issue 33300): "
+                        "add --threads 2")
+
+
+def _is_gate(op: Any) -> bool:
+    """Whether an operator multiplies an activation of one product with a weight by another one, as LLaMA's units do."""
+    if op.get_type_name() != "Multiply":
+        return False
+    sides = [value.get_node() for value in op.input_values()]
+    products = [side for side in sides if side.get_type_name() == "MatMul"]
+    return (any(side.get_type_name() in ("Swish", "Gelu") for side in sides)
+            and any(_is_constant(product.input_value(1).get_node()) for product in products))
+
+
+def _processor_flags() -> set[str]:
+    """As Linux names them; empty elsewhere."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
 
 
 def _is_constant(node: Any) -> bool:

@@ -12,9 +12,9 @@ from eagerbench.measuring import recording
 from eagerbench.measuring.pass_run import PassRun
 from eagerbench.models.specs import ModelSpec
 from eagerbench.outputs.predictions import SENTENCE_EMBEDDING
-from eagerbench.results.grid import Grid
+from eagerbench.results.grid import Grid, interval
 from eagerbench.results.numbers import three
-from eagerbench.results.record import Count, Natural, Part, Positive, Record, Sha256, Text, Timing
+from eagerbench.results.record import Count, Natural, PairedWithEager, Part, Positive, Record, Sha256, Text
 from eagerbench.workloads.base import Workload, one_shape_only, text_only
 from eagerbench.workloads.batching import POLICIES, Batches, padded_tokens
 from eagerbench.workloads.corpus import Corpus, chosen
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
     from eagerbench.measuring import timing
     from eagerbench.selection import Selection
 
-# Batch sizes, policies, sentences and timed passes.
+# Batch sizes, policies, sentences, and pairs of turns.
 GRIDS = {
     "smoke": ((4,), ("sorted",), 16, 2),
-    "default": ((8,), ("in-order", "sorted"), 64, 3),
-    "full": ((1, 2, 4, 8, 16, 32, 64), tuple(POLICIES), 1000, 5),
+    "default": ((8,), ("in-order", "sorted"), 64, 6),
+    "full": ((1, 2, 4, 8, 16, 32, 64), tuple(POLICIES), 1000, 6),
 }
 
 
 @dataclass(frozen=True)
 class CorpusBatches(Workload):
-    """One pass over a corpus in batches of `batch_size` by a policy, `passes` times."""
+    """Passes over a corpus in batches of `batch_size` by a policy, in `passes` pairs of turns with eager's."""
 
     corpus: Corpus
     batch_size: int
@@ -64,7 +64,7 @@ def workloads(spec: ModelSpec, selection: "Selection") -> list[CorpusBatches]:
 
 class Sentences(Part, kw_only=True):
     """`truncated_sentences` were cut at `token_limit` tokens; `longest_sentence` is in tokens, after that.
-    `corpus_sha256` is over all ids."""
+    `corpus_sha256` is over all ids; `passes` were asked for: pairs of turns, and timed passes in older files."""
 
     sentences: Count
     blank_lines: Natural
@@ -91,11 +91,11 @@ class Result(Part, kw_only=True):
     pooling: Text | None = None
 
 
-CorpusRecord = Record[Sentences, Timing, Result]
+CorpusRecord = Record[Sentences, PairedWithEager, Result]
 
 
 class CorpusRun(PassRun):
-    """Eager is not beside it: a pass is too long for turns."""
+    """A pass takes turns with eager's over the same batches."""
 
     def prepare(self) -> None:
         self.corpus = self.once(self.work.corpus, lambda: self.work.corpus.tokenised(self.model))
@@ -104,7 +104,7 @@ class CorpusRun(PassRun):
 
     def complete(self, timing: "timing.Timing") -> CorpusRecord:
         return self.assembled(
-            CorpusRecord, self._sentences(), Timing(), self._result(median(timing.rounds)),
+            CorpusRecord, self._sentences(), recording.paired_with_eager(timing), self._result(median(timing.rounds)),
             correctness=recording.correctness(self.case, self.comparison,
                                               rows_depend_on_batch=self.expected.same_batches))
 
@@ -158,18 +158,22 @@ def _throughput(model: str, records: Sequence[CorpusRecord]) -> Grid:
     for (variant, policy), by_batch in found.items():
         best = _best(by_batch.values())
         rows.append([variant, policy, f"{best.result.sentences_per_s:.1f}", f"b{best.workload.batch_size}",
-                     f"{best.result.tokens_per_s:.0f}", _times_eager(best, found.get(("eager", policy))),
+                     f"{best.result.tokens_per_s:.0f}", _times_eager(best),
                      f"{max(record.correctness.max_abs_error for record in by_batch.values()):.1e}",
                      *(f"{by_batch[size].result.sentences_per_s:.1f}" if size in by_batch else "–" for size in shown)])
     header = ["variant", "policy", "sentences/s", "best at", "real tokens/s", "times eager", "largest error",
               *(f"b{size}" for size in shown)]
     return Grid(f"{model}: corpus throughput", header, rows, _note(records[0]) + (
-        " Times eager: over eager's best by the same policy, measured minutes apart and not in turns: no interval."
+        " Times eager: at that batch size, in turns with eager over the same batches, with its 95 % interval."
         f" Fastest of all: {_fastest(records)}."))
 
 
-def _times_eager(best: CorpusRecord, eager: dict[int, CorpusRecord] | None) -> str:
-    return f"{best.result.sentences_per_s / _best(eager.values()).result.sentences_per_s:.2f}" if eager else "–"
+def _times_eager(record: CorpusRecord) -> str:
+    """Of one record, over the same batches: none in older files."""
+    timing = record.timing
+    if timing.speedup_vs_eager is None:
+        return "–"
+    return f"{timing.speedup_vs_eager:.2f}{interval(timing.speedup_low, timing.speedup_high)}"
 
 
 def _fastest(records: Sequence[CorpusRecord]) -> str:
@@ -184,7 +188,7 @@ def _note(record: CorpusRecord) -> str:
                f"sentences cut at {of.token_limit} tokens": of.truncated_sentences}
     said = "".join(f", {count} {what}" for what, count in counted.items() if count)
     return (f"{of.sentences} sentences of {record.result.real_tokens / of.sentences:.1f} tokens on average, "
-            f"{of.longest_sentence} at most{said}; median of {of.passes} passes.")
+            f"{of.longest_sentence} at most{said}; {of.passes} pairs of turns.")
 
 
 def _padding(model: str, records: Sequence[CorpusRecord]) -> Grid:

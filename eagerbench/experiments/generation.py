@@ -1,4 +1,4 @@
-"""Greedy generation: `generate()` of transformers, the variant alone; its tokens and logits against eager's."""
+"""Greedy generation: `generate()` of transformers, in turns with eager's; its tokens and logits against eager's."""
 
 import time
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from msgspec import Meta
 from eagerbench.causes import cause
 from eagerbench.errors import CannotRun
 from eagerbench.experiments.base import Dots, Experiment, Number
+from eagerbench.measuring import recording
 from eagerbench.measuring.run import Run
 from eagerbench.models.catalog import CAUSAL_LM
 from eagerbench.models.specs import ModelSpec
 from eagerbench.outputs import parting
-from eagerbench.results import record as parts
-from eagerbench.results.grid import Grid
+from eagerbench.results.grid import Grid, interval
 from eagerbench.results.numbers import three
-from eagerbench.results.record import Batch, Count, Part, Positive, Record, Seconds
+from eagerbench.results.record import Batch, Count, PairedWithEager, Part, Positive, Record, Seconds
 from eagerbench.workloads.base import Workload, head_unknown, too_long
 from eagerbench.workloads.padded_batch import TokenBatch
 
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
 
     from eagerbench.measuring.greedy import Greedy
     from eagerbench.measuring.timing import Timing
+    from eagerbench.measuring.turns import Turns
     from eagerbench.models.loading import LoadedModel
     from eagerbench.selection import Selection
 
+PAIRS = {"smoke": 2, "default": 6, "full": 6}  # of turns with eager
 # Batch sizes, tokens of the prompt, new tokens, and key-value caches.
 GRIDS = {
     "smoke": ((1,), 8, 4, ("dynamic",)),
@@ -111,7 +113,7 @@ class Result(Part, kw_only=True):
             raise ValueError("parted_at and logit_gap are missing: where other tokens than eager's begin")
 
 
-GenerationRecord = Record[Prompts, parts.Timing, Result]
+GenerationRecord = Record[Prompts, PairedWithEager, Result]
 
 
 class GenerationRun(Run):
@@ -135,12 +137,27 @@ class GenerationRun(Run):
     def inputs(self):
         return self.expected.inputs
 
+    @property
+    def reference_key(self):
+        return replace(self.work, cache="dynamic")
+
+    @property
+    def pairs(self) -> int:
+        """Of turns with eager."""
+        return PAIRS[self.session.selection.grid]
+
     def greedy(self, inputs) -> "Greedy":
         """A call of `generate()` on prompts."""
         from eagerbench.measuring.greedy import Greedy
 
         self._greedy = Greedy(self._module, inputs, self.work.new_tokens, self.work.cache, self.model.device)
         return self._greedy
+
+    def eager(self, inputs) -> "Greedy":
+        """Eager's, with a dynamic cache, whatever the variant's is."""
+        from eagerbench.measuring.greedy import Greedy
+
+        return Greedy(self.expected.module, inputs, self.work.new_tokens, "dynamic", self.model.device)
 
     def judge(self, timing):
         self._parting, comparison = parting.judge(
@@ -149,7 +166,7 @@ class GenerationRun(Run):
         return comparison
 
     def complete(self, timing: "Timing") -> GenerationRecord:
-        clocks, generate_s = self._greedy.clocks[-len(timing.rounds):], median(timing.rounds)
+        clocks, generate_s = timed(self._greedy.clocks, timing.turns), median(timing.rounds)
         allowed = parting.largest_gap(self.expected.generated.logits, self.case.variant.tolerance)
         result = Result(
             tokens_per_s=self.work.batch_size * self.work.new_tokens / generate_s,
@@ -157,7 +174,14 @@ class GenerationRun(Run):
             time_per_output_token_s=median((clock[-1] - clock[0]) / (len(clock) - 1) for clock in clocks),
             generate_s=generate_s, generator_build_s=self._generator_build_s, identical_ids=self._parting.at is None,
             parted_at=self._parting.at, logit_gap=self._parting.gap, largest_gap_allowed=allowed)
-        return self.assembled(GenerationRecord, Prompts(**self.work.facts), parts.Timing(), result)
+        return self.assembled(GenerationRecord, Prompts(**self.work.facts), recording.paired_with_eager(timing), result)
+
+
+def timed(clocks: list[list[float]], turns: "Turns") -> list[list[float]]:
+    """Those of the timed calls, among those of all calls, the turns' the last: untimed ones begin turns."""
+    touch = int(turns.schedule.touch)
+    calls = [number >= touch for rounds in turns.variant_turns for number in range(touch + rounds)]
+    return [clock for clock, chosen in zip(clocks[-len(calls):], calls, strict=True) if chosen]
 
 
 def tables(model: str, records: Sequence[GenerationRecord]) -> list[Grid]:
@@ -172,20 +196,19 @@ def _place(record: GenerationRecord) -> tuple[int, int, int]:
 
 def _table(model: str, place: tuple[int, int, int], records: Sequence[GenerationRecord]) -> Grid:
     batch, prompt, new = place
-    eager = next((record for record in records
-                  if (record.identity.variant, record.workload.cache) == ("eager", "dynamic")), None)
     header = ["variant", "cache", "tokens/s", "times eager", "first token", "a later token", "tokens",
               "largest error"]
-    rows = [_row(record, eager) for record in sorted(records, key=lambda record: -record.result.tokens_per_s)]
+    rows = [_row(record) for record in sorted(records, key=lambda record: -record.result.tokens_per_s)]
     return Grid(f"{model}: generation, batch {batch}, {prompt} tokens and {new} new ones", header, rows,
-                "Greedy generate(). Times eager: over eager with a dynamic cache, not in turns: no interval. Tokens: "
-                "eager's, or the first other one and by how much eager prefers its own there, of the allowed. "
+                "Greedy generate(). Times eager: in turns with eager with a dynamic cache, with its 95 % interval. "
+                "Tokens: eager's, or the first other one and by how much eager prefers its own there, of the allowed. "
                 "Largest error: of the logits as far as the text is the same.")
 
 
-def _row(record: GenerationRecord, eager: GenerationRecord | None) -> list[str]:
-    found = record.result
-    times = f"{found.tokens_per_s / eager.result.tokens_per_s:.2f}" if eager else "–"
+def _row(record: GenerationRecord) -> list[str]:
+    found, timing = record.result, record.timing
+    known = timing.speedup_vs_eager is not None  # not in older files
+    times = f"{timing.speedup_vs_eager:.2f}{interval(timing.speedup_low, timing.speedup_high)}" if known else "–"
     tokens = "eager's" if found.identical_ids else (
         f"other at {found.parted_at}, gap {found.logit_gap:.2g} (of {found.largest_gap_allowed:.2g})")
     return [record.identity.variant, record.workload.cache, f"{found.tokens_per_s:.1f}", times,

@@ -26,7 +26,7 @@ GRIDS = {"smoke": ((1, 16),), "default": ((8, 128),), "full": ((1, 128), (8, 128
 
 
 class Result(Part, kw_only=True):
-    """The variant's own peak is in `costs`. All of them are None in older files, but those without a default.
+    """The variant's own peak is in `costs`. What has a default is not in older files.
 
     Attributes:
         steady_rss_bytes, eager_steady_rss_bytes: resident after two calls, when their outputs are gone.

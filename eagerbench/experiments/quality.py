@@ -1,6 +1,5 @@
 """Quality: what a variant does to the embeddings or labels of a trained model. One pass; the numbers are not times."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -24,10 +23,12 @@ from eagerbench.measuring import recording, sentences
 from eagerbench.measuring.pass_run import PassRun
 from eagerbench.measuring.sentences import Pass
 from eagerbench.measuring.timing import time_once
+from eagerbench.measuring.turns import seconds_of
 from eagerbench.models.specs import ModelSpec, read_config
 from eagerbench.outputs import quality
 from eagerbench.outputs.places import per_token
 from eagerbench.outputs.predictions import AGREEMENT_ROWS, SENTENCE_EMBEDDING
+from eagerbench.outputs.tolerance import compare
 from eagerbench.results.record import Timing
 from eagerbench.shown import count
 from eagerbench.workloads import labelled, workload
@@ -184,17 +185,19 @@ class QualityRun(PassRun):
 
     def single(self, call: Pass) -> "timing.Timing":
         """One pass, whatever disturbs it: the time is not the result. The first call is that of one batch."""
-        start = time.perf_counter()
-        call.first_call()
-        first_call_s = time.perf_counter() - start
+        first_call_s = seconds_of(call.first_call)
         timing = time_once(self.benchmark, call)
         return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)
 
     def judge(self, timing):
-        """Agreement of predictions is what is asked here: no class demands it."""
-        self._outputs = self.kind.cut(timing.result, self.batches, self.corpus.lengths)
-        return sentences.judge(self._outputs, self.batches, self.expected, self.case.variant.tolerance,
-                               pretrained=False)
+        """By the output that the metric is read from: the largest error of millions of token states grows with their
+        number. Agreement of predictions is what is asked here: no class demands it."""
+        outputs = self.kind.cut(timing.result, self.batches, self.corpus.lengths)
+        found = sentences.of_sentences(outputs, self.batches, self.corpus.lengths, self.expected.embed)
+        self._got, name = found.get(self._output), self._output
+        return compare({} if self._got is None else {name: self._got}, {name: self.expected.outputs[name]},
+                       {name: self.expected.double[name]}, None, self.case.variant.tolerance, False,
+                       self.expected.problem_type, self.expected.scales)
 
     def complete(self, timing: "timing.Timing") -> QualityRecord:
         corpus, work = self.corpus, self.work.corpus
@@ -208,8 +211,7 @@ class QualityRun(PassRun):
                                               rows_depend_on_batch=self.expected.same_batches))
 
     def _result(self) -> Result:
-        got = sentences.of_sentences(self._outputs, self.batches, self.corpus.lengths, self.expected.embed)
-        got, want = got[self._output], self.expected.outputs[self._output]
+        got, want = self._got, self.expected.outputs[self._output]
         shared = {"real_tokens": sum(self.corpus.lengths), "sentences_not_finite": int((~self._finite).sum())}
         corpus = self.work.corpus
         if isinstance(corpus, LabelledTexts):

@@ -1,5 +1,6 @@
 """Threads and instances: total throughput of processes pinned to disjoint cores, against this one on all of them."""
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from eagerbench.results.grid import Grid
 from eagerbench.results.numbers import three
 from eagerbench.results.record import Batch, Count, Part, Positive, Record, Turns, WarmedUp
 from eagerbench.shown import count
+from eagerbench.statistics import ratio_of_pairs
 from eagerbench.workloads.processes import InProcesses, batches, physical_cores
 
 if TYPE_CHECKING:
@@ -103,10 +105,14 @@ class BatchOfInstances(Batch, kw_only=True):
 class Result(Part, kw_only=True):
     """Samples per second of all instances together, and of the session's own process seconds before.
 
+    `samples_per_s_low` and `_high` are the 95 % interval over parts of the window: of these processes, others differ
+    by more. None in older files, and where calls are too long for parts.
     `instance_calls`, `instance_s` and `instance_cores` (`0,1`) have an entry an instance.
     """
 
     samples_per_s: Positive
+    samples_per_s_low: Positive | None = None
+    samples_per_s_high: Positive | None = None
     session_samples_per_s: Positive
     layout_gain: Positive
     instance_calls: Turns
@@ -145,10 +151,21 @@ class ThreadsRun(OneBatchRun):
     def _result(self, timing: "Timing", found: "list[Instance]", sets: list[list[int]]) -> Result:
         total = sum(instance.calls / instance.seconds for instance in found) * self.one.batch_size
         alone = self.one.batch_size / median(timing.rounds)
-        return Result(samples_per_s=total, session_samples_per_s=alone, layout_gain=total / alone,
+        low, high = _interval([instance.slices for instance in found], self.one.batch_size)
+        return Result(samples_per_s=total, samples_per_s_low=low, samples_per_s_high=high,
+                      session_samples_per_s=alone, layout_gain=total / alone,
                       instance_calls=[instance.calls for instance in found],
                       instance_s=[instance.seconds for instance in found],
                       instance_cores=[",".join(map(str, those)) for those in sets])
+
+
+def _interval(slices: Sequence[Sequence[tuple[int, float]]], batch_size: int) -> tuple[float | None, float | None]:
+    """Of the rate of all instances together, by the parts of their windows: (calls, seconds) each."""
+    if len({len(parts) for parts in slices}) != 1:
+        return None, None
+    totals = [batch_size * sum(calls / seconds for calls, seconds in parts) for parts in zip(*slices, strict=True)]
+    found = ratio_of_pairs([math.log(total) for total in totals])
+    return found.low, found.high
 
 
 def tables(model: str, records: Sequence[ThreadsRecord]) -> list[Grid]:
@@ -174,17 +191,24 @@ def _place(record: ThreadsRecord) -> str:
 def _row(record: ThreadsRecord, best: float) -> list[str]:
     found, work = record.result, record.workload
     mark = "*" if found.samples_per_s == best else ""
-    return [_place(record), record.identity.variant, f"{found.samples_per_s:.1f}{mark}",
+    return [_place(record), record.identity.variant, f"{found.samples_per_s:.1f}{mark}{_bounds(found)}",
             f"{work.instances} × {work.instance_threads}", f"{found.session_samples_per_s:.1f}",
             f"{found.layout_gain:.2f}",
             ", ".join(f"{calls / seconds * work.batch_size:.1f}" for calls, seconds
                       in zip(found.instance_calls, found.instance_s, strict=True))]
 
 
+def _bounds(found: Result) -> str:
+    if found.samples_per_s_low is None or found.samples_per_s_high is None:
+        return ""
+    return f" [{found.samples_per_s_low:.1f}, {found.samples_per_s_high:.1f}]"
+
+
 def _note(records: Sequence[ThreadsRecord]) -> str:
     best = max(records, key=lambda record: record.result.samples_per_s)
-    return ("Samples/s of all instances together, processes pinned to cores of their own that ran at the same time; * "
-            "best layout of the variant. Gain: over the session's own process with all of its threads, seconds before. "
+    return ("Samples/s of all instances together, processes pinned to cores of their own that ran at the same time, "
+            "with the 95 % interval over parts of that time; * best layout of the variant. Gain: over the "
+            "session's own process with all of its threads, seconds before. "
             f"Best of all: {best.identity.variant}, {best.workload.instances} instances of "
             f"{best.workload.instance_threads} threads at {best.identity.workload.rsplit('-i', 1)[0]}, "
             f"{best.result.samples_per_s:.1f} samples/s.")
@@ -201,7 +225,8 @@ def rank(record: ThreadsRecord) -> float:
 
 
 def number(record: ThreadsRecord) -> Number:
-    return record.result.samples_per_s, None, None
+    found = record.result
+    return found.samples_per_s, found.samples_per_s_low, found.samples_per_s_high
 
 
 EXPERIMENT = Experiment("threads", 6, "How are cores best shared out between processes and their threads?", workloads,

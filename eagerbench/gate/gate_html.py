@@ -1,35 +1,45 @@
 """The verdict of a gate as one HTML page that needs no network: its tables, and every pair that it follows from."""
 
+import json
 import math
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 import plotly.graph_objects as go
-from markupsafe import Markup
 
 from eagerbench.gate.stages import stage_of
+from eagerbench.results import fingerprint
 from eagerbench.results.grid import Grid
-from eagerbench.shown import label, visible
+from eagerbench.results.report import drawing, look
+from eagerbench.shown import label
 
 _ROW, _MARGIN = 34, 120  # pixels
 
 
 def page(verdict: dict[str, Any], grids: list[Grid], statuses: list[str]) -> str:
     """The page of a verdict (`judge.judge`) and its tables (`gate.tables`); `statuses` get their colours."""
-    duet = verdict["duets"][0]
-    facts = [("base", duet["base"]["revision"]), ("head", duet["head"]["revision"]),
-             ("measured", ", ".join(f"{one['stage']}: {len(one['pairs'])} pairs, seed {one['seed']}"
-                                    for one in verdict["duets"])),
-             ("exit code", verdict["exit_code"])]
-    template = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown).from_string(
-        files("eagerbench.gate").joinpath("gate.html.jinja").read_text(encoding="utf-8"))
-    shown = figure(verdict).to_html(full_html=False, include_plotlyjs=True) if _judged(verdict) else ""
-    return template.render(grids=grids, facts=facts, figure=Markup(shown), statuses=statuses)
+    entries = _judged(verdict)
+    figures = []
+    if entries:
+        drawn = json.loads(figure(verdict).to_json())
+        drawn["layout"].pop("template", None)  # the page has colours of its own
+        figures.append(drawing.Figure("pairs", "Every pair", "How much slower head was than base, in percent: a dot a "
+                                      f"pair, of {len(entries)} benchmarks. The table has the numbers.", drawn["data"],
+                                      drawn["layout"], len(entries), len(entries), _MARGIN + _ROW * len(entries)))
+    return look.render("gate.html.jinja", figures, package="eagerbench.gate", grids=grids, facts=_facts(verdict),
+                       statuses=statuses)
 
 
-def _shown(value: Any) -> Any:
-    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
+def _facts(verdict: dict[str, Any]) -> list[list[str]]:
+    """Rows: when, on what, which commits (or directories)."""
+    duets = verdict["duets"]
+    machine = fingerprint.of(duets[0].get("machine_info"))
+    shown = [("CPU", machine.get("CPU")), ("usable cores", machine.get("usable cores")), ("GPU", machine.get("GPU")),
+             ("threads", machine.get("threads")), ("torch", machine.get("torch"))]
+    return [["started", ", ".join(str(duet.get("started", "–"))[:16].replace("T", " ") for duet in duets)],
+            *([name, value] for name, value in shown if value),
+            *([side, str(duets[0][side]["revision"])] for side in ("base", "head")),
+            ["measured", ", ".join(f"{one['stage']}: {len(one['pairs'])} pairs, seed {one['seed']}" for one in duets)],
+            ["exit code", str(verdict["exit_code"])]]
 
 
 def figure(verdict: dict[str, Any]) -> go.Figure:
@@ -39,23 +49,25 @@ def figure(verdict: dict[str, Any]) -> go.Figure:
     stages = {name: stage_of([duet for duet in verdict["duets"] if duet["stage"] == name])
               for name in ("screen", "confirm")}
     drawn = go.Figure()
-    for name, arm, colour in (("base / base, a pair", "null", "#afb8c1"), ("head / base, a pair", "head", "#54aeff")):
+    arms = ("base / base, a pair", "null", drawing.GREY), ("head / base, a pair", "head", "#54aeff")
+    for name, arm, colour in arms:
         points = [(_percent(log), label(entry["id"])) for entry in entries
                   for log in getattr(stages[entry["stage"]], arm).get(entry["id"], [])]
         drawn.add_trace(_dots(name, points, {"color": colour, "size": 7}))
     estimates = [(100 * (entry["ratio"] - 1), label(entry["id"])) for entry in entries]
     ends = [[100 * abs((entry[end] or entry["ratio"]) - entry["ratio"]) for entry in entries]
             for end in ("low", "high")]
-    drawn.add_trace(_dots("estimate, 95 % interval", estimates, {"color": "#0a3069", "size": 10, "symbol": "diamond"},
+    drawn.add_trace(_dots("estimate, 95 % interval", estimates, {"color": drawing.PALETTE[0], "size": 11,
+                                                                 "symbol": "diamond"},
                           error_x={"type": "data", "symmetric": False, "array": ends[1], "arrayminus": ends[0]}))
     floors = [(100 * entry["floor"], label(entry["id"])) for entry in entries if entry["floor"] is not None]
-    drawn.add_trace(_dots("floor", floors, {"color": "#cf222e", "size": 18, "symbol": "line-ns-open"}))
-    drawn.add_vline(0, line_width=1, line_color="#6e7781")
-    drawn.update_xaxes(title="head slower than base, %")
+    drawn.add_trace(_dots("floor", floors, {"color": drawing.PALETTE[4], "size": 18, "symbol": "line-ns-open"}))
+    drawn.add_vline(0, line_width=1, line_color=drawing.GREY)
+    drawn.update_xaxes(title="head slower than base, %", automargin=True)
     drawn.update_yaxes(categoryorder="array", categoryarray=[label(entry["id"]) for entry in reversed(entries)],
                        automargin=True)
-    drawn.update_layout(template="plotly_white", height=_MARGIN + _ROW * len(entries), margin={"t": 20, "b": 60},
-                        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom"})
+    drawn.update_layout(margin={"t": 20, "b": 60, "l": 60, "r": 16},
+                        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"})
     return drawn
 
 

@@ -20,7 +20,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from eagerbench.measuring.fresh_process import environment
+from eagerbench.measuring.own_process import environment
 from eagerbench.results.older import flat
 from eagerbench.results.records import unusable
 from eagerbench.shown import say
@@ -57,7 +57,7 @@ def session(model: str, threads: str | None, budget: str, *more: str) -> list[di
 
 def _command(model: str, threads: str | None, budget: str, *more: str) -> list[str]:
     variants = [word for name in VARIANTS for word in ("--variant", name)]
-    return [sys.executable, "-m", "eagerbench", "run", "test_latency.py", "--model", model,
+    return [sys.executable, "-m", "eagerbench", "run", "test_latency.py", "--no-report", "--model", model,
             "--batch-sizes", "4", "--sequence-lengths", "64", "--time-budget", budget, *variants,
             *(("--threads", threads) if threads else ()), *more]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from eagerbench import jsonfile
 from eagerbench.errors import BadInput
-from eagerbench.measuring.fresh_process import environment
+from eagerbench.measuring.own_process import environment
 from eagerbench.results import fingerprint, grid, records
 from eagerbench.results.decision import Budget, Source
 from eagerbench.results.decision.stability import Stability, speedups, stability, to_json

@@ -68,8 +68,10 @@ class _Clock(BaseStreamer):
 
 @dataclass(frozen=True)
 class Expected:
-    """What eager generates. `double`: float64 logits of the same texts, (batch, new tokens, vocabulary)."""
+    """What eager generates, and its module. `double`: float64 logits of the same texts, (batch, new tokens,
+    vocabulary)."""
 
+    module: Any
     inputs: dict[str, np.ndarray]
     generated: Generated
     double: np.ndarray
@@ -81,7 +83,8 @@ def expected(model: "LoadedModel", inputs: dict[str, np.ndarray], new_tokens: in
     Raises:
         CannotRun: eager cannot generate, or gives other bits the second time.
     """
-    greedy = Greedy(model.fresh(), inputs, new_tokens, "dynamic", model.device)
+    module = model.fresh()
+    greedy = Greedy(module, inputs, new_tokens, "dynamic", model.device)
     try:
         generated, again = greedy.generated(greedy()), greedy.generated(greedy())
         texts = np.concatenate([inputs["input_ids"], generated.ids[:, :-1]], 1)
@@ -93,4 +96,4 @@ def expected(model: "LoadedModel", inputs: dict[str, np.ndarray], new_tokens: in
         raise CannotRun(f"the reference cannot generate: {first_line(error)}") from error
     if not (np.array_equal(generated.ids, again.ids) and np.array_equal(generated.logits, again.logits)):
         raise CannotRun("eager gives other bits the second time: nothing to compare with")
-    return Expected(inputs, generated, whole["logits"][:, inputs["input_ids"].shape[1] - 1:])
+    return Expected(module, inputs, generated, whole["logits"][:, inputs["input_ids"].shape[1] - 1:])

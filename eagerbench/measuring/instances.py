@@ -30,14 +30,19 @@ if TYPE_CHECKING:
 
 _LEAD_S = 0.1  # from the word to the start
 _WARM_UP_S = 0.3
+SLICES = 6  # of the window, each with a rate of its own: what an exact interval needs
 
 
 @dataclass(frozen=True)
 class Instance:
-    """What one process did: calls that it finished, in how many seconds, what its cores did, and its last outputs."""
+    """What one process did: calls that it finished, in how many seconds, what its cores did, and its last outputs.
+
+    `slices`: the same of SLICES equal parts of the window, or of fewer where a call is longer than one.
+    """
 
     calls: int
     seconds: float
+    slices: list[tuple[int, float]]
     turn: Turn
     outputs: dict[str, np.ndarray]
 
@@ -91,7 +96,8 @@ def _notes(file: Path, number: int) -> Path:
 
 def _instance(scratch: Path, number: int) -> Instance:
     facts = json.loads((scratch / f"instance{number}.json").read_text())
-    return Instance(facts["calls"], facts["seconds"], Turn(**facts["turn"]), read_arrays(scratch / f"out{number}.npz"))
+    return Instance(facts["calls"], facts["seconds"], [tuple(part) for part in facts["slices"]], Turn(**facts["turn"]),
+                    read_arrays(scratch / f"out{number}.npz"))
 
 
 def _serve(file: Path, number: int, served: Served) -> None:
@@ -116,15 +122,21 @@ def _serve(file: Path, number: int, served: Served) -> None:
     counters = Counters()
     before = counters.read()
     time.sleep(max(0.0, start - time.monotonic()))
-    end, calls = start + request["window_s"], 0
-    while not calls or time.monotonic() < end:
+    slices, began, calls = [], start, 0
+    while len(slices) < SLICES:
         outputs = runner(native)
         calls += 1
-    seconds = time.monotonic() - start
+        now = time.monotonic()
+        if now >= start + request["window_s"] * (len(slices) + 1) / SLICES:
+            slices.append((calls, now - began))
+            began, calls = now, 0
+        if now >= start + request["window_s"]:
+            break
+    calls, seconds = sum(count for count, _ in slices), now - start
     turn = replace(between(before, counters.read(), number, calls), seconds=seconds)
     np.savez(file.with_name(f"out{number}.npz"), **runner.arrays(outputs))
     file.with_name(f"instance{number}.json").write_text(json.dumps(
-        {"calls": calls, "seconds": seconds, "turn": asdict(turn)}))
+        {"calls": calls, "seconds": seconds, "slices": slices, "turn": asdict(turn)}))
 
 
 def _main(file: Path, number: int) -> None:

@@ -1,6 +1,5 @@
 """A run whose timed call is a pass over sentences in batches."""
 
-import time
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -10,6 +9,7 @@ import numpy as np
 
 from eagerbench.measuring.run import Run
 from eagerbench.measuring.sentences import Pass, SentencesExpected, expected_once, judge
+from eagerbench.measuring.turns import seconds_of
 from eagerbench.workloads.batching import Batches
 
 if TYPE_CHECKING:
@@ -49,11 +49,19 @@ class PassRun(Run):
         """The variant on one batch after another."""
         return self.kind(self.built.runner, rows, batches, self.model)
 
+    def eager(self, rows: Sequence[np.ndarray], batches: Batches) -> Pass:
+        """Eager on the very same batches."""
+        return self.kind(self.reference.runner, rows, batches, self.model)
+
+    def in_pairs(self, call, reference, pairs):
+        """The first call is that of one batch, not of a pass."""
+        first_call_s = seconds_of(call.first_call)
+        timing = super().in_pairs(call, reference, pairs)
+        return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)
+
     def alone(self, call: Pass, **how: Any) -> "Timing":
         """The first call is that of one batch, not of a pass."""
-        start = time.perf_counter()
-        call.first_call()
-        first_call_s = time.perf_counter() - start
+        first_call_s = seconds_of(call.first_call)
         timing = super().alone(call, **{"budget_s": self.session.selection.time_budget, **how})
         return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)
 

@@ -2,7 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from eagerbench.results.record import AgainstEager, Correctness, Costs, Engagement, Identity, InTurns, WarmedUp
+from eagerbench.results.record import (
+    AgainstEager,
+    Correctness,
+    Costs,
+    Engagement,
+    Identity,
+    InTurns,
+    PairedWithEager,
+    WarmedUp,
+)
 from eagerbench.statistics import Ratio, paired_log_ratios, ratio_of_pairs
 
 if TYPE_CHECKING:
@@ -68,6 +77,12 @@ def against_eager(timing: "Timing") -> AgainstEager:
     ratio = ratio_of(timing)
     return AgainstEager(**_warm_up(timing), **_turns(timing), speedup_vs_eager=ratio.value, speedup_low=ratio.low,
                         speedup_high=ratio.high)
+
+
+def paired_with_eager(timing: "Timing") -> PairedWithEager:
+    ratio = ratio_of(timing)
+    return PairedWithEager(**_turns(timing), speedup_vs_eager=ratio.value, speedup_low=ratio.low,
+                           speedup_high=ratio.high)
 
 
 def _warm_up(timing: "Timing") -> dict:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from eagerbench.errors import NotEngaged, WrongOutput
 from eagerbench.measuring import recording
-from eagerbench.measuring.timing import Timing, accept, in_turns, time_alone
+from eagerbench.measuring.timing import Timing, accept, in_turns, time_alone, time_pairs
+from eagerbench.measuring.turns import seconds_of
 from eagerbench.results import record as records
 from eagerbench.results.record import Record
 
@@ -89,6 +90,19 @@ class Run(ABC):
         budget_s = self.session.selection.time_budget if budget_s is None else budget_s
         return in_turns(self.session.partner, self.benchmark, self.case.bench_id, call, reference, budget_s,
                         reference_s, observer, self.session.entered)
+
+    @property
+    def reference_key(self) -> Hashable:
+        """Of what the reference is called with, in `in_pairs`."""
+        return self.work
+
+    def in_pairs(self, call: "Call", reference: "Call", pairs: int) -> Timing:
+        """Time a call in so many pairs of turns with its reference; in a duet with the other commit's process instead.
+        """
+        if self.session.partner is not None:
+            return self.in_turns(call, reference)
+        reference_s = self.once((self.reference_key, "seconds"), lambda: seconds_of(reference))
+        return time_pairs(self.benchmark, call, reference, pairs, reference_s)
 
     @property
     def series_budget(self) -> float:

@@ -16,6 +16,7 @@ from eagerbench.measuring.turns import (
     Turns,
     WarmUp,
     schedule,
+    schedule_of_pairs,
     warm_up,
     warm_up_budget,
 )
@@ -101,6 +102,23 @@ def time_against(benchmark: Any, variant: Call, reference: Call, budget_s: float
     found = _take(benchmark, variant, lambda watch: Turns(variant, reference, plan, [watch, *seen]), plan.seconds)
     result, turns, conditions, rounds, taken_s = found
     return Timing(result, first_call_s, warm, turns, rounds, reference_s, first_call_s + warmed_s + taken_s, conditions)
+
+
+def time_pairs(benchmark: Any, variant: Call, reference: Call, pairs: int, reference_s: float) -> Timing:
+    """Time calls that are long, or many, in so many pairs of turns with the reference, each called once before.
+
+    Args:
+        reference_s: seconds of a reference call, which warmed it up.
+    """
+    start = time.perf_counter()
+    result = variant()
+    first_call_s = time.perf_counter() - start
+    if not benchmark.enabled:
+        return Timing(benchmark.pedantic(variant), first_call_s, None, None, [], None, first_call_s)
+    plan = schedule_of_pairs(first_call_s, reference_s, pairs)
+    result, turns, conditions, rounds, taken_s = _take(
+        benchmark, variant, lambda watch: Turns(variant, reference, plan, [watch]), plan.seconds)
+    return Timing(result, first_call_s, None, turns, rounds, reference_s, first_call_s + taken_s, conditions)
 
 
 def time_in_duet(benchmark: Any, call: Call, partner: "Partner", bench_id: str, budget_s: float) -> Timing:

@@ -8,7 +8,7 @@ neighbouring moments, so that a slow minute of the machine slows both sides.
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Protocol
 
@@ -20,6 +20,7 @@ TURN_S = 0.1
 LEAST_PAIRS, MOST_PAIRS = 3, 40
 MOST_ROUNDS_PER_TURN = 2000  # reached by calls under 50 µs only: no model, but the harness's own no-op
 MOST_SETTLE_S = 0.25
+LONG_S = 0.15
 _SETTLE_STEP_S = 0.001
 _WARMUP_SHARE = 0.25  # of the time budget
 _STEADY = 0.03  # two successive windows of calls agree within this share
@@ -63,7 +64,7 @@ def warm_up(call: Call, budget_s: float) -> WarmUp:
     while True:
         window, began = [], time.perf_counter()
         while not window or time.perf_counter() - began < _WINDOW_S:
-            window.append(_seconds(call))
+            window.append(seconds_of(call))
         calls += len(window)
         windows.append(median(window))
         spent = time.perf_counter() - start
@@ -79,12 +80,14 @@ class Schedule:
     Attributes:
         turn_s: seconds that a turn of the variant takes.
         seconds: all turns of both sides together.
+        touch: whether a turn begins with an untimed call.
     """
 
     pairs: int
     rounds_per_turn: int
     turn_s: float = math.inf
     seconds: float = math.inf
+    touch: bool = True
 
     @property
     def rounds(self) -> int:
@@ -130,7 +133,7 @@ class Turns:
             self._reference_turn()
             self._begin_turn()
             self.variant_turns.append(0)
-            self._turn_s = _seconds(self.variant)
+            self._turn_s = seconds_of(self.variant) if self.schedule.touch else 0.0
             self.spent_s += self._turn_s
             self._open = True
         self.variant_turns[-1] += 1
@@ -171,10 +174,10 @@ class Turns:
 
     def _reference_turn(self) -> None:
         self._begin_turn()
-        self.spent_s += _seconds(self.reference)
+        self.spent_s += seconds_of(self.reference) if self.schedule.touch else 0.0
         rounds, turn_s = 0, 0.0
         while turn_s < TURN_S:
-            self.reference_rounds.append(_seconds(self.reference))
+            self.reference_rounds.append(seconds_of(self.reference))
             turn_s += self.reference_rounds[-1]
             rounds += 1
             for observer in self.observers:
@@ -269,11 +272,20 @@ def schedule(variant_s: float, reference_s: float, budget_s: float) -> Schedule:
     return Schedule(pairs, rounds, (rounds + 1) * variant_s, pairs * pair_s)
 
 
+def schedule_of_pairs(variant_s: float, reference_s: float, pairs: int) -> Schedule:
+    """A plan with a fixed number of pairs. Calls of LONG_S and more alternate one by one: bringing their working set
+    back is a small part of them, and an untimed call before each would double what they take."""
+    if min(variant_s, reference_s) < LONG_S:
+        plan = schedule(variant_s, reference_s, 0.0)
+        return replace(plan, pairs=pairs, seconds=plan.seconds * pairs / plan.pairs)
+    return Schedule(pairs, 1, variant_s, pairs * (variant_s + reference_s), touch=False)
+
+
 def warm_up_budget(budget_s: float) -> float:
     return _WARMUP_SHARE * budget_s
 
 
-def _seconds(call: Call) -> float:
+def seconds_of(call: Call) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start

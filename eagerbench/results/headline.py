@@ -75,13 +75,17 @@ def of_bench(bench: Mapping[str, Any]) -> Headline | None:
     """A benchmark of a file, or of this session; None without a record of ours."""
     if not is_ours(bench):
         return None
-    record = decode(bench["extra_info"])
+    return of_record(decode(bench["extra_info"]), bench["stats"]["median"])
+
+
+def of_record(record: Record, median_s: float) -> Headline:
+    """Of a record whose calls took so many seconds."""
     experiment, identity, costs = EXPERIMENTS[record.identity.experiment], record.identity, record.costs
     against_eager = isinstance(record.timing, AgainstEager)
     return Headline(
         model=identity.model, variant=identity.variant, experiment=identity.experiment, place=_place(record),
         device=identity.device, threads=identity.threads, tolerance=record.correctness.tolerance_class,
-        call_s=bench["stats"]["median"],
+        call_s=median_s,
         speedup=record.timing.speedup_vs_eager if against_eager else None,
         low=record.timing.speedup_low if against_eager else None,
         high=record.timing.speedup_high if against_eager else None,

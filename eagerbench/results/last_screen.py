@@ -20,8 +20,8 @@ MOST_LINES, WIDEST = 30, 100
 _ROOM_FOR_A_COMMAND = 60  # columns; in fewer it takes lines that the tables need
 _EAGER = "eager"
 _LEGEND = ("* fastest of its class by the low end of its 95 % interval; = a tie: its interval reaches the winner's, or "
-           "there is none; error: difference from eager over eager's output. A class finds broken builds; what a sound "
-           "one costs is the quality experiment's")
+           "there is none; error: difference from eager over eager's output")
+_OF_CLASSES = ". A class finds broken builds; what a sound one costs is the quality experiment's"
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class Session:
     Attributes:
         saved: lines that say where the results are, or how to save them.
         summary: the command that shows all tables; empty when nothing is saved.
+        time_budget: seconds a case, as selected; None when it is not known.
         take: what to take for each model, by what is allowed.
         recommend: the command that decides under limits of one's own; empty when nothing is saved.
-        time_budget: seconds a case, as selected; None when it is not known.
     """
 
     saved: Sequence[str] = ()
     summary: str = ""
+    time_budget: float | None = None
     take: Mapping[str, Sequence[Take]] = field(default_factory=dict)
     recommend: str = ""
-    time_budget: float | None = None
 
 
 def lines(headlines: Sequence[Headline], cells: Sequence[Mapping[str, str]], session: Session,
@@ -207,7 +207,7 @@ def _others(found: Sequence[Headline], width: int) -> list[Line]:
 
 
 def _legend(tables: Sequence[_Table], session: Session, width: int) -> Iterator[Line]:
-    yield from map(Line, wrapped(_LEGEND, width))
+    yield from map(Line, wrapped(_LEGEND + (_OF_CLASSES if width >= _ROOM_FOR_A_COMMAND else ""), width))
     few = [row for table in tables for of_class in table.classes for row in of_class.rows if row.few_pairs]
     if few:
         pairs = min(row.pairs or 1 for row in few)

@@ -189,6 +189,18 @@ class AgainstEager(InTurns, kw_only=True):
     speedup_high: Positive | None
 
 
+class PairedWithEager(Timing, kw_only=True):
+    """The same of calls that older files timed without eager beside them: nothing of it is in those."""
+
+    pairs: Count | None = None
+    variant_turns: list[Count] = []
+    reference_turns: list[Count] = []
+    reference_rounds: list[Positive] = []
+    speedup_vs_eager: Positive | None = None
+    speedup_low: Positive | None = None
+    speedup_high: Positive | None = None
+
+
 class Batch(Part, kw_only=True):
     """Workload of one batch."""
 

@@ -277,5 +277,5 @@ def _record_problems(bench: dict[str, Any]) -> Iterator[str]:
         yield str(error)
         return
     turns, rounds = getattr(record.timing, "variant_turns", None), bench["stats"].get("data") or []
-    if turns is not None and len(rounds) != sum(turns):
+    if turns and len(rounds) != sum(turns):
         yield "its raw rounds are missing (save with --benchmark-save-data)"

@@ -98,22 +98,29 @@ def _half(directory: Path) -> Entry:
 
 def _entry(directory: Path, used_by: str, verify: bool) -> Entry:
     size, _ = measured(directory)
-    label = _NAME.fullmatch(directory.name)[1]
+    label = _NAME.fullmatch(directory.name)[1].removesuffix("-checkpoint")  # of a variant, saved quantised
     kind = "peak" if directory.parent.name == "memory" else "artifact"
     try:
         manifest = _manifest(directory)
-        key = manifest["key"]
-        variant = "weights" if "format" in key else str(key.get("build", key)["variant"])
-        why_stale = tuple(stale.reasons(key))
+        variant, why_stale = _of_key(manifest["key"])
         damage = "its files do not match their checksums" if verify and checksums(directory) != manifest["sha256"] \
             else ""
     except FileNotFoundError:
         directory.stat()  # gone, or without a manifest
         variant, why_stale, damage = "", (), "it has no manifest"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         variant, why_stale, damage = "", (), "its manifest cannot be read"
     return Entry("weights" if variant == "weights" else kind, directory, label.removesuffix(f"-{variant}"), variant,
                  size, last_use(directory), damage, why_stale, used_by)
+
+
+def _of_key(key: Any) -> tuple[str, tuple[str, ...]]:
+    """The variant of a key, and why it is stale; of a key of another kind nothing is known, and it is no damage."""
+    try:
+        variant = "weights" if key.get("format") == "safetensors" else str(key.get("build", key)["variant"])
+        return variant, tuple(stale.reasons(key))
+    except (KeyError, TypeError, AttributeError):
+        return "", ()
 
 
 def _manifest(directory: Path) -> Mapping[str, Any]:

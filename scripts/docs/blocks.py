@@ -10,7 +10,7 @@ from eagerbench.backends.base import ExportingBackend
 from eagerbench.experiments import EXPERIMENTS
 from eagerbench.outputs import tolerance
 from eagerbench.outputs.predictions import AGREEMENT_ROWS
-from eagerbench.results import grid, last_screen, statements
+from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
 from scripts.docs import kept
 
@@ -20,7 +20,7 @@ README_PLACE = "8×128"
 README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
                    "openvino-int8")
 RESULT_VARIANTS = ("eager", "onnxruntime", "onnxruntime-int8")
-SCREEN_LINES = 20  # of the last screen that README shows
+SCREEN_LINES = 14, 5  # of the last screen that README shows: the first and the last ones
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -70,8 +70,9 @@ def first_run() -> str:
     said = f"A run took {warm / 60:.0f} minutes" + (f", the first one {cold / 60:.0f}" if cold else "")
     built = ours.get("artifacts_bytes")
     said += f"; the built models take {built / 1e9:.1f} GB" if built else ""
-    lines = "\n".join([*_screen()[:SCREEN_LINES], "…"])
-    return f"{said}. Its last screen begins:\n\n```\n{lines}\n```\n\n*{kept.conditions('bench')}*"
+    whole, (first, last) = _screen(), SCREEN_LINES
+    lines = "\n".join([*whole[:first], "…", *whole[-last:]])
+    return f"{said}. From its last screen:\n\n```\n{lines}\n```\n\n*{kept.conditions('bench')}*"
 
 
 def screen() -> str:
@@ -79,12 +80,14 @@ def screen() -> str:
 
 
 def _screen() -> list[str]:
+    ran = kept.content("bench")
     session = last_screen.Session(("saved .benchmarks/…/0001_….json, also as .benchmarks/latest.json",
                                    "all tables: eagerbench summary .benchmarks/latest.json · before and after a "
                                    "change: eagerbench compare OLD .benchmarks/latest.json"),
-                                  "eagerbench summary .benchmarks/latest.json", 2.0)
-    return [line.text for line in last_screen.lines(kept.headlines("bench"),
-                                                    kept.content("bench")["eagerbench"]["cells"], session)]
+                                  summary="eagerbench summary .benchmarks/latest.json", take=recommended.short(ran),
+                                  recommend="eagerbench recommend .benchmarks/latest.json --max-error 0.05",
+                                  time_budget=2.0)
+    return [line.text for line in last_screen.lines(kept.headlines("bench"), ran["eagerbench"]["cells"], session)]
 
 
 def needs() -> str:
@@ -145,6 +148,16 @@ def result(name: str) -> str:
             f"From a default run ([bench.json](../results/bench.json)): {kept.conditions('bench')}")
 
 
+def quality(kind: str) -> str:
+    """The table of the quality experiment over texts of a kind, the beginning of their workload's name."""
+    found = [record for record in kept.of_experiment("quality", "quality")
+             if record.identity.workload.startswith(kind)]
+    if not found:
+        return "No kept result has such texts yet."
+    return (f"{grid.as_markdown(EXPERIMENTS['quality'].tables(found[0].identity.model, found))}\n"
+            f"From [quality.json](results/quality.json): {kept.conditions('quality')}")
+
+
 def replayed() -> str:
     """Published statements on the kept results."""
     sources, published = statements.published()
@@ -163,5 +176,6 @@ def turns() -> str:
 
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
-    "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed, "turns": turns,
+    "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
+    "turns": turns,
 }

@@ -140,7 +140,12 @@ def _size(of_variant: OfVariant, some: Observation | None, is_eager: bool) -> Es
     costs = some.record.costs
     artifact = 0 if is_eager else max(one.record.costs.artifact_bytes for found in of_variant.observed.values()
                                       for one in found)
-    return quantities.exact(float(artifact or costs.parameter_bytes), "the artifact" if artifact else "the weights")
+    if artifact:
+        return quantities.exact(float(artifact), "the artifact")
+    results = [one.record.result for one in of_variant.of_experiment("memory")]
+    checkpoint = max((result.weights_bytes or 0 for result in results
+                      if result.loaded_from == "quantised checkpoint"), default=0)
+    return quantities.exact(float(checkpoint or costs.parameter_bytes), "the weights")
 
 
 def _startup(of_variant: OfVariant, here: Sequence[Observation], is_eager: bool) -> dict[str, Estimate | None]:

@@ -7,6 +7,7 @@ from eagerbench.results.decision.budget import Budget
 from eagerbench.results.decision.candidates import EAGER, ONE, Known
 from eagerbench.results.decision.types import Estimate
 
+_MANY = 8  # workloads
 _EVERYWHERE = -float("inf"), float("inf")  # what an axis is where nothing is known of a variant
 
 
@@ -63,6 +64,9 @@ class Comparison:
             return quotient(b.total_s, a.total_s)
         if EAGER in (a.variant, b.variant):
             return b.speedup and quantities.inverse(b.speedup) if a.variant == EAGER else a.speedup
+        ends = quotient(a.speedup, b.speedup)
+        if len(a.observed) > _MANY and ends is not None and ends.low is not None and (ends.low > 1 or ends.high < 1):
+            return ends  # what both intervals prove needs no comparison of all their turns
         return quantities.mean([quantities.faster(first, second)
                                 for first, second in zip(a.observed, b.observed, strict=True)])
 
@@ -110,8 +114,6 @@ def _axes(one: Known, budget: Budget) -> Iterator[Ends]:
         yield _point(one.build_s)
     if budget.max_ready_s is not None:
         yield _point(one.ready_s)
-    if budget.calls is not None:
-        yield _ends(one.total_s)
     if budget.percentile is not None:
         for place in one.places:
             yield _ends(place.percentile_s)

@@ -12,6 +12,7 @@ EAGER = "eager"
 _MOST_NAMED, _MOST_OPEN = 4, 2
 _LEAST_ERROR = 1e-7  # below it a cosine, of which the error is made, has no digits
 _BUSY = 0.1  # of the time that threads waited for a core
+_SMALLER = {"memory": "smaller in memory", "size": "smaller on disk"}
 _KINDS = {"wrong": "wrong output", "unreadable": "record not complete"}
 
 
@@ -63,6 +64,8 @@ def _take(verdict: Verdict, choice: Candidate | None, budget: Budget) -> str:
 
 def _gain(choice: Candidate, budget: Budget) -> Iterator[str]:
     """`4.4 times [3.6, 5.6] as fast as eager`."""
+    if choice.variant != EAGER and choice.better is not None and budget.objective in _SMALLER:
+        yield f"{ratio(choice.better)} {_SMALLER[budget.objective]} than eager"
     if choice.variant != EAGER and choice.speedup is not None:
         proven = "" if choice.speedup.low and choice.speedup.low > 1 else " (not proven)"
         yield f"{ratio(choice.speedup)} as fast as eager{proven}"
@@ -103,7 +106,7 @@ def _missed(miss: Miss, budget: Budget, choice: Candidate | None) -> str:
     by = _far(miss.over)
     if choice is None:
         return f"Nearest miss: `{miss.variant}`, but {over}{by}."
-    better = {"memory": "smaller in memory", "size": "smaller on disk"}.get(budget.objective, "faster")
+    better = _SMALLER.get(budget.objective, "faster")
     gain = f"{ratio(miss.better)} {better} still" if miss.better else f"{better} still"
     return f"`{miss.variant}` would be {gain}, but {over}{by}."
 

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from eagerbench.errors import BadInput
 from eagerbench.results import decision as deciding
+from eagerbench.results import older
 from eagerbench.results.decision import Budget, Candidate, Decision, Estimate, Verdict
+from eagerbench.results.decision.choosing import decide_on, gather_all
 from eagerbench.results.numbers import bounds, digits, percent, times
 from eagerbench.results.report.columns import NOTHING
 from eagerbench.results.report.source import Source
@@ -16,6 +19,7 @@ USUAL = (("exact-math", "Exact math", "outputs as eager's but for rounding"),
          ("quantised-coarse", "8 bits and fewer", "weights and products may be quantised"))
 EAGER = "eager"
 TAKE, TIE, MISS, OPEN, BASELINE = ("take", "tie", "nearest miss", "may fit", "baseline")
+MOST_MODELS = 4  # that are advised on
 MOST_PICKS = 8  # lines of the table; further ties are in a second one
 
 
@@ -63,26 +67,45 @@ class Pick:
 HEADER = ("× eager", "95 %", "error", "quality loss", "memory", "size", "build", "ready in")
 
 
-def of(sources: Sequence[Source], budget: Budget | None) -> list[Advice]:
-    """By the budget, or by each of the usual ones."""
-    if budget is not None:
-        return [_advice(sources, budget, "Your budget", "")]
-    return [_advice(sources, Budget(tolerance_class=name), title, about) for name, title, about in USUAL]
+class Adviser:
+    """Decides on the files of a report for any budget; for the first models only, where there are many.
+
+    Attributes:
+        left: names of the models that it says nothing of.
+    """
+
+    def __init__(self, sources: Sequence[Source], models: Sequence[str]):
+        self._models = list(models[:MOST_MODELS])
+        self.left = list(models[MOST_MODELS:])
+        given = [deciding.Source(source.file.name, _of_models(source, self._models)) for source in sources]
+        try:
+            self._gathered, self._why = gather_all(given), ""
+        except BadInput as error:
+            self._gathered, self._why = None, str(error)
+
+    def decide(self, budget: Budget) -> tuple[Decision | None, str]:
+        """The decision, or why there is none."""
+        if self._gathered is None:
+            return None, self._why
+        try:
+            return decide_on(self._gathered, budget), ""
+        except BadInput as error:
+            return None, str(error)
+
+    def of(self, budget: Budget | None) -> list[Advice]:
+        """By the budget, or by each of the usual ones."""
+        if budget is not None:
+            return [Advice("Your budget", "", *self.decide(budget))]
+        return [Advice(title, about, *self.decide(Budget(tolerance_class=name))) for name, title, about in USUAL]
 
 
-def _advice(sources: Sequence[Source], budget: Budget, title: str, about: str) -> Advice:
-    decision, why = decide(sources, budget)
-    return Advice(title, about, decision, why)
-
-
-def decide(sources: Sequence[Source], budget: Budget) -> tuple[Decision | None, str]:
-    """The decision, or why there is none."""
-    given = [deciding.Source(source.file.name, {**source.content, "benchmarks": source.benchmarks})
-             for source in sources]
-    try:
-        return deciding.decide(given, budget), ""
-    except BadInput as error:
-        return None, str(error)
+def _of_models(source: Source, models: Sequence[str]) -> dict[str, Any]:
+    ours = source.content.get("eagerbench")
+    cells = [cell for cell in source.cells if cell["model"] in models]
+    benchmarks = [bench for bench in source.benchmarks
+                  if older.topic(bench["extra_info"], "identity").get("model") in models]
+    return {**source.content, "benchmarks": benchmarks,
+            "eagerbench": {**(ours if isinstance(ours, dict) else {}), "cells": cells}}
 
 
 def picks(verdicts: Sequence[Verdict | None]) -> list[Pick]:
@@ -105,13 +128,13 @@ def picks(verdicts: Sequence[Verdict | None]) -> list[Pick]:
 
 def split(text: Sequence[str]) -> tuple[list[str], list[str]]:
     """Sentences that stand first, what to take, its ties and the nearest miss; and the rest, with every command."""
-    first = [line for place, line in enumerate(text) if place == 0 or "cannot be told apart" in line or " would be " in line
-             or line.startswith("Nearest miss")]
+    first = [line for place, line in enumerate(text) if place == 0 or line.startswith("Nearest miss")
+             or "cannot be told apart" in line or " would be " in line]
     return first, [line for line in text if line not in first]
 
 
 def _roles(verdict: Verdict) -> dict[str, str]:
-    found = {name: OPEN for name in verdict.unjudged} | {EAGER: BASELINE} | {name: TIE for name in verdict.ties}
+    found = dict.fromkeys(verdict.unjudged, OPEN) | {EAGER: BASELINE} | dict.fromkeys(verdict.ties, TIE)
     if verdict.nearest_miss:
         found[verdict.nearest_miss.variant] = MISS
     return found | ({verdict.choice: TAKE} if verdict.choice else {})

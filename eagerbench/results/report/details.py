@@ -1,4 +1,4 @@
-"""What a record says beyond its columns: its turns, its rounds as quantiles, its evidence, its log, how to repeat it."""
+"""What a record says beyond its columns: turns, rounds as quantiles, evidence, log, and how to repeat it."""
 
 import shlex
 from collections.abc import Sequence
@@ -57,7 +57,8 @@ def again(row: Row) -> str:
              row.variant]
     for option, name in (("--batch-sizes", "batch_size"), ("--sequence-lengths", "sequence_length")):
         value = getattr(record.workload, name, None) if row.experiment in ("latency", "length", "corpus") else None
-        parts += [option, str(value)] if value is not None and not (row.experiment == "corpus" and "seq" in name) else []
+        if value is not None:
+            parts += [option, str(value)]
     parts += ["--threads", str(record.identity.threads)]
     parts += ["--device", record.identity.device] if record.identity.device != "cpu" else []
     parts += ["--seed", str(record.identity.seed)] if record.identity.seed else []

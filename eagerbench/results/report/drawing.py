@@ -81,13 +81,14 @@ def log_axis(title: str, values: Sequence[float], text=digits, room: float = 0.0
         room: share of its length left free on each side.
     """
     low, high = min(values), max(values)
-    if high / low < 1.05:
+    if high / low < 1.3:
         low, high = low / 1.2, high * 1.2
     space = max((high / low) ** room, 1.03)
     low, high = low / space, high * space
     at = ticks(low, high)
-    return {"type": "log", "title": {"text": label(title), "standoff": 8}, "automargin": True, "range": [math.log10(low), math.log10(high)],
-            "tickmode": "array", "tickvals": at, "ticktext": [plain(value, text) for value in at], **more}
+    return {"type": "log", "title": {"text": label(title), "standoff": 8}, "automargin": True,
+            "range": [math.log10(low), math.log10(high)], "tickmode": "array", "tickvals": at,
+            "ticktext": [plain(value, text) for value in at], **more}
 
 
 def spanned(numbers: Sequence[tuple[float, float | None, float | None]], most: float = 3.0) -> list[float]:
@@ -97,7 +98,10 @@ def spanned(numbers: Sequence[tuple[float, float | None, float | None]], most: f
         most: how many times beyond. An interval of a disturbed case would leave the others in one spot.
     """
     values = [value for value, *_ in numbers]
-    low, high = min(values) / most, max(values) * most
+    largest = max(map(abs, values))
+    low, high = (min(values) / most, largest * most) if min(values) > 0 else (-largest * most, largest * most)
+    if not largest:
+        low, high = -math.inf, math.inf
     return [*values, *(min(max(end, low), high) for _, *ends in numbers for end in ends if end is not None)]
 
 
@@ -110,6 +114,13 @@ def plain(value: float, text=digits) -> str:
 def linear_axis(title: str, **more: Any) -> dict[str, Any]:
     """From 0 on, unless the values go below it."""
     return {"title": {"text": label(title), "standoff": 8}, "rangemode": "tozero", "automargin": True, **more}
+
+
+def from_zero(values: Sequence[float]) -> list[float]:
+    """Ends of a linear axis that holds 0 and all values, with a little room."""
+    low, high = min(0.0, *values), max(0.0, *values)
+    room = 0.05 * (high - low) or 1.0
+    return [low - room if low < 0 else 0.0, high + room if high > 0 or low == high else 0.0]
 
 
 def ends(values: Sequence[tuple[float, float | None, float | None]], colour: str = "") -> dict[str, Any]:

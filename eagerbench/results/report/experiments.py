@@ -11,19 +11,20 @@ from eagerbench.shown import label
 
 MOST_MODELS = 4  # that figures are drawn of; the tables have all
 _ROW, _AROUND = 21, 110  # pixels
+_HOVER = "%{y}<br>%{x:.3g}<extra>%{fullData.name}</extra>"
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
 Drawn = tuple[Row, float, float | None, float | None]
 
 
 def figures(name: str, rows: Sequence[Row]) -> list[Figure]:
-    """One a model, of the rows of an experiment; of lines, one a model and kind."""
+    """One a model, of the rows of an experiment, for the first models; of lines, one a model and kind."""
     experiment = EXPERIMENTS[name]
     found = [row for row in rows if row.experiment == name and row.usable]
     models = list(dict.fromkeys((row.model, row.record.identity.device) for row in found))
     several = len({device for _, device in models}) > 1
     drawn = []
-    for place, (model, device) in enumerate(models):
+    for place, (model, device) in enumerate(models[:MOST_MODELS]):
         here = [row for row in found if (row.model, row.record.identity.device) == (model, device)]
         title = f"{model} on {device}" if several else model
         drawn += _of_model(experiment, here, title, f"{name}-{place}")
@@ -52,23 +53,29 @@ def _dots(key: str, title: str, plot: Dots, numbers: Sequence[Drawn]) -> Figure:
         best[row.variant] = (max if plot.most else min)(best.get(row.variant, value), value)
     variants = sorted(best, key=best.__getitem__, reverse=plot.most)
     kinds = list(dict.fromkeys(plot.kind(row.record) for row, *_ in shown))
+    rows = {variant: len(variants) - 1 - place for place, variant in enumerate(variants)}  # the best on top
     data = []
     for place, kind in enumerate(kinds):
         here = [one for one in shown if plot.kind(one[0].record) == kind]
+        beside = 0.66 * ((len(kinds) - 1) / 2 - place) / len(kinds)  # of the row's middle: no mark hides another
         data.append({"type": "scatter", "mode": "markers", "name": label(kind), "x": [one[1] for one in here],
-                     "y": [label(one[0].variant) for one in here], "error_x": drawing.ends([one[1:] for one in here]),
+                     "y": [rows[one[0].variant] + beside for one in here],
+                     "error_x": drawing.ends([one[1:] for one in here]),
                      "marker": {"color": PALETTE[place % len(PALETTE)], "size": 8,
                                 "symbol": ["circle", "diamond", "square"][place // len(PALETTE) % 3]},
-                     "customdata": [one[0].id for one in here], "hovertemplate": "%{y}<br>%{x:.3g}<extra>%{fullData.name}"
-                     "</extra>"})
+                     "text": [label(one[0].variant) for one in here], "customdata": [one[0].id for one in here],
+                     "hovertemplate": _HOVER.replace("%{y}", "%{text}")})
     positive = all(one[1] > 0 for one in shown)
     reach = drawing.spanned([one[1:] for one in shown])
     across = drawing.log_axis(plot.across, [*reach, *([plot.line] if plot.line else [])]) if plot.log and positive \
-        else drawing.linear_axis(plot.across, range=[0, 1.04 * max(reach)] if max(reach) > 0 else [0, 1])
+        else drawing.linear_axis(plot.across, range=drawing.from_zero(reach))
     layout = {**_rows_layout(variants, across, len(kinds) > 1), "shapes": _mark(plot.line)}
+    layout["yaxis"] = {"tickmode": "array", "tickvals": list(rows.values()), "ticktext": list(map(label, rows)),
+                       "range": layout["yaxis"]["range"], "automargin": True, "zeroline": False}
+    title = f"{title}, {kinds[0]}" if len(kinds) == 1 else title  # without a legend
     return Figure(key, title, f"{title}: {plot.across}, of {len(variants)} variants, the best on top. "
                   "The table below has the numbers.", data, layout, len(shown), len(numbers),
-                  _ROW * len(variants) + _AROUND)
+                  (_ROW + 5 * min(len(kinds) - 1, 4)) * len(variants) + _AROUND)
 
 
 def _mark(at: float | None) -> list[dict[str, Any]]:
@@ -93,7 +100,7 @@ def _bars(key: str, title: str, plot: Bars, rows: Sequence[Row]) -> Figure:
     names = list(dict.fromkeys(name for parts in found.values() for name in parts))
     data = [{"type": "bar", "orientation": "h", "name": label(name), "x": [found[one].get(name, 0.0) for one in order],
              "y": [label(one) for one in order], "marker": {"color": PALETTE[place % len(PALETTE)]},
-             "hovertemplate": "%{y}<br>%{x:.3g}<extra>%{fullData.name}</extra>"} for place, name in enumerate(names)]
+             "hovertemplate": _HOVER} for place, name in enumerate(names)]
     layout = {**_rows_layout(order, drawing.linear_axis(plot.across), True), "barmode": "stack", "bargap": 0.35}
     return Figure(key, title, f"{title}: {plot.across}, of {len(order)} variants, the least on top. "
                   "The table below has the numbers.", data, layout, len(order), len(rows), _ROW * len(order) + _AROUND)
@@ -123,8 +130,9 @@ def _lines(key: str, title: str, plot: Plot, rows: Sequence[Row]) -> list[Figure
         here = {variant: sorted(series[variant, kind]) for variant in variants if (variant, kind) in series}
         marks = sum(map(len, here.values()))
         share = min(1.0, drawing.MOST_MARKS / marks)
-        data = [_line(label(variant), variants.index(variant), drawing.thin(found, most=max(2, int(share * len(found)))))
-                for variant, found in here.items()]
+        thinned = {variant: drawing.thin(found, most=max(2, int(share * len(found))))
+                   for variant, found in here.items()}
+        data = [_line(label(variant), variants.index(variant), found) for variant, found in thinned.items()]
         across = drawing.log_axis(plot.across, at)
         if len(at) < 9:
             across |= {"tickvals": at, "ticktext": [f"{value:g}" for value in at]}

@@ -17,14 +17,15 @@ _IN_SCRIPT = {ord(char): f"\\u{ord(char):04x}" for char in "<>&\u2028\u2029"}
 
 
 def render(template: str, figures: Sequence[Figure] = (), scripts: Sequence[str] = (),
-           data: Mapping[str, Any] | None = None, package: str = _HERE, **values: Any) -> str:
+           data: Mapping[str, Any] | None = None, details: Mapping[str, Any] | None = None, package: str = _HERE,
+           **values: Any) -> str:
     """A page.
 
     Args:
         template: its file in `package`; it may extend and import those of this package.
         figures: drawn by plotly, which is in the page where there are any, or `data`.
         scripts: files of this package that run besides `plots.js`.
-        data: what they read, ready for JSON.
+        data: what they read, ready for JSON; `details`: what they read when they are asked for it.
     """
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, finalize=_shown,
                                      loader=jinja2.FunctionLoader(lambda name: _text(name, package)))
@@ -33,7 +34,8 @@ def render(template: str, figures: Sequence[Figure] = (), scripts: Sequence[str]
     wanted = bool(figures) or data is not None
     return environment.get_template(template).render(
         data=Markup(in_script(drawn)) if wanted else "", plotly=Markup(plotly()) if wanted else "",
-        scripts=["plots.js", *scripts], figures=figures, **values)
+        details=Markup(in_script(details)) if details else "", scripts=["plots.js", *scripts], figures=figures,
+        **values)
 
 
 def in_script(data: Any) -> str:

@@ -55,8 +55,8 @@ def _value(name: str, machine: dict[str, str]) -> str:
     if name not in _SIZES or not value.isdecimal():
         return value
     size = int(value)
-    return next(f"{digits(size / unit)} {word}" for unit, word in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B"))
-                if size >= unit or unit == 1)
+    units = (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1, "B")
+    return next(f"{digits(size / unit)} {word}" for unit, word in units if size >= unit or unit == 1)
 
 
 def _packages(source: Source) -> dict[str, str]:

@@ -74,8 +74,9 @@ def of(sources: Sequence[Source]) -> Matrix:
     for variant in dict.fromkeys(cell["variant"] for cell in cells):
         row = [_cell(by_place.get((variant, place), []), numbers) for place in places]
         rows.append((variant, _joined(row)))
-    return Matrix(spans, [experiment for _, experiment in places], rows, [Reason(group.label or "no reason given", ", ".join(group.hints), len(group.variants),
-                                         group.cases) for group in groups])
+    told = [Reason(group.label or "no reason given", ", ".join(group.hints), len(group.variants), group.cases)
+            for group in groups]
+    return Matrix(spans, [experiment for _, experiment in places], rows, told)
 
 
 def _alike(cell: Cell) -> tuple:

@@ -1,6 +1,6 @@
 """The report: everything that its page says, put together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,24 @@ from eagerbench.experiments import EXPERIMENTS
 from eagerbench.results import tables as tables_of
 from eagerbench.results.decision import Budget, Verdict
 from eagerbench.results.grid import Grid
-from eagerbench.results.report import advice, columns, details, experiments, look, machine, matrix, overview, tree
+from eagerbench.results.report import (
+    advice,
+    columns,
+    details,
+    experiments,
+    look,
+    machine,
+    matrix,
+    overview,
+    panels,
+    tree,
+)
 from eagerbench.results.report.columns import Column
 from eagerbench.results.report.drawing import CLASS_COLOURS, Figure
 from eagerbench.results.report.source import Row, Source, latest, rows
-from eagerbench.shown import count
+from eagerbench.shown import count, visible
 
 MOST_TREES = 4
-_FIGURES_OF = experiments.MOST_MODELS  # models of an experiment
 
 
 @dataclass(frozen=True)
@@ -43,26 +53,40 @@ def page(sources: Sequence[Source], budget: Budget | None = None, base: Path | N
     """
     every = rows(sources)
     current = latest(every)
-    advices = advice.of(sources, budget)
-    standing = _standing(sources, budget, advices)
-    trade, panels = overview.scatters(current, standing, _taken(advices)), overview.bars(current, standing)
-    sections = _sections(sources, current)
+    adviser = advice.Adviser(sources, _names(every, sources))
+    advices = adviser.of(budget)
+    standing = _standing(adviser, budget, advices)
+    trade, bars = overview.scatters(current, standing, _taken(advices)), panels.bars(current, standing)
+    sections = _sections(current)
     shown = columns.of_files(sources, every)
-    figures = [*trade, *panels, *(one for section in sections for one in section.figures)]
+    figures = [*trade, *bars, *(one for section in sections for one in section.figures)]
     return look.render(
-        "report.html.jinja", figures, ["table.js", "report.js"], _data(every, shown), title=_title(current, sources),
-        about=machine.line(sources), advices=advices, models=_models(advices), picks=lambda model, device: advice.picks([_verdict_of(one, model, device) for one in advices]),
-        most_picks=advice.MOST_PICKS, split=advice.split,
-        pick_header=advice.HEADER, verdict_of=_verdict_of, trade=trade, panels=panels,
+        "report.html.jinja", figures, ["table.js", "report.js"], _data(every, shown), _details(every),
+        title=_title(current, sources), about=machine.line(sources), counts=_counts(every),
+        left_out=machine.left_out(sources), **_recommended(adviser, advices), trade=trade, panels=bars,
         more_places=max(0, len(overview.latency_places(current)) - overview.MOST_PANELS),
-        trees=_trees(sources, current), sections=sections, matrix=matrix.of(sources), rows=every, columns=shown,
-        facts=machine.facts(sources), versions=machine.versions(sources), commands=machine.commands(sources, base), compared=compared, statuses=statuses,
-        base=base, left_out=machine.left_out(sources), detail=_plain_detail, counts=_counts(every))
+        trees=_trees(adviser, current), sections=sections, matrix=matrix.of(sources), rows=every, columns=shown,
+        detail=_plain_detail, facts=machine.facts(sources), versions=machine.versions(sources),
+        commands=machine.commands(sources, base), base=base, compared=compared, statuses=statuses)
+
+
+def _recommended(adviser: advice.Adviser, advices: Sequence[advice.Advice]) -> dict[str, Any]:
+    """What the template says of recommendations."""
+    def picks(model: str, device: str) -> list[advice.Pick]:
+        return advice.picks([_verdict_of(one, model, device) for one in advices])
+
+    return {"advices": advices, "models": _models(advices), "picks": picks, "most_picks": advice.MOST_PICKS,
+            "pick_header": advice.HEADER, "verdict_of": _verdict_of, "split": advice.split, "unadvised": adviser.left}
+
+
+def _names(found: Sequence[Row], sources: Sequence[Source]) -> list[str]:
+    """Models with a record first."""
+    return list(dict.fromkeys([*(row.model for row in found if row.record is not None),
+                               *(cell["model"] for source in sources for cell in source.cells)]))
 
 
 def _title(current: Sequence[Row], sources: Sequence[Source]) -> str:
-    models = list(dict.fromkeys(row.model for row in current)) or list(dict.fromkeys(
-        cell["model"] for source in sources for cell in source.cells))
+    models = list(dict.fromkeys(row.model for row in current)) or _names(current, sources)
     return f"Which one to take: {', '.join(models[:3])}{' …' if len(models) > 3 else ''}"
 
 
@@ -76,10 +100,10 @@ def _counts(every: Sequence[Row]) -> str:
     return ", ".join(parts)
 
 
-def _standing(sources: Sequence[Source], budget: Budget | None,
+def _standing(adviser: advice.Adviser, budget: Budget | None,
               advices: Sequence[advice.Advice]) -> dict[tuple[str, str], Verdict]:
     """What stands in the pictures: by the user's budget, without any by none."""
-    decision = advices[0].decision if budget is not None else advice.decide(sources, Budget())[0]
+    decision = advices[0].decision if budget is not None else adviser.decide(Budget())[0]
     return {(one.model, one.device): one for one in decision.verdicts} if decision else {}
 
 
@@ -99,7 +123,7 @@ def _verdict_of(found: advice.Advice, model: str, device: str) -> Verdict | None
     return next((one for one in found.verdicts if (one.model, one.device) == (model, device)), None)
 
 
-def _trees(sources: Sequence[Source], current: Sequence[Row]) -> list[tuple[str, tree.Node]]:
+def _trees(adviser: advice.Adviser, current: Sequence[Row]) -> list[tuple[str, tree.Node]]:
     """Of the first models that have a latency record."""
     places = overview.latency_places(current)
     found = []
@@ -107,35 +131,41 @@ def _trees(sources: Sequence[Source], current: Sequence[Row]) -> list[tuple[str,
         workloads = {row.workload: overview.shape(row) for key in reversed(places) if key[:2] == (model, device)
                      for row in current if row.record is not None and row.experiment == DEFAULT
                      and overview.place(row) == key}
-        made = tree.of(sources, model, device, list(workloads.items()))
+        made = tree.of(adviser, model, device, list(workloads.items()))
         if made is not None:
             found.append((model if device == "cpu" else f"{model} on {device}", made))
     return found
 
 
-def _sections(sources: Sequence[Source], current: Sequence[Row]) -> list[Section]:
+def _sections(current: Sequence[Row]) -> list[Section]:
     """Of every experiment that has a record, in running order."""
-    by_source: dict[int, list[Mapping[str, Any]]] = {}
-    for row in current:
-        if row.record is not None:
-            by_source.setdefault(row.source, []).append(row.bench)
-    benchmarks = [bench for found in by_source.values() for bench in found]
     found = []
     for name, experiment in EXPERIMENTS.items():
         here = [row for row in current if row.experiment == name and row.usable]
         if not here:
             continue
-        grids = tables_of.of_experiment(experiment, [row.record for row in here])
-        figures = experiments.figures(name, current)
         models = len({(row.model, row.record.identity.device) for row in here})
-        more = (f"Drawn are the first {_FIGURES_OF} of {models} models; the tables have all."
-                if models > _FIGURES_OF else "")
-        found.append(Section(name, experiment.question, getattr(experiment.plot, "read", ""), figures, grids, more))
-    return found if benchmarks else []
+        more = (f"Drawn are the first {experiments.MOST_MODELS} of {models} models; the tables have all."
+                if models > experiments.MOST_MODELS else "")
+        found.append(Section(name, experiment.question, getattr(experiment.plot, "read", ""),
+                             experiments.figures(name, here),
+                             tables_of.of_experiment(experiment, [row.record for row in here]), more))
+    return found
 
 
 def _data(every: Sequence[Row], shown: Sequence[Column]) -> dict[str, Any]:
-    """What the table of records, its details and its plot are made of in the page."""
+    """What the table of records and its plot are made of in the page."""
+    return {
+        "columns": [{"key": one.key, "title": one.title, "numeric": one.numeric, "usual": one.usual,
+                     "choice": one.choice} for one in shown],
+        "rows": [[one.shown(row) for one in shown] for row in every],
+        "values": [[_rounded(one.value(row)) for one in shown if one.numeric] for row in every],
+        "ids": [visible(row.id) for row in every], "colours": CLASS_COLOURS,
+    }
+
+
+def _details(every: Sequence[Row]) -> dict[str, Any]:
+    """What an opened row shows; each experiment's names of fields stand once."""
     turns = sum(row.record is not None for row in every) <= details.MOST_WITH_TURNS
     names: dict[str, list[str]] = {}
     values = []
@@ -144,15 +174,8 @@ def _data(every: Sequence[Row], shown: Sequence[Column]) -> dict[str, Any]:
         known = names.setdefault(row.experiment, [])
         known += [name for name in found if name not in known]
         values.append([found.get(name, "") for name in known])
-    return {
-        "columns": [{"key": one.key, "title": one.title, "numeric": one.numeric, "usual": one.usual,
-                     "choice": one.choice} for one in shown],
-        "rows": [[one.shown(row) for one in shown] for row in every],
-        "values": [[_rounded(one.value(row)) for one in shown if one.numeric] for row in every],
-        "details": [details.of(row, turns) for row in every], "ids": [look.visible(row.id) for row in every],
-        "names": names, "fields": values, "quantiles": list(details.QUANTILES),
-        "experiments": [row.experiment for row in every], "colours": CLASS_COLOURS,
-    }
+    return {"details": [details.of(row, turns) for row in every], "names": names, "fields": values,
+            "quantiles": list(details.QUANTILES), "experiments": [row.experiment for row in every]}
 
 
 def _rounded(value: float | None) -> float | None:
@@ -166,5 +189,6 @@ def _plain_detail(row: Row) -> list[str]:
     quantiles = ["; ".join(f"{name} {value:g}" for name, value in zip(names, found[key][1:], strict=True))
                  if key in found else "–" for key in ("rounds", "reference", "ratios")]
     facts = "; ".join(f"{name} {value}" for name, value in found.get("facts", {}).items())
-    evidence = ". ".join(filter(None, [found.get("evidence"), facts, row.reason, found.get("log", "").replace("\n", " / ")]))
+    log = found.get("log", "").replace("\n", " / ")
+    evidence = ". ".join(filter(None, [found.get("evidence"), facts, row.reason, log]))
     return [*quantiles, evidence or "–"]

@@ -44,7 +44,7 @@ const PLOTS = new Map();  // element → its figure, once drawn
 
 // What is in sight first, then the others one by one, so that the page answers meanwhile.
 async function drawAll() {
-  const left = [...document.querySelectorAll("[data-figure]")];
+  const left = [...document.querySelectorAll("[data-figure], #explore")];
   const rest = () => new Promise((done) => { setTimeout(done); });
   const inSight = (element) => {
     const box = element.getBoundingClientRect();
@@ -54,9 +54,8 @@ async function drawAll() {
     await rest();
     const [element] = left.splice(Math.max(0, left.findIndex(inSight)), 1);
     element.style.minHeight = "";
-    if (PLOTS.has(element)) continue;
-    PLOTS.set(element, DATA.figures[element.dataset.figure]);
-    await draw(element, PLOTS.get(element));
+    if (element.dataset.figure) PLOTS.set(element, DATA.figures[element.dataset.figure]);
+    if (PLOTS.has(element) && !element.querySelector("svg")) await draw(element, PLOTS.get(element));
   }
 }
 

@@ -5,7 +5,7 @@ function buildFilters() {
     if (values.length < 2) continue;
     const select = make("select", {id: "filter-" + column.key}, make("option", {value: ""}, "all"),
       ...values.map((value) => make("option", {value}, value)));
-    select.addEventListener("change", () => { set(column.key, select.value, "records"); refresh(); });
+    select.addEventListener("change", () => { set(column.key, select.value, "records"); refresh(false); });
     $("filters").append(make("label", {}, column.title + " ", select));
   }
   const reset = make("button", {type: "button", id: "reset"}, "Show all");
@@ -54,17 +54,25 @@ function showState(query = true) {
 
 function refresh(query = true) {
   showState(query);
-  const found = render();
-  return explore(found);
+  explore(render());
 }
 
 const MOST_MARKS = 500;
+let started = false;
 
 function explore(found) {
   const x = byKey($("x").value), y = byKey($("y").value), log = !$("lin").checked;
-  const value = (index, column) => DATA.values[index][column.place];
-  const fits = (number) => number !== null && (!log || number > 0);
-  const whole = found.filter((index) => fits(value(index, x)) && fits(value(index, y)));
+  const known = (index, column) => DATA.values[index][column.place] !== null;
+  const whole = found.filter((index) => known(index, x) && known(index, y));
+  const least = Object.fromEntries([x, y].map((column) => [column.key, whole.map((index) => DATA.values[index][column.place])
+    .reduce((one, other) => other > 0 && other < one ? other : one, Infinity)]));
+  let atEdge = 0;  // zeros have no place on a logarithmic axis: they stand at its beginning
+  const value = (index, column) => {
+    const number = DATA.values[index][column.place];
+    if (!log || number > 0) return number;
+    atEdge += 1;
+    return Number.isFinite(least[column.key]) ? least[column.key] / 3 : 1e-9;
+  };
   const step = Math.max(1, whole.length / MOST_MARKS);
   const shown = step === 1 ? whole : Array.from({length: MOST_MARKS}, (_, place) => whole[Math.floor((place + 0.5) * step)]);
   const classes = byKey("class").at, kinds = [...new Set(shown.map((index) => ROWS[index][classes]))];
@@ -82,10 +90,10 @@ function explore(found) {
     legend: {orientation: "h", x: 0, y: -0.2, yanchor: "top"}};
   const lost = found.length - whole.length;
   $("explore-said").textContent = `${shown.length.toLocaleString("en")} of ${found.length.toLocaleString("en")} filtered records drawn`
-    + (shown.length < whole.length ? ", evenly chosen" : "") + (lost ? `; ${lost.toLocaleString("en")} have no such number` + (log ? " above 0" : "") : "");
+    + (shown.length < whole.length ? ", evenly chosen" : "") + (lost ? `; ${lost.toLocaleString("en")} have no such number` : "") + (atEdge ? `; ${atEdge.toLocaleString("en")} zeros stand at the edge` : "");
   const figure = {data, layout};
   PLOTS.set($("explore"), figure);
-  return draw($("explore"), figure);
+  if (started) draw($("explore"), figure);  // before, it waits for its turn
 }
 
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\n/g, "<br>");
@@ -155,8 +163,8 @@ function start() {
   });
   addEventListener("hashchange", () => { if (readAddress()) { refresh(); filterMatrix(); } go(section); });
   addEventListener("beforeprint", () => document.querySelectorAll("section > details").forEach((one) => { one.open = true; }));
-  const drawn = refresh();
+  refresh();
+  started = true;
   go(section);
-  return drawn;
 }
 start();

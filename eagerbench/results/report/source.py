@@ -11,7 +11,8 @@ from eagerbench.results.decode import decode
 from eagerbench.results.headline import Headline
 from eagerbench.results.record import Record
 
-_SHOWN_APART = ("skipped", "timed", "not run")  # statuses of cells that are no rows: they are in the matrix, or have a record
+# Statuses of cells that are no rows: they are in the matrix, or have a record.
+_SHOWN_APART = ("skipped", "timed", "not run")
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ def read(paths: Sequence[Path]) -> list[Source]:
         cells, session, bad = summary.planned(content)
         jsonfile.refuse(file, problems if problems and not benchmarks else [])
         if not benchmarks and not cells:
-            jsonfile.refuse(file, bad or ["no record of eagerbench in it: nothing to report"])
+            jsonfile.refuse(file, bad or ["no record of eagerbench in it"])
         rest = {name: value for name, value in content.items() if name != "benchmarks"}
         found.append(Source(file, benchmarks, cells, session, [*problems, *bad], rest))
     return found
@@ -124,7 +125,7 @@ def _row(place: int, bench: Mapping[str, Any], cells: Mapping[str, Mapping[str, 
     cell = cells.get(identity.bench_id, {})
     return Row(identity.bench_id, place, identity.model, identity.variant, identity.experiment, identity.workload,
                "timed" if conditions.usable else "unusable", conditions.unusable_reason or "", record,
-               headline.of_bench(bench), bench, _log(cell))
+               headline.of_record(record, bench["stats"]["median"]), bench, _log(cell))
 
 
 def _failed(place: int, cell: Mapping[str, Any]) -> Row:

@@ -3,7 +3,7 @@ const COLUMNS = DATA.columns, ROWS = DATA.rows;
 const NUMERIC = COLUMNS.filter((column) => column.numeric);
 NUMERIC.forEach((column, place) => { column.place = place; });
 COLUMNS.forEach((column, place) => { column.at = place; });
-const STEP = 500;  // rows shown at once
+const STEP = ROWS.length > 1000 ? 250 : 500;  // rows shown at once
 const byKey = (key) => COLUMNS.find((column) => column.key === key);
 const make = (name, properties = {}, ...children) => {
   const element = Object.assign(document.createElement(name), properties);
@@ -135,7 +135,7 @@ function quantileTable(detail) {
   const rows = Object.keys(names).filter((key) => detail[key]).map((key) => make("tr", {},
     make("th", {scope: "row"}, names[key]), ...detail[key].map((value) => make("td", {className: "n"}, String(value)))));
   if (!rows.length) return null;
-  const head = make("tr", {}, ...["", "count", ...DATA.quantiles.map((percent) => percent === 50 ? "median" : percent + " %")]
+  const head = make("tr", {}, ...["", "count", ...more.quantiles.map((percent) => percent === 50 ? "median" : percent + " %")]
     .map((name) => make("th", {scope: "col", className: "n"}, name)));
   return make("div", {className: "wide", tabIndex: 0}, make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows)));
 }
@@ -149,24 +149,27 @@ function turnTable(detail) {
     row("this variant, ms", detail.turns.map(([own]) => three(own))),
     row("reference, ms", detail.turns.map(([, reference]) => three(reference))),
     row("times faster", detail.turns.map(([own, reference]) => (reference / own).toFixed(2))));
-  const more = detail.all_turns > detail.turns.length ? ` (the first ${detail.turns.length})` : "";
+  const some = detail.all_turns > detail.turns.length ? ` (the first ${detail.turns.length})` : "";
   return make("div", {className: "wide", tabIndex: 0}, make("table", {}, make("caption", {},
-    `medians of ${detail.all_turns} turns${more}`), body));
+    `medians of ${detail.all_turns} turns${some}`), body));
 }
 
+let more = null;  // what only an opened row needs, read with the first one
+
 function details(index, wide) {
-  const detail = DATA.details[index], names = DATA.names[DATA.experiments[index]] || [], values = DATA.fields[index];
+  more = more || JSON.parse($("details").textContent);
+  const detail = more.details[index], names = more.names[more.experiments[index]] || [], values = more.fields[index];
   const list = (pairs) => make("ul", {className: "fields"}, ...pairs.map(([name, value]) =>
     make("li", {}, make("span", {className: "soft"}, name + " "), value)));
   const known = names.map((name, place) => [name, values[place]]).filter(([, value]) => value !== "" && value !== undefined);
   const reason = ROWS[index][byKey("reason").at];
-  const cell = make("td", {colSpan: wide}, make("code", {}, DATA.ids[index]),
+  const inner = make("div", {}, make("code", {}, DATA.ids[index]),
     reason === "–" ? null : make("p", {className: "unusable"}, reason),
     detail.evidence ? make("p", {}, make("b", {}, "Evidence "), detail.evidence) : null,
     detail.facts ? list(Object.entries(detail.facts)) : null, quantileTable(detail), turnTable(detail),
     detail.log ? make("pre", {tabIndex: 0}, detail.log) : null, known.length ? list(known) : null,
     detail.again ? command(detail.again) : null);
-  return make("tr", {className: "details"}, cell);
+  return make("tr", {className: "details"}, make("td", {colSpan: wide}, inner));
 }
 
 function command(text) {

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from eagerbench.case import DEFAULT
 from eagerbench.results.decision import Budget, Verdict
 from eagerbench.results.numbers import bounds, digits, percent, times
-from eagerbench.results.report import advice
-from eagerbench.results.report.source import Source
+from eagerbench.results.report.advice import EAGER, Adviser
 
 CALLS = (1, 100, 10_000, 1_000_000)
 MOST_WORKLOADS = 4
@@ -32,7 +32,7 @@ class Node:
     said: str = ""
 
 
-def of(sources: Sequence[Source], model: str, device: str, workloads: Sequence[tuple[str, str]]) -> Node | None:
+def of(adviser: Adviser, model: str, device: str, workloads: Sequence[tuple[str, str]]) -> Node | None:
     """The tree of a model; None where nothing can be decided.
 
     A question whose answers all lead to the same is not asked.
@@ -41,7 +41,7 @@ def of(sources: Sequence[Source], model: str, device: str, workloads: Sequence[t
         workloads: name and shape of its latency workloads, at most the first four are asked about.
     """
     def verdict(**limits) -> Verdict | None:
-        decision, _ = advice.decide(sources, Budget(model=[model], **limits))
+        decision, _ = adviser.decide(Budget(model=[model], **limits))
         return next((one for one in decision.verdicts if one.device == device), None) if decision else None
 
     def calls(answer: str, **limits) -> Node:
@@ -61,7 +61,7 @@ def of(sources: Sequence[Source], model: str, device: str, workloads: Sequence[t
 
     if verdict() is None:
         return None
-    return _asked("", "What does a call look like?", [classes(shape, workload=[name])
+    return _asked("", "What does a call look like?", [classes(shape, workload=[f"{DEFAULT}/{name}"])
                                                       for name, shape in list(workloads)[:MOST_WORKLOADS]])
 
 
@@ -91,9 +91,9 @@ def _leaf(verdict: Verdict | None) -> Node:
         return Node(said=f"nothing: {verdict.why}" if verdict and verdict.why else "nothing that was measured")
     one = verdict.of(verdict.choice)
     parts = []
-    if one is not None and one.speedup is not None and verdict.choice != advice.EAGER:
+    if one is not None and one.speedup is not None and verdict.choice != EAGER:
         parts.append(f"{times(one.speedup.value)}{bounds(one.speedup.low, one.speedup.high)}")
-    if one is not None and one.error is not None and verdict.choice != advice.EAGER:
+    if one is not None and one.error is not None and verdict.choice != EAGER:
         parts.append(f"error {percent(one.error.value)}")
     if one is not None and one.memory_bytes is not None:
         parts.append(f"{digits(one.memory_bytes.value / 2**20)} MiB")

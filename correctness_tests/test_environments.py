@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PREFIX = "make env-"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What an import is installed by, where it is called otherwise.
-DISTRIBUTIONS = {"cpuinfo": "py-cpuinfo", "markupsafe": "jinja2", "xdist": "pytest-xdist"}
+DISTRIBUTIONS = {"cpuinfo": "py-cpuinfo", "markupsafe": "jinja2", "_pytest": "pytest", "xdist": "pytest-xdist"}
 
 
 def environments() -> list[str]:

@@ -54,7 +54,7 @@ def test_piped_a_session_ends_with_its_answer(ran_quietly):
     assert "Name (time in" not in ended.out  # pytest-benchmark's table
     assert "every variant on every model" not in ended.out
     page = next(directory.glob("*/0001_*.html"))
-    assert f"report {page}" in lines
+    assert f"report {page}" in " ".join(lines)
     assert "<h1>Which one to take: tiny-bert</h1>" in page.read_text()
     assert max(map(len, lines[lines.index(cases[-1]):])) <= 100 + len(str(directory)) + 40  # the path is whole
     assert "\x1b[" not in ended.out

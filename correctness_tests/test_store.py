@@ -1,6 +1,5 @@
 """The artifact store: what is listed, and what is pruned."""
 
-
 import pytest
 from stores import MIB, called, filled, key, listed
 
@@ -8,6 +7,12 @@ from eagerbench.backends import building
 from eagerbench.backends.artifacts import ArtifactStore
 from eagerbench.machine import owned
 from eagerbench.store import entries, in_use, limit, prune
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch):
+    """A long temporary directory folds no cell."""
+    monkeypatch.setenv("COLUMNS", "250")
 
 
 @pytest.fixture

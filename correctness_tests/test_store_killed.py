@@ -102,6 +102,7 @@ while time.monotonic() < until or not (made and found):
 """
 
 
+@pytest.mark.slow
 def test_pruning_beside_sessions_takes_nothing_from_them(tmp_path, capsys):
     """Processes that build and load one artifact again and again, while it is pruned again and again."""
     arguments = [sys.executable, "-c", USERS, tmp_path / "variants", json.dumps(key()), "2"]

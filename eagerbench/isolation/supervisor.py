@@ -23,7 +23,7 @@ from eagerbench.isolation.link import STACK_SIGNAL, VARIABLE
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.machine import children
 from eagerbench.machine.owned import Lock
-from eagerbench.shown import printable
+from eagerbench.shown import say
 
 CRASHED = 1  # exit code
 POSSIBLE = hasattr(signal, "sigtimedwait") and hasattr(os, "memfd_create")  # Linux
@@ -263,11 +263,11 @@ def _line(begun: journal.Line | None, found: Death, where: str) -> journal.Line:
 
 def _tell(*lines: str) -> None:
     """On a line of its own: the process that ended may have been in the middle of one."""
-    start = "\r\x1b[K" if sys.stdout.isatty() else "\n"
-    encoding = sys.stdout.encoding or "utf-8"
-    said = printable("\n".join([f"eagerbench: {lines[0]}", *lines[1:]]))
     with contextlib.suppress(OSError):  # nobody reads it any more
-        print(start + said.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+        sys.stdout.reconfigure(errors="backslashreplace")  # the terminal may not have a name's letters
+        sys.stdout.write("\r\x1b[K" if sys.stdout.isatty() else "\n")
+        say("\n".join([f"eagerbench: {lines[0]}", *lines[1:]]))
+        sys.stdout.flush()
 
 
 @contextlib.contextmanager

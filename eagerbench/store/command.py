@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     fates = {entry.directory: _Fate(going[entry.directory], "" if options.dry_run else remove(entry))
              for entry in found if entry.directory in going}
     if options.json:
-        print(json.dumps(_as_json(store, found, fates, options.dry_run, now), indent=1))
+        say(json.dumps(_as_json(store, found, fates, options.dry_run, now), indent=1))
     elif options.prune:
         _say_pruned(store, found, fates, options.dry_run)
     else:

@@ -35,7 +35,7 @@ def one(arguments: list[str], mode: str, scratch: Path) -> tuple[float, dict[str
         sys.exit(f"a session failed:\n{done.stdout[-2000:]}{done.stderr[-500:]}")
     records = [bench["extra_info"] for bench in json.loads(file.read_text())["benchmarks"]]
     file.unlink()
-    return seconds, {record["identity"]["bench_id"]: record["result"]["speedup_vs_eager"] for record in records
+    return seconds, {record["identity"]["bench_id"]: record["timing"]["speedup_vs_eager"] for record in records
                      if record["conditions"].get("usable", True)}
 
 

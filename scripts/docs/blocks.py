@@ -12,11 +12,10 @@ from eagerbench.outputs import tolerance
 from eagerbench.outputs.predictions import AGREEMENT_ROWS
 from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
-from scripts.docs import kept
+from scripts.docs import kept, pictures
 
 ROOT = Path(__file__).parents[2]
 README_MODELS = ("minilm", "camembert-base")
-PICTURE_PLACE = "8×128"
 README_PLACE = "1×128"  # short calls: many pairs of turns in a case's time
 README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
                    "openvino-int8")
@@ -35,8 +34,8 @@ def code(text: str) -> str:
 
 
 def picture() -> str:
-    return (f"![Error against time of every variant, MiniLM, {PICTURE_PLACE}](docs/error-time.svg)\n\n"
-            f"*MiniLM, {PICTURE_PLACE.replace('×', ' texts of ')} tokens. Lower is faster, further left is nearer to "
+    return (f"![Error against time of every variant, MiniLM, {pictures.PLACE}](docs/error-time.svg)\n\n"
+            f"*MiniLM, {pictures.PLACE.replace('×', ' texts of ')} tokens. Lower is faster, further left is nearer to "
             "eager's output. From the [first run](#first-run) below.*")
 
 

@@ -10,7 +10,7 @@ _LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 
 
 def die_with_parent() -> None:
-    """For `preexec_fn`: the kernel kills this process when its parent ends, in whatever way. Linux only."""
+    """The kernel kills this process when its parent ends, in whatever way. Linux only."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 

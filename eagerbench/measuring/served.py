@@ -2,7 +2,6 @@
 
 import faulthandler
 import os
-import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from eagerbench.causes import cause
+from eagerbench.machine import children
 
 PARENT = "EAGERBENCH_PARENT"  # variable with the process number of the parent
 ERROR = ".error"  # suffix of the file beside the notes
-_PR_SET_PDEATHSIG = 1
 
 
 class Served:
@@ -48,9 +47,7 @@ class Served:
 def _die_with_parent() -> None:
     """Also where the parent is killed. Not by `preexec_fn`: a parent with threads must not run Python between fork and
     exec."""
-    if sys.platform.startswith("linux") and PARENT in os.environ:
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if PARENT in os.environ:
+        children.die_with_parent()
         if os.getppid() != int(os.environ[PARENT]):
             os._exit(1)

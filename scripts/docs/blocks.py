@@ -52,8 +52,9 @@ def results() -> str:
     eager = [milliseconds(of_model["eager"].call_s) if "eager" in of_model else "–" for of_model in found]
     header = ["variant", *(f"{model}, eager {time}" for model, time in zip(README_MODELS, eager, strict=True)), "error",
               "file"]
-    return (f"{table(header, rows)}\n\n*Times faster than eager at {README_PLACE}, with the 95 % interval of one "
-            f"process; (!): few pairs. Error and file: {README_MODELS[0]}. {kept.conditions('latency')}*")
+    caption = (f"*Times faster than eager at {README_PLACE}, with the 95 % interval of one process; (!): few pairs. "
+               f"Error and file: {README_MODELS[0]}. {kept.conditions('latency')}*")
+    return f"{table(header, rows)}\n\n{textwrap.fill(caption, 120, break_on_hyphens=False)}"
 
 
 def _speedup(headline) -> str:

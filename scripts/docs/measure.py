@@ -1,4 +1,4 @@
-"""Measure again what README and docs show: `python -m scripts.docs.measure`. Wants a quiet machine, for about an hour.
+"""Measure again what README and docs show: `python -m scripts.docs.measure`. Wants 35 quiet minutes.
 
 Two default runs, the first with an empty cache of built models, then the table of README with enough pairs of turns.
 The files go to docs/results; `python -m scripts.docs` then makes tables and pictures of them.

@@ -2,7 +2,7 @@
 
 from eagerbench.packaging import needs
 from eagerbench.packaging.manifest import Manifest
-from eagerbench.shown import markdown
+from eagerbench.shown import count, markdown
 
 _USE = {
     "texts": ('python load.py "A first text." "A second one."', 'Model()(["A first text.", "A second one."])'),
@@ -28,7 +28,7 @@ def text(manifest: Manifest, directories: list[str]) -> str:
         f".venv/bin/{command}", ".venv/bin/python load.py --check   # the shipped inputs must give the shipped outputs",
         ".venv/bin/python load.py --time    # a call here, beside the time that was measured", "```", "",
         "```python", "from load import Model", "", f"outputs = {call}", "```", "",
-        f"* **Session**: {session.threads} threads, allocator {session.allocator}, as measured. `load.py` sets both "
+        f"* **Session**: {count(session.threads, 'thread')}, allocator {session.allocator}, as measured. `load.py` sets both "
         "before the runtime is loaded.", *_measured(manifest),
         f"* **Exactness**: largest difference to eager float32 {manifest.against_eager.max_abs_error:.2g}, cosine "
         f"{manifest.against_eager.cosine:.6f} ({manifest.against_eager.tolerance_class}).",

@@ -11,9 +11,9 @@ class Session:
         sys.modules.setdefault("openvino_telemetry", None)  # which would send usage data
         import openvino
 
-        opened = openvino.Core().compile_model(HERE / MANIFEST["artifact"], "CPU", SESSION["settings"])
-        self.accepted = [entry.get_any_name() for entry in opened.inputs]
-        self.request = opened.create_infer_request()
+        self.opened = openvino.Core().compile_model(HERE / MANIFEST["artifact"], "CPU", SESSION["settings"])
+        self.accepted = [entry.get_any_name() for entry in self.opened.inputs]
+        self.request = self.opened.create_infer_request()
 
     def native(self, inputs):
         return {name: np.require(inputs[name], requirements=["C", "W"]) for name in self.accepted}

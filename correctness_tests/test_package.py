@@ -167,6 +167,9 @@ def test_files_for_other_servers(by_onnxruntime, by_openvino):
     assert 'input [ { name: "input_ids" data_type: TYPE_INT64 dims: [ -1, -1 ] } ]' in config
     lines = dict(line.split("=", 1) for line in (by_openvino / "runner.txt").read_text().splitlines())
     assert lines["runtime"] == "openvino"
+    assert lines["precision"] == "f32"
+    assert lines["allocator"] == "pinned"
+    assert lines["version"] == manifest_of(by_openvino)["packages"]["openvino"]
     assert lines["artifact"] == "model/model.xml"
     assert lines["outputs"] == "logits"
     assert float(lines["rtol"]) == 1e-4

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eagerbench import backends, jsonfile
+from eagerbench import backends, jsonfile, quieter
 from eagerbench.errors import BadInput, CannotRun, Refused, WrongOutput
 from eagerbench.machine import quota, waiting
 from eagerbench.option_values import writable_directory
@@ -117,6 +117,7 @@ def _make(chosen: argparse.Namespace, variant: str, spec: Any, seen: "list[Seen]
     """Load, build, judge, write, check."""
     store_directory = writable_directory("--artifacts", chosen.artifacts or default_artifacts(), create=True)
     asked = _asked(chosen, variant, seen)
+    quieter.configure()
     waiting.configure(asked.policy if asked.policy in waiting.POLICIES else None)
     import torch
 

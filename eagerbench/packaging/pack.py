@@ -19,6 +19,7 @@ from eagerbench.backends.artifacts import MANIFEST as STORE_MANIFEST
 from eagerbench.backends.artifacts import ArtifactStore
 from eagerbench.backends.base import BuiltBy, ExportingBackend, Placement
 from eagerbench.backends.building import Built, build
+from eagerbench.causes import last_words
 from eagerbench.errors import CannotRun, WrongOutput
 from eagerbench.machine import allocator, wait_policy
 from eagerbench.packaging import checks, cpp, kinds, licence, loader, media, needs, readme, requirements, texts, triton
@@ -250,8 +251,9 @@ def _write_beside(manifest: types.Manifest, directory: Path) -> None:
     if config is not None:
         (directory / "triton").mkdir()
         (directory / "triton" / "config.pbtxt").write_text(config, encoding="utf-8")
-    (directory / "runner.txt").write_text(cpp.runner_text(manifest), encoding="utf-8")
-    for source in cpp.sources(manifest.session.runtime):
+    if manifest.session.runtime != "built":
+        (directory / "runner.txt").write_text(cpp.runner_text(manifest), encoding="utf-8")
+    for source in cpp.twin(manifest):
         (directory / "cpp").mkdir(exist_ok=True)
         shutil.copyfile(source, directory / "cpp" / source.name)
 
@@ -271,7 +273,8 @@ def prove(directory: Path) -> list[str]:
     environment.pop("PYTHONPATH", None)
     done = subprocess.run([sys.executable, str(directory / types.LOADER), "--check"], env=environment, check=False,
                           capture_output=True, text=True, timeout=_CHECK_S, cwd=directory)
-    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     if done.returncode:
-        raise WrongOutput(f"the package's own check fails (exit code {done.returncode}): {(lines or [''])[-1]}")
-    return lines
+        raise WrongOutput(f"the package's own check fails (exit code {done.returncode}): "
+                          f"{last_words(done.stderr) or done.stdout.strip()}")
+    said = [line for line in done.stderr.splitlines() if line.startswith(("built in", "ready after"))]
+    return [*done.stdout.splitlines(), *said]

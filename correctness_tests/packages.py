@@ -11,10 +11,22 @@ import torch
 import transformers
 from running import Ended
 
+from eagerbench import cli
+
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "the", "a", "cat", "dog", "sleeps", "barks", "river", "old", "new", "when",
          "does", "what", "how", "is", "end", *(f"##{letter}" for letter in LETTERS), *LETTERS, ".", ",", "?"]
+OPTIONS = ("--threads", "1", "--workload", "4x32")
 LABELS = {0: "calm", 1: "loud", 2: "neither"}
+
+
+def package(variant: str, model: object, output: Path, *options: str) -> int:
+    """Exit code of the command; the inputs are small."""
+    return cli.main(["package", variant, "--model", str(model), "-o", str(output), *OPTIONS, *options])
+
+
+def manifest_of(directory: Path) -> dict:
+    return json.loads((directory / "manifest.json").read_text())
 
 
 def save(directory: Path, kind: str, **more) -> Path:

@@ -1,6 +1,7 @@
 """Images and audio: the values of a model's own preprocessing, where numpy and Pillow can do the same."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def image(found: Mapping[str, Any]) -> ImageInput:
         CannotRun: the processor does what `load.py` cannot do.
     """
     kind = str(found.get("image_processor_type") or found.get("feature_extractor_type") or "")
-    family = kind.removesuffix("Fast").removesuffix("ImageProcessor").removesuffix("FeatureExtractor")
+    family = re.sub(r"(ImageProcessor(Fast|Pil)?|FeatureExtractor)$", "", kind)
     acts = [name for name, value in found.items() if name.startswith("do_") and value and name not in _ACTS]
     if family not in _IMAGES or acts:
         what = f"{kind or 'an unnamed processor'}{f' with {acts[0]}' if acts else ''}"

@@ -28,8 +28,8 @@ def text(manifest: Manifest, directories: list[str]) -> str:
         f".venv/bin/{command}", ".venv/bin/python load.py --check   # the shipped inputs must give the shipped outputs",
         ".venv/bin/python load.py --time    # a call here, beside the time that was measured", "```", "",
         "```python", "from load import Model", "", f"outputs = {call}", "```", "",
-        f"* **Session**: {count(session.threads, 'thread')}, allocator {session.allocator}. `load.py` sets both before the "
-        "runtime is loaded.", *_measured(manifest),
+        f"* **Session**: {count(session.threads, 'thread')}, allocator {session.allocator}. `load.py` sets both before "
+        "the runtime is loaded.", *_measured(manifest),
         f"* **Exactness**: largest difference to eager float32 {manifest.against_eager.max_abs_error:.2g}, cosine "
         f"{manifest.against_eager.cosine:.6f} ({manifest.against_eager.tolerance_class}).",
         f"* **Needs**: {needs.names(manifest.needs.instruction_sets)}; {manifest.needs.memory_bytes >> 20} MiB of "

@@ -94,7 +94,7 @@ def check(model):
 def timed(model):
     """The median call on the shipped inputs, beside that of the record."""
     native, ends, record = model.session.native(shipped("inputs")), [time.perf_counter()], MANIFEST["measured"]
-    while len(ends) < 10 or ends[-1] < ends[0] + 3:
+    while len(ends) < 10 or ends[-1] < ends[0] + 2:
         model.session.run(native)
         ends.append(time.perf_counter())
     here = float(np.median(np.diff(ends)[len(ends) // 4:]))  # what comes before warms up

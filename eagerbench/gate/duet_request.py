@@ -108,7 +108,7 @@ def _bare(model: str) -> str:
 
 
 def sources(chosen: argparse.Namespace, repository: Path) -> tuple[Source, Source]:
-    """What base and head are made from. Without --base, where models or environments are compared, the directory itself.
+    """What base and head are made from: without --base, of two models or environments, the directory itself.
 
     Raises:
         CannotCheckOut: neither --base, nor anything else to compare.

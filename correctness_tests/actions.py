@@ -1,0 +1,282 @@
+"""GitHub's runner, as far as our workflows need one: every `run:` step in order, in a fresh clone, with the variables
+and files that a runner sets, and artifacts carried from job to job.
+
+What the public actions do that are called is done here: checkout is a clone, artifacts are directories, caches miss.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Context = Mapping[str, Any]
+_TOKEN = re.compile(r"\s*(?:('(?:[^']|'')*')|(\d+)|([A-Za-z_][\w-]*)|(==|!=|&&|\|\||[!<>().,*\[\]]))")
+
+
+class _Expression:
+    """`${{ … }}`: literals, contexts, comparisons and the functions that are used here."""
+
+    def __init__(self, text: str, context: Context, succeeded: bool = True):
+        self._tokens = [next(filter(None, found)) for found in _TOKEN.findall(text)]
+        self._context = context
+        self._functions: dict[str, Callable[..., Any]] = {
+            "always": lambda: True, "success": lambda: succeeded, "failure": lambda: not succeeded,
+            "contains": lambda where, what: what in where if isinstance(where, list) else str(what) in str(where),
+            "hashFiles": lambda *_: "0"}
+
+    def value(self) -> Any:
+        found = self._either()
+        assert not self._tokens, self._tokens
+        return found
+
+    def _take(self, *wanted: str) -> str | None:
+        return self._tokens.pop(0) if self._tokens and (not wanted or self._tokens[0] in wanted) else None
+
+    def _either(self) -> Any:
+        found = self._both()
+        while self._take("||"):
+            other = self._both()
+            found = found or other
+        return found
+
+    def _both(self) -> Any:
+        found = self._compared()
+        while self._take("&&"):
+            other = self._compared()
+            found = found and other
+        return found
+
+    def _compared(self) -> Any:
+        found = self._single()
+        if how := self._take("==", "!=", "<", ">"):
+            other = self._single()
+            if how in "<>":
+                found, other = (float(one or 0) for one in (found, other))
+            return {"==": found == other, "!=": found != other, "<": found < other, ">": found > other}[how] \
+                if how in "<>" else (found == other) == (how == "==")
+        return found
+
+    def _single(self) -> Any:
+        if self._take("!"):
+            return not self._single()
+        if self._take("("):
+            found = self._either()
+            assert self._take(")")
+            return found
+        token = self._take()
+        if token[0] == "'":
+            return token[1:-1].replace("''", "'")
+        if token.isdigit():
+            return int(token)
+        return self._called(token) if self._take("(") else self._looked_up(token)
+
+    def _called(self, name: str) -> Any:
+        arguments = []
+        while not self._take(")"):
+            arguments.append(self._either())
+            self._take(",")
+        return self._functions[name](*arguments)
+
+    def _looked_up(self, name: str) -> Any:
+        found = {"true": True, "false": False, **self._context}[name]
+        while self._take("."):
+            key = self._take()
+            if key == "*":
+                continue
+            found = [one.get(key) for one in found] if isinstance(found, list) else (found or {}).get(key, "")
+        return found
+
+
+def filled(value: Any, context: Context) -> Any:
+    """A value of a workflow, with its expressions filled in."""
+    if not isinstance(value, str):
+        return value
+    whole = re.fullmatch(r"\$\{\{(.*?)\}\}", value.strip(), re.DOTALL)
+    if whole:
+        return _Expression(whole[1], context).value()
+    return re.sub(r"\$\{\{(.*?)\}\}", lambda found: text(_Expression(found[1], context).value()), value)
+
+
+def text(value: Any) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def is_due(condition: Any, context: Context, succeeded: bool) -> bool:
+    words = str(condition).strip().removeprefix("${{").removesuffix("}}")
+    asks = re.search(r"\b(always|success|failure)\(", words)
+    return (succeeded or bool(asks)) and bool(_Expression(words, context, succeeded).value())
+
+
+@dataclass
+class Step:
+    """A `run:` step that has run."""
+
+    job: str
+    command: str
+    code: int
+    output: str
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Runner:
+    """Runs workflows.
+
+    Attributes:
+        repositories: by OWNER/NAME, a git repository; the one named `repository` is that of the workflow.
+        work: an empty directory.
+        path: a directory of programs that come first.
+        steps: what has run.
+        summary: of all jobs.
+        artifacts: by name.
+    """
+
+    repositories: dict[str, Path]
+    repository: str
+    work: Path
+    path: Path
+    event: dict[str, Any] = field(default_factory=dict)
+    steps: list[Step] = field(default_factory=list)
+    summary: str = ""
+    artifacts: dict[str, Path] = field(default_factory=dict)
+
+    def workflow(self, file: str, inputs: Context | None = None, at: Path | None = None, called: str = "") -> dict:
+        """Result and outputs of each job that was due, in order."""
+        content = yaml.safe_load(((at or self.repositories[self.repository]) / file).read_text())
+        trigger = content[True]  # YAML's `on`
+        declared = ((trigger.get("workflow_call") or {}) if isinstance(trigger, dict) else {}).get("inputs") or {}
+        assert set(inputs or {}) <= set(declared), f"{file} has no input {set(inputs or {}) - set(declared)}"
+        given = {name: kind.get("default", "") for name, kind in declared.items()} | dict(inputs or {})
+        found: dict[str, Any] = {}
+        for name, job in content["jobs"].items():
+            needed = [job["needs"]] if isinstance(job.get("needs"), str) else job.get("needs", [])
+            context = {**self._github(), "inputs": given, "needs": {other: found.get(other, {}) for other in needed}}
+            succeeded = all(found.get(other, {}).get("result") == "success" for other in needed)
+            if is_due(job.get("if", "success()"), context, succeeded):
+                found[name] = self._job(f"{called}{name}", job, context, content.get("env", {}))
+        return found
+
+    def _github(self) -> dict[str, Any]:
+        return {"github": {"event": self.event, "repository": self.repository, "sha": "0" * 40, "run_id": "1",
+                           "ref": "refs/pull/1/merge", "workflow": "w"}, "runner": {"os": "Linux"}}
+
+    def _job(self, name: str, job: dict, context: Context, environment: Context) -> dict[str, Any]:
+        if "uses" in job:
+            given = {key: filled(value, context) for key, value in job.get("with", {}).items()}
+            owner = re.fullmatch(r"([\w-]+/[\w-]+)/(.*)@[0-9a-f]{40}", job["uses"])
+            at = self.repositories[owner[1]] if owner else None
+            inner = self.workflow(owner[2] if owner else job["uses"].removeprefix("./"), given, at, f"{name}.")
+            results = {one["result"] for one in inner.values()}
+            return {"result": "success" if results <= {"success"} else "failure", "outputs": {}, "jobs": inner}
+        workspace = self.work / f"job-{name}"
+        workspace.mkdir(parents=True)
+        filled_in = {key: text(filled(value, context)) for key, value in {**environment, **job.get("env", {})}.items()}
+        steps: dict[str, Any] = {}
+        succeeded = self._steps(name, job["steps"], {**context, "steps": steps, "env": filled_in}, workspace, filled_in)
+        outputs = {key: filled(value, {**context, "steps": steps}) for key, value in job.get("outputs", {}).items()}
+        return {"result": "success" if succeeded else "failure", "outputs": outputs}
+
+    def _steps(self, job: str, steps: list[dict], context: dict[str, Any], workspace: Path, environment: dict[str, str],
+               action: Path | None = None) -> bool:
+        succeeded = True
+        for step in steps:
+            if not is_due(step.get("if", "success()"), context, succeeded):
+                continue
+            mine = environment | {key: text(filled(value, context)) for key, value in step.get("env", {}).items()}
+            outputs: dict[str, Any] = {}
+            if "run" in step:
+                done = self._run(job, step, context, workspace, mine, action, outputs)
+            else:
+                given = {key: filled(value, context) for key, value in step.get("with", {}).items()}
+                done = self._use(job, step["uses"], given, workspace, mine, outputs)
+            succeeded = succeeded and done
+            if "id" in step:
+                context["steps"][step["id"]] = {"outputs": outputs, "outcome": "success" if done else "failure"}
+        return succeeded
+
+    def _run(self, job: str, step: dict, context: Context, workspace: Path, environment: dict[str, str],
+             action: Path | None, outputs: dict[str, Any]) -> bool:
+        temporary = self.work / f"temporary-{len(self.steps)}"
+        temporary.mkdir()
+        files = {name: temporary / name for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV")}
+        for file in files.values():
+            file.touch()
+        script = temporary / "step.sh"
+        script.write_text(filled(step["run"], context))
+        strict = ["--noprofile", "--norc", "-eo", "pipefail"]
+        shell = ["bash", *(strict if step.get("shell") == "bash" else ["-e"])]
+        given = {**os.environ, **environment, **{name: str(file) for name, file in files.items()},
+                 "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(workspace), "RUNNER_TEMP": str(temporary), "CI": "true",
+                 "PATH": f"{self.path}:{os.environ['PATH']}", **({"GITHUB_ACTION_PATH": str(action)} if action else {})}
+        directory = workspace / filled(step.get("working-directory", "."), context)
+        done = subprocess.run([*shell, str(script)], cwd=directory, env=given, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, text=True, check=False)
+        self.steps.append(Step(job, step["run"].strip(), done.returncode, done.stdout, environment))
+        outputs.update(line.split("=", 1) for line in files["GITHUB_OUTPUT"].read_text().splitlines())
+        self.summary += files["GITHUB_STEP_SUMMARY"].read_text()
+        return done.returncode == 0
+
+    def _use(self, job: str, uses: str, given: dict[str, Any], workspace: Path, environment: dict[str, str],
+             outputs: dict[str, Any]) -> bool:
+        if uses.startswith("./"):
+            return self._composite(job, workspace / uses, given, workspace, environment, outputs)
+        name, _, pin = uses.partition("@")
+        assert re.fullmatch("[0-9a-f]{40}", pin), uses
+        done = {"actions/checkout": self._checkout, "actions/setup-python": self._nothing,
+                "actions/cache": self._nothing, "actions/cache/restore": self._nothing,
+                "actions/upload-artifact": self._upload, "actions/download-artifact": self._download}
+        return done[name](given, workspace)
+
+    def _composite(self, job: str, action: Path, given: dict[str, Any], workspace: Path, environment: dict[str, str],
+                   outputs: dict[str, Any]) -> bool:
+        content = yaml.safe_load((action / "action.yml").read_text())
+        assert set(given) <= set(content["inputs"]), f"{action} has no input {set(given) - set(content['inputs'])}"
+        inputs = {name: text(given.get(name, kind.get("default", ""))) for name, kind in content["inputs"].items()}
+        context = {**self._github(), "inputs": inputs, "steps": {}, "env": environment}
+        done = self._steps(job, content["runs"]["steps"], context, workspace, environment, action)
+        outputs.update({name: filled(one["value"], context) for name, one in content.get("outputs", {}).items()})
+        return done
+
+    def _checkout(self, given: dict[str, Any], workspace: Path) -> bool:
+        source = self.repositories[given.get("repository", self.repository)]
+        place = workspace / given.get("path", ".")
+        depth = ["--depth", str(given["fetch-depth"])] if given.get("fetch-depth") else []
+        subprocess.run(["git", "clone", "-q", *depth, f"file://{source}", str(place)], check=True, capture_output=True)
+        if given.get("ref"):
+            subprocess.run(["git", "-C", str(place), "checkout", "-q", given["ref"]], check=True)
+        return True
+
+    @staticmethod
+    def _nothing(given: dict[str, Any], workspace: Path) -> bool:
+        return True
+
+    def _upload(self, given: dict[str, Any], workspace: Path) -> bool:
+        place = self.work / "artifacts" / given["name"]
+        found = [workspace / line for line in given["path"].split() if (workspace / line).exists()]
+        assert found or given["if-no-files-found"] != "error", given
+        hidden = given.get("include-hidden-files") is True
+        for source in found:
+            assert hidden or not any(part.startswith(".") for part in source.relative_to(workspace).parts)
+            if source.is_dir():
+                shutil.copytree(source, place, dirs_exist_ok=True)
+            else:
+                place.mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, place)
+        if found:
+            self.artifacts[given["name"]] = place
+        return True
+
+    def _download(self, given: dict[str, Any], workspace: Path) -> bool:
+        names = [name for name in self.artifacts if fnmatchcase(name, given.get("name", given.get("pattern", "")))]
+        assert names, f"no artifact {json.dumps(given)}"
+        for name in names:
+            shutil.copytree(self.artifacts[name], workspace / given["path"], dirs_exist_ok=True)
+        return True

@@ -214,8 +214,10 @@ class Runner:
         strict = ["--noprofile", "--norc", "-eo", "pipefail"]
         shell = ["bash", *(strict if step.get("shell") == "bash" else ["-e"])]
         given = {**os.environ, **environment, **{name: str(file) for name, file in files.items()},
-                 "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(workspace), "RUNNER_TEMP": str(temporary), "CI": "true",
-                 "PATH": f"{self.path}:{os.environ['PATH']}", **({"GITHUB_ACTION_PATH": str(action)} if action else {})}
+                 "GITHUB_ACTIONS": "true", "GITHUB_WORKSPACE": str(workspace), "RUNNER_TEMP": str(temporary),
+                 "PATH": f"{self.path}:{os.environ['PATH']}"}
+        if action:
+            given["GITHUB_ACTION_PATH"] = str(action)
         directory = workspace / filled(step.get("working-directory", "."), context)
         done = subprocess.run([*shell, str(script)], cwd=directory, env=given, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, check=False)

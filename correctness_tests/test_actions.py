@@ -166,7 +166,8 @@ def test_expressions():
                "github": {"event": {"labels": [{"name": "skip"}]}}}
     for text, value in (("inputs.a || inputs.b-c", "x"), ("needs.screen.outputs.suspects > 0", True),
                         ("contains(github.event.labels.*.name, 'skip')", True),
-                        ("!inputs.a && inputs.b-c == 'x'", True), ("inputs.b-c != 'x' || 'it''s'", "it's"), ("needs.other.outputs.suspects > 0", False)):
+                        ("!inputs.a && inputs.b-c == 'x'", True), ("inputs.b-c != 'x' || 'it''s'", "it's"),
+                        ("needs.other.outputs.suspects > 0", False)):
         assert _Expression(text, context).value() == value, text
     assert filled("a-${{ inputs.b-c }}-${{ inputs.a }}", context) == "a-x-"
     assert is_due("always()", context, succeeded=False)

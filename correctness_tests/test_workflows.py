@@ -25,8 +25,8 @@ def test_zizmor():
     import subprocess
 
     zizmor = Path(sys.executable).with_name("zizmor")
-    done = subprocess.run([zizmor, "--offline", "--no-progress", ROOT / ".github", ACTION], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([zizmor, "--offline", "--no-progress", ROOT / ".github", ACTION], capture_output=True,
+                          text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 

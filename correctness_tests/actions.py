@@ -148,9 +148,14 @@ class Runner:
     summary: str = ""
     artifacts: dict[str, Path] = field(default_factory=dict)
 
-    def workflow(self, file: str, inputs: Context | None = None, at: Path | None = None, called: str = "") -> dict:
-        """Result and outputs of each job that was due, in order."""
-        content = yaml.safe_load(((at or self.repositories[self.repository]) / file).read_text())
+    def workflow(self, file: str, inputs: Context | None = None, home: str = "", called: str = "") -> dict:
+        """Result and outputs of each job that was due, in order.
+
+        Args:
+            home: the repository that it is of; `$/` in it and in what it calls is there, at the same commit.
+        """
+        home = home or self.repository
+        content = yaml.safe_load((self.repositories[home] / file).read_text())
         trigger = content[True]  # YAML's `on`
         declared = ((trigger.get("workflow_call") or {}) if isinstance(trigger, dict) else {}).get("inputs") or {}
         assert set(inputs or {}) <= set(declared), f"{file} has no input {set(inputs or {}) - set(declared)}"
@@ -161,31 +166,40 @@ class Runner:
             context = {**self._github(), "inputs": given, "needs": {other: found.get(other, {}) for other in needed}}
             succeeded = all(found.get(other, {}).get("result") == "success" for other in needed)
             if is_due(job.get("if", "success()"), context, succeeded):
-                found[name] = self._job(f"{called}{name}", job, context, content.get("env", {}))
+                found[name] = self._job(f"{called}{name}", job, context, content.get("env", {}), home)
         return found
 
     def _github(self) -> dict[str, Any]:
         return {"github": {"event": self.event, "repository": self.repository, "sha": "0" * 40, "run_id": "1",
                            "ref": "refs/pull/1/merge", "workflow": "w"}, "runner": {"os": "Linux"}}
 
-    def _job(self, name: str, job: dict, context: Context, environment: Context) -> dict[str, Any]:
+    def _job(self, name: str, job: dict, context: Context, environment: Context, home: str) -> dict[str, Any]:
         if "uses" in job:
             given = {key: filled(value, context) for key, value in job.get("with", {}).items()}
-            owner = re.fullmatch(r"([\w-]+/[\w-]+)/(.*)@[0-9a-f]{40}", job["uses"])
-            at = self.repositories[owner[1]] if owner else None
-            inner = self.workflow(owner[2] if owner else job["uses"].removeprefix("./"), given, at, f"{name}.")
+            where, file = self._found(job["uses"], home)
+            inner = self.workflow(file, given, where, f"{name}.")
             results = {one["result"] for one in inner.values()}
             return {"result": "success" if results <= {"success"} else "failure", "outputs": {}, "jobs": inner}
         workspace = self.work / f"job-{name}"
         workspace.mkdir(parents=True)
         filled_in = {key: text(filled(value, context)) for key, value in {**environment, **job.get("env", {})}.items()}
         steps: dict[str, Any] = {}
-        succeeded = self._steps(name, job["steps"], {**context, "steps": steps, "env": filled_in}, workspace, filled_in)
+        succeeded = self._steps(name, job["steps"], {**context, "steps": steps, "env": filled_in}, workspace, filled_in,
+                                home)
         outputs = {key: filled(value, {**context, "steps": steps}) for key, value in job.get("outputs", {}).items()}
         return {"result": "success" if succeeded else "failure", "outputs": outputs}
 
+    @staticmethod
+    def _found(uses: str, home: str) -> tuple[str, str]:
+        """Repository and path of what is used."""
+        if uses.startswith("$/"):
+            return home, uses.removeprefix("$/")
+        found = re.fullmatch(r"([\w-]+/[\w-]+)(?:/(.*))?@[0-9a-f]{40}", uses)
+        assert found, uses
+        return found[1], found[2] or "."
+
     def _steps(self, job: str, steps: list[dict], context: dict[str, Any], workspace: Path, environment: dict[str, str],
-               action: Path | None = None) -> bool:
+               home: str, action: Path | None = None) -> bool:
         succeeded = True
         for step in steps:
             if not is_due(step.get("if", "success()"), context, succeeded):
@@ -196,7 +210,7 @@ class Runner:
                 done = self._run(job, step, context, workspace, mine, action, outputs)
             else:
                 given = {key: filled(value, context) for key, value in step.get("with", {}).items()}
-                done = self._use(job, step["uses"], given, workspace, mine, outputs)
+                done = self._use(job, *self._found(step["uses"], home), given, workspace, mine, outputs)
             succeeded = succeeded and done
             if "id" in step:
                 context["steps"][step["id"]] = {"outputs": outputs, "outcome": "success" if done else "failure"}
@@ -226,35 +240,38 @@ class Runner:
         self.summary += files["GITHUB_STEP_SUMMARY"].read_text()
         return done.returncode == 0
 
-    def _use(self, job: str, uses: str, given: dict[str, Any], workspace: Path, environment: dict[str, str],
+    def _use(self, job: str, home: str, path: str, given: dict[str, Any], workspace: Path, environment: dict[str, str],
              outputs: dict[str, Any]) -> bool:
-        if uses.startswith("./"):
-            return self._composite(job, workspace / uses, given, workspace, environment, outputs)
-        name, _, pin = uses.partition("@")
-        assert re.fullmatch("[0-9a-f]{40}", pin), uses
+        if home in self.repositories:
+            clone = self.work / "_actions" / home
+            if not clone.exists():
+                self._clone(home, clone, [])
+            return self._composite(job, home, clone / path, given, workspace, environment, outputs)
+        name = home if path == "." else f"{home}/{path}"
         done = {"actions/checkout": self._checkout, "actions/setup-python": self._nothing,
                 "actions/cache": self._nothing, "actions/cache/restore": self._nothing,
                 "actions/upload-artifact": self._upload, "actions/download-artifact": self._download}
         return done[name](given, workspace)
 
-    def _composite(self, job: str, action: Path, given: dict[str, Any], workspace: Path, environment: dict[str, str],
-                   outputs: dict[str, Any]) -> bool:
+    def _composite(self, job: str, home: str, action: Path, given: dict[str, Any], workspace: Path,
+                   environment: dict[str, str], outputs: dict[str, Any]) -> bool:
         content = yaml.safe_load((action / "action.yml").read_text())
         assert set(given) <= set(content["inputs"]), f"{action} has no input {set(given) - set(content['inputs'])}"
         inputs = {name: text(given.get(name, kind.get("default", ""))) for name, kind in content["inputs"].items()}
         context = {**self._github(), "inputs": inputs, "steps": {}, "env": environment}
-        done = self._steps(job, content["runs"]["steps"], context, workspace, environment, action)
+        done = self._steps(job, content["runs"]["steps"], context, workspace, environment, home, action)
         outputs.update({name: filled(one["value"], context) for name, one in content.get("outputs", {}).items()})
         return done
 
     def _checkout(self, given: dict[str, Any], workspace: Path) -> bool:
-        source = self.repositories[given.get("repository", self.repository)]
-        place = workspace / given.get("path", ".")
-        depth = ["--depth", str(given["fetch-depth"])] if given.get("fetch-depth") else []
-        subprocess.run(["git", "clone", "-q", *depth, f"file://{source}", str(place)], check=True, capture_output=True)
-        if given.get("ref"):
-            subprocess.run(["git", "-C", str(place), "checkout", "-q", given["ref"]], check=True)
+        assert not {"repository", "path", "ref"} & set(given), given
+        depth = str(given.get("fetch-depth", 1))
+        self._clone(self.repository, workspace, ["--depth", depth] if depth != "0" else [])
         return True
+
+    def _clone(self, name: str, place: Path, options: list[str]) -> None:
+        subprocess.run(["git", "clone", "-q", *options, f"file://{self.repositories[name]}", str(place)], check=True,
+                       capture_output=True)
 
     @staticmethod
     def _nothing(given: dict[str, Any], workspace: Path) -> bool:

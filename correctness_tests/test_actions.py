@@ -81,7 +81,7 @@ def test_the_ten_lines_of_another_repository(ours, tmp_path, suspects, code, job
     log = tmp_path / "log"
     programs = program(tmp_path / "bin", "python", PYTHON.format(python=sys.executable, log=str(log), suspects=suspects,
                                                                  code=code))
-    workflow = their_workflow(ours, "      extras: openvino\n      arguments: |\n        --lenient\n        "
+    workflow = their_workflow(ours, "      arguments: |\n        --lenient\n        "
                                     "--html=a b;$(touch planted).html\n      requirements: |\n        -e .\n")
     theirs = two_commits(tmp_path / "theirs", workflow, {"README": "words"})
     runner = Runner({OURS: ours, THEIRS: theirs}, THEIRS, tmp_path / "work", programs)
@@ -93,12 +93,12 @@ def test_the_ten_lines_of_another_repository(ours, tmp_path, suspects, code, job
     for job, install, gate in zip(jobs, calls[::2], calls[1::2], strict=True):
         workspace = tmp_path / "work" / f"job-gate.{job}"
         assert install[:5] == [str(workspace), "-m", "pip", "install", "--quiet"]
-        assert install[5] == f"{workspace}/.eagerbench[openvino]"
+        assert install[5] == f"{tmp_path}/work/_actions/{OURS}[onnxruntime]"
         assert gate[gate.index("--base") + 1] == "HEAD^1"
         assert gate[gate.index("--stage") + 1] == job
         assert gate[gate.index("--summary-md") + 2:] == ["--lenient", "--html=a b;$(touch planted).html", "--"]
         assert git(workspace, "log", "--format=%s") == "second\nfirst"
-        assert git(workspace, "status", "--porcelain") == "?? .eagerbench/"
+        assert git(workspace, "status", "--porcelain") == ""
     assert sorted(runner.artifacts) == ["gate-confirm", "gate-screen"][2 - len(jobs):]
     assert runner.summary == ("Slower: b1\n" if suspects else "")
     assert not list(tmp_path.rglob("planted*"))
@@ -114,7 +114,7 @@ def test_our_own_gate_is_the_same(ours, tmp_path):
     assert list(found["jobs"]) == ["screen"]
     install, gate = (json.loads(line)[1:] for line in log.read_text().splitlines())
     assert install[4:6] == ["-c", "environments/main.txt"]
-    assert install[6].endswith("/.eagerbench[all-cpu]")
+    assert install[6].endswith("/_actions/OWNER/eagerbench[all-cpu]")
     assert gate[-3:] == ["--lenient", "--time-out=120", "--"]
     labelled = {"action": "opened", "pull_request": {"labels": [{"name": "skip-benchmark-gate"}]}}
     assert Runner({OURS: ours}, OURS, tmp_path / "w2", programs, labelled).workflow(
@@ -147,7 +147,7 @@ def test_steps_of_other_workflows_call_what_is_there(ours, tmp_path, name):
             workspace.mkdir()
             due = [step for step in job["steps"] if "upload-artifact" not in step.get("uses", "")
                    and "download-artifact" not in step.get("uses", "")]
-            assert runner._steps(job_name, due, context, workspace, content.get("env", {})), runner.steps[-1]
+            assert runner._steps(job_name, due, context, workspace, content.get("env", {}), OURS), runner.steps[-1]
     for step in runner.steps:
         words = shlex.split(step.command)
         assert words[0] == ".ci/run" or words[1] in targets, step.command
@@ -159,6 +159,14 @@ def test_steps_of_other_workflows_call_what_is_there(ours, tmp_path, name):
 def _matrix(job: dict) -> list[dict]:
     found = job.get("strategy", {}).get("matrix", {})
     return found.get("include") or [{key: value} for key, values in found.items() for value in values] or [{}]
+
+
+def test_the_action_at_the_top_is_the_one_below():
+    top, below = (yaml.safe_load((ROOT / place / "action.yml").read_text()) for place in (".", ".github/actions/gate"))
+    assert top["inputs"] == below["inputs"]
+    assert list(top["outputs"]) == list(below["outputs"])
+    (step,) = top["runs"]["steps"]
+    assert step["with"] == {name: f"${{{{ inputs.{name} }}}}" for name in top["inputs"]}
 
 
 def test_expressions():

@@ -11,11 +11,11 @@ import yaml
 from running import ROOT, run_python
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
-ACTION = ROOT / "action.yml"
-LOCAL = ("./.eagerbench", "./.github/workflows/gate.yml")
+ACTIONS = [ROOT / "action.yml", *sorted((ROOT / ".github" / "actions").rglob("action.yml"))]
+LOCAL = ("$/.github/actions/gate", "$/.github/workflows/gate.yml")
 
 
-@pytest.mark.parametrize(("schema", "files"), [("workflows", WORKFLOWS), ("actions", [ACTION])])
+@pytest.mark.parametrize(("schema", "files"), [("workflows", WORKFLOWS), ("actions", ACTIONS)])
 def test_schema(schema, files):
     ended = run_python("-m", "check_jsonschema", "--builtin-schema", f"vendor.github-{schema}", *map(str, files))
     assert ended.code == 0, ended.out
@@ -25,14 +25,15 @@ def test_zizmor():
     import subprocess
 
     zizmor = Path(sys.executable).with_name("zizmor")
-    done = subprocess.run([zizmor, "--offline", "--no-progress", ROOT / ".github", ACTION], capture_output=True,
+    done = subprocess.run([zizmor, "--offline", "--no-progress", ROOT / ".github", ACTIONS[0]], capture_output=True,
                           text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("file", [*WORKFLOWS, ACTION], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*WORKFLOWS, *ACTIONS],
+                         ids=lambda file: str(file.relative_to(ROOT)))
 def test_actions_are_pinned_and_steps_are_one_call(file):
-    """A `./` is of this repository, or of the commit of it that was just checked out."""
+    """A `$/` is of this repository, at the same commit."""
     text = file.read_text()
     for action in re.findall(r"uses: (\S+)", text):
         assert action in LOCAL or re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
@@ -42,7 +43,7 @@ def test_actions_are_pinned_and_steps_are_one_call(file):
             command = step.get("run", ".ci/run")
             assert "\n" not in command.strip(), command
             assert "${{" not in command, command  # inputs reach a shell by its environment alone
-            program = shlex.split(command)[0].removeprefix("$GITHUB_ACTION_PATH/")
+            program = shlex.split(command)[0].removeprefix("$GITHUB_ACTION_PATH/../../../")
             assert program == "make" or (ROOT / program).exists() or program.startswith("python"), command
 
 

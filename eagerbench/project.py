@@ -77,7 +77,7 @@ class Project:
         directory: of the file; the working directory without one.
         file: the pyproject.toml that has the table; None without one.
         options: by key, the texts of each option as they would be typed; paths are absolute.
-        budget: as `results.decision.budget` reads it.
+        budget: as `results.decision.budget` reads it, who uses it; unchecked here.
         gate: options of the run, for the gate alone.
         gating: options of the gate itself, by key.
         pythonpath: directories below `directory` that have the user's packages.
@@ -90,6 +90,11 @@ class Project:
     gate: Options = field(default_factory=dict)
     gating: Mapping[str, Any] = field(default_factory=dict)
     pythonpath: tuple[str, ...] = (".", "src")
+
+    @property
+    def budget_name(self) -> str:
+        """For what is wrong in it."""
+        return f"{self.file}: [tool.eagerbench.budget]"
 
     def roots(self, directory: Path | None = None) -> list[Path]:
         """Where the packages are, in this project or in another state of it; those that exist."""
@@ -133,10 +138,6 @@ def _project(file: Path, table: dict[str, Any]) -> Project:
         if not isinstance(table.get(name, {}), dict):
             raise BadInput(f"{where} {name}: expected a table, [tool.eagerbench.{name}]")
     directory, limits = file.parent, table.get("budget", {})
-    if limits:
-        from eagerbench.results.decision import budget  # what most sessions need not import
-
-        budget.from_values(limits, f"{file}: [tool.eagerbench.budget]")
     own = {key: value for key, value in table.items() if key not in (*_TABLES, PYTHONPATH)}
     gate, of_gate = table.get("gate", {}), f"{file}: [tool.eagerbench.gate]"
     chosen = {key: value for key, value in gate.items() if key not in GATE}

@@ -54,9 +54,9 @@ def suite() -> dict[str, str]:
         version = metadata.version("eagerbench")
     except metadata.PackageNotFoundError:
         version = "unknown"
-    commit = (git.output(SUITE, "rev-parse", "--verify", "HEAD") or "").strip()
-    ours = commit and (SUITE / "fixtures" / "plugin.py").exists()  # not of a repository that has an environment in it
-    return {"version": version, **({"revision": commit} if ours else {})}
+    found = (git.output(SUITE, "rev-parse", "--show-toplevel", "HEAD") or "").splitlines()
+    clone = len(found) == 2 and Path(found[0]) == SUITE  # not a repository that has an environment in it
+    return {"version": version, **({"revision": found[1]} if clone else {})}
 
 
 def sides(places: Mapping[str, Checkout], asked: Theirs, repository: Path, copied: bool) -> dict[str, Checkout]:

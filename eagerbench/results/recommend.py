@@ -72,9 +72,10 @@ def run(chosen: argparse.Namespace) -> int:
 
 def budget_of(chosen: argparse.Namespace) -> budget.Budget:
     """Of the file, or of `[tool.eagerbench.budget]`, and of what is typed beside it."""
-    values: dict[str, Any] = budget.read(chosen.budget) if chosen.budget else dict(project.find(Path.cwd()).budget)
-    if values and chosen.budget:
-        budget.from_values(values, str(chosen.budget))  # so that the file is named for what is wrong in it
+    found = project.find(Path.cwd())
+    values: dict[str, Any] = budget.read(chosen.budget) if chosen.budget else dict(found.budget)
+    if values:  # so that the file is named for what is wrong in it
+        budget.from_values(values, str(chosen.budget) if chosen.budget else found.budget_name)
     typed = {key: value for key in budget.toml_keys() if (value := getattr(chosen, key.replace("-", "_"))) is not None}
     return budget.from_values({**values, **typed}, "recommend")
 

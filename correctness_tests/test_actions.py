@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from actions import Runner, _Expression, filled, is_due
+from actions import Runner
+from expressions import Expression, filled, is_due
 from running import ROOT, copy_of_project, own_environment
 from their_repository import MODELS, PYPROJECT, commit, git, repository, write
 
@@ -176,7 +177,7 @@ def test_expressions():
                         ("contains(github.event.labels.*.name, 'skip')", True),
                         ("!inputs.a && inputs.b-c == 'x'", True), ("inputs.b-c != 'x' || 'it''s'", "it's"),
                         ("needs.other.outputs.suspects > 0", False)):
-        assert _Expression(text, context).value() == value, text
+        assert Expression(text, context).value() == value, text
     assert filled("a-${{ inputs.b-c }}-${{ inputs.a }}", context) == "a-x-"
     assert is_due("always()", context, succeeded=False)
     assert not is_due("inputs.b-c == 'x'", context, succeeded=False)

@@ -99,7 +99,7 @@ class Asked:
 
 
 def measure(threads: int, artifacts: Path, visits: int) -> list[dict[str, Any]]:
-    """A row for each machine and case: `ms`, and `of_active`, the median over visits of its ratio to `active`, by policy."""
+    """A row for each machine and case: by policy `ms`, and `of_active`, the median of its ratio to `active`."""
     rows = []
     asked = {policy: Asked(policy, threads, artifacts) for policy in ENVIRONMENTS}
     busy = None

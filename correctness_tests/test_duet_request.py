@@ -105,8 +105,8 @@ def test_two_directories_of_one_model(tmp_path):
     write(tmp_path, {"labels.tsv": "".join(f"word{index} word1\tpositive\n" for index in range(30))})
     done = subprocess.run(
         eagerbench("duet", "--base-model", "parent", "--head-model", "./tuned", "--pairs", 1, "--null-pairs", 0,
-                   "--turns", 1, "-o", "duet.json", "--", "--labels", "./labels.tsv", "--variant", "eager", "--batch-sizes", "2",
-                   "--sequence-lengths", "8", "--threads", "1", "--time-budget", "0.05"),
+                   "--turns", 1, "-o", "duet.json", "--", "--labels", "./labels.tsv", "--variant", "eager",
+                   "--batch-sizes", "2", "--sequence-lengths", "8", "--threads", "1", "--time-budget", "0.05"),
         cwd=tmp_path, capture_output=True, text=True, check=False, env=environment(tmp_path / "tmp"), timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     content = json.loads((tmp_path / "duet.json").read_text())

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from analysis_files import analysis, drawn, saved
@@ -13,6 +14,7 @@ from running import ROOT
 from their_repository import MODELS, PYPROJECT, commit, eagerbench, git, repository, write
 
 from eagerbench import project
+from eagerbench.fixtures import isolation
 from eagerbench.gate import duet_checkout, duet_parts, duet_theirs, judge
 from eagerbench.gate.duet_checkout import CannotCheckOut
 from eagerbench.gate.duet_side import Checkout
@@ -228,6 +230,16 @@ def test_their_perf_tests_are_those_of_plain_pytest(measured):
     names = {older.flat(bench["extra_info"])["bench_id"] for bench in found}
     assert names == {"my_package.models.build/eager/b4/s16/cpu", "my_package/sum"}
     assert all(bench["extra_info"].get("speedup", 1) > 0 for bench in found)
+
+
+def test_sessions_of_other_tests_have_no_supervisor_and_no_journal(tmp_path):
+    """The plugin may be loaded in every session of theirs; it minds those that are for benchmarks."""
+    def config(root, only):
+        return SimpleNamespace(rootpath=root, option=SimpleNamespace(benchmark_only=only))
+
+    assert isolation._other_tests(config(tmp_path, False))
+    assert not isolation._other_tests(config(tmp_path, True))
+    assert not isolation._other_tests(config(ROOT, False))
 
 
 def test_the_places_of_a_side_are_data():

@@ -20,6 +20,7 @@ from eagerbench.models.loading import load
 from eagerbench.models.specs import resolve
 from eagerbench.outputs import quality
 from eagerbench.paired import Answers
+from eagerbench.shown import say
 from eagerbench.workloads import labelled
 from eagerbench.workloads.batching import by_length
 from eagerbench.workloads.labelled import LabelledTexts, RetrievalTexts
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     asked = {option: file for option, file in ((labelled.LABELS, chosen.labels), (labelled.RETRIEVAL, chosen.retrieval))
              if file}
     found = [compared((chosen.base, chosen.head), option, file, chosen.seed) for option, file in asked.items()]
-    print(json.dumps(found))
+    say(json.dumps(found))
     return 0
 
 

@@ -3,8 +3,8 @@
 Exit codes: 0 done, and nothing that may fail a build; 1 a regression confirmed, or no variant fits a budget; 2 usage,
 or a file that cannot be read; 3 not comparable (as a whole, or a benchmark that cannot be read), contaminated, a
 suspect left unconfirmed or, with --strict, inconclusive; 4 a correctness failure, a vanished benchmark, or a record
-that does not fit the schema. Those of `run` and `list-cases` are pytest's: 0 all passed; 1 a test failed, or no time
-is usable; 2 interrupted; 3 an error in pytest or a plugin; 4 usage; 5 nothing ran.
+that does not fit the schema, or no package was made. Those of `run` and `list-cases` are pytest's: 0 all passed; 1 a
+test failed, or no time is usable; 2 interrupted; 3 an error in pytest or a plugin; 4 usage; 5 nothing ran.
 """
 
 import argparse
@@ -33,6 +33,7 @@ COMMANDS = {
     "summary": ("eagerbench.results.summary", "print the summary tables of a file again"),
     "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
     "recommend": ("eagerbench.results.recommend", "which variant to take under a budget"),
+    "package": ("eagerbench.packaging.command", "a variant as a directory or .zip file that runs without this project"),
     "artifacts": ("eagerbench.store.command", "list the built models that are kept, and prune them"),
     "rescue": ("eagerbench.results.rescue", "make an ordinary file of what an interrupted session left"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),

@@ -26,6 +26,8 @@ PYTEST_COMMANDS = {
     "run": ("eagerbench.fixtures.running", "run", "run the benchmarks and save them; accepts pytest's options"),
     "list-cases": ("eagerbench.fixtures.running", "list_cases", "print what `run` would run with the same options"),
 }
+# The same, started by other commands alone.
+STARTED = {"side": ("eagerbench.fixtures.running", "side", "run a side of a duet")}
 # Each module has `add_arguments(parser)` and `run(chosen) -> exit code`, and is imported when its command is called.
 COMMANDS = {
     "summary": ("eagerbench.results.summary", "print the summary tables of a file again"),
@@ -59,7 +61,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in PYTEST_COMMANDS:
+    if arguments and arguments[0] in {*PYTEST_COMMANDS, *STARTED}:
         return _by_pytest(*arguments)
     try:
         chosen = _parser(arguments[0] if arguments else "").parse_args(arguments)
@@ -88,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _by_pytest(name: str, *arguments: str) -> int:
-    module, function, purpose = PYTEST_COMMANDS[name]
+    module, function, purpose = {**PYTEST_COMMANDS, **STARTED}[name]
     if {"-h", "--help"} & set(arguments):  # pytest's own follows
         say(f"usage: eagerbench {name} [options] [test_latency.py …]\n\n{purpose.capitalize()}.\n\n"
             f"{_EXIT_CODES}\nOptions are pytest's and those under `eagerbench: what to run`:\n")

@@ -99,7 +99,7 @@ class Backend(ABC):
     def unavailable(self, variant: Variant, device: str) -> str | None:
         """Why this machine or environment cannot run the variant; None when it can.
 
-        Asked for every variant while the plan is made: import nothing but torch for it.
+        Asked for every variant while the plan is made: import nothing heavy for it, not torch either.
         """
         missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
         if missing:

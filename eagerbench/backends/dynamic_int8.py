@@ -11,11 +11,6 @@ class DynamicInt8(Backend):
     devices = ("cpu",)
     builds_module = True
 
-    def unavailable(self, variant, device):
-        from eagerbench.backends.int8_linears import engine_unavailable
-
-        return super().unavailable(variant, device) or engine_unavailable()
-
     def build(self, variant, model, example, placement):
         from eagerbench.backends.int8_linears import quantise, require_weights_in_linears
         from eagerbench.backends.torch_runner import TorchRunner

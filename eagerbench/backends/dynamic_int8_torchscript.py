@@ -11,11 +11,6 @@ class DynamicInt8TorchScript(ExportingBackend):
     packages = ("torch", "transformers")
     devices = ("cpu",)
 
-    def unavailable(self, variant, device):
-        from eagerbench.backends.int8_linears import engine_unavailable
-
-        return super().unavailable(variant, device) or engine_unavailable()
-
     def export(self, variant, model, example, directory):
         from eagerbench.backends import tracing
         from eagerbench.backends.int8_linears import quantise, require_weights_in_linears

@@ -4,7 +4,6 @@ import copy
 import importlib
 import inspect
 import operator
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from eagerbench.models.fingerprint import Fingerprint
 from eagerbench.models.pruning import keep_layers
 from eagerbench.models.sentence import MEAN, MODULES, Pipeline
 from eagerbench.models.sentence import read as read_pipeline
-from eagerbench.models.specs import ModelSpec, config_length
+from eagerbench.models.specs import ModelSpec, config_length, roots
 
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
                  "tokenizer.model")
@@ -248,8 +247,9 @@ def _tokenizer(spec: ModelSpec, common: dict) -> Any:
 
 def _from_factory(spec: ModelSpec) -> tuple[torch.nn.Module, Any]:
     module_name, _, function_name = spec.target.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    for place in reversed(roots()):
+        if str(place) not in sys.path:
+            sys.path.insert(0, str(place))
     torch.manual_seed(spec.seed)
     try:
         made = getattr(importlib.import_module(module_name), function_name)()

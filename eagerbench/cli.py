@@ -18,6 +18,7 @@ from typing import NoReturn
 
 from eagerbench.errors import BadInput
 from eagerbench.jsonfile import UnreadableFile
+from eagerbench.machine import children
 from eagerbench.shown import one_line, printable, say
 
 _PURPOSE, _EXIT_CODES = __doc__.split("\n\n")
@@ -58,6 +59,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
+    children.die_with_starter()
     if arguments and arguments[0] in PYTEST_COMMANDS:
         return _by_pytest(*arguments)
     try:

@@ -31,6 +31,7 @@ _ASKS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FROM_KERNEL = 0x80  # si_code: of a terminal, which tells its whole process group (man 2 sigaction)
 _GRACE_S = 10.0  # for a process that was asked to end
 _STACK_S = 0.5  # to write its stack
+START_S = 1800.0  # of a process, to its first test: imports, collection, the models that were named
 
 
 class _Part:
@@ -38,12 +39,14 @@ class _Part:
 
     Attributes:
         journal: path; None before the first test.
+        began: whether its session has opened the journal.
         ended: exit status of its session, once everything is saved.
     """
 
     def __init__(self, command: Sequence[str], number: int, goes_on: Path | None, mask: set[int],
-                 hold: Callable[[Path], None]):
+                 hold: Callable[[Path], None], start_s: float):
         self.journal = goes_on
+        self.began = False
         self._hold = hold
         self.saving = False
         self.ended: int | None = None
@@ -53,6 +56,7 @@ class _Part:
         self.stderr: int | None = None
         self._buffer = b""
         self._deadline: float | None = None
+        self._started = time.monotonic()
         self._kills = kernel_kills()
         self._pipe, theirs = os.pipe()
         self._faults = os.memfd_create("eagerbench-faults")
@@ -67,6 +71,12 @@ class _Part:
         self._process = subprocess.Popen(command, env={**os.environ, VARIABLE: json.dumps(given)},
                                          pass_fds=(theirs, self._faults), preexec_fn=begin)
         os.close(theirs)
+        self._allow(start_s)
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self._started
 
     def wait(self, signals: set[int]) -> int:
         """Until the process has ended: its exit code as `os.waitstatus_to_exitcode` gives it."""
@@ -104,7 +114,7 @@ class _Part:
 
     def _take(self, message: dict[str, Any]) -> None:
         if "journal" in message:
-            self.journal = Path(message["journal"])
+            self.journal, self.began = Path(message["journal"]), True
             self._hold(self.journal)
         if message.get("stderr") is not None and self.stderr is None:
             captured = Path(f"/proc/{self._process.pid}/fd/{message['stderr']}")
@@ -155,11 +165,13 @@ class Supervisor:
     Args:
         command: of the session.
         again: as a user would type it, to go on with it.
+        start_s: seconds that each of its processes has to its first test.
     """
 
-    def __init__(self, command: Sequence[str], again: str):
+    def __init__(self, command: Sequence[str], again: str, start_s: float = START_S):
         self._command = command
         self._again = again
+        self._start_s = start_s
         self._lock: Lock | None = None
 
     def run(self) -> int:
@@ -178,7 +190,7 @@ class Supervisor:
         try:
             while verdict is None:
                 number += 1
-                part = _Part(self._command, number, kept, mask, self._hold)
+                part = _Part(self._command, number, kept, mask, self._hold, self._start_s)
                 try:
                     verdict = self._verdict(part, part.wait(signals))
                 finally:
@@ -214,8 +226,7 @@ class Supervisor:
             return self._asked_to_end(part, code)
         if part.journal is None:
             if code < 0:
-                found = part.death(code)
-                _tell(f"crashed: {found.how} before any test began", *found.stack)
+                self._tell_of_the_start(part, part.death(code))
             return code if code >= 0 else CRASHED
         if part.saving and code >= 0:  # an error in saving, which pytest has shown
             self._tell_what_is_left(part.journal)
@@ -225,7 +236,7 @@ class Supervisor:
     def _asked_to_end(self, part: _Part, code: int) -> int:
         if part.journal is not None and part.journal.exists():
             with contextlib.suppress(OSError):
-                journal.append(part.journal, {"ended": signal.Signals(part.asked).name})
+                journal.append(part.journal, {"ended": signal.Signals(part.asked).name, "spent_s": part.spent_s})
             self._tell_what_is_left(part.journal)
         return -part.asked if code == -signal.SIGKILL else code
 
@@ -235,16 +246,21 @@ class Supervisor:
             content = journal.read(part.journal)
             begun = content.begun
             where = f"{found.how} in {begun['what']} while {begun['phase']}" if begun else f"{found.how} between tests"
-            journal.append(part.journal, _line(begun, found, where))
+            journal.append(part.journal, {**_line(begun, found, where), "spent_s": part.spent_s})
         except (OSError, UnreadableFile, KeyError) as error:
             _tell(f"crashed: {found.how}; the session cannot go on behind it: {error}", *found.stack)
             return CRASHED
-        if begun is None and not any(part["finished"] for part in content.parts[-1:]):
-            _tell(f"crashed: {found.how} before any test began, so going on would end there again", *found.stack)
+        if begun is None and not (part.began and content.parts[-1]["finished"]):
+            self._tell_of_the_start(part, found)
             self._tell_what_is_left(part.journal)
             return CRASHED
         _tell(f"crashed: {where}; going on behind it")
         return None
+
+    def _tell_of_the_start(self, part: _Part, found: Death) -> None:
+        """No test is to blame, and going on would end there again."""
+        more = " (imports, collection and models; --case-timeout SECONDS allows more)" if part.overrun else ""
+        _tell(f"crashed: {found.how} before any test began{more}", *found.stack)
 
     def _tell_what_is_left(self, file: Path) -> None:
         with contextlib.suppress(UnreadableFile):

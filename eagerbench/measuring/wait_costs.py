@@ -5,9 +5,10 @@ process after another in drawn order; those that are not asked sleep.
 """
 
 import argparse
+import contextlib
 import os
 import random
-import subprocess
+import re
 import sys
 import time
 from pathlib import Path
@@ -16,18 +17,24 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from eagerbench.errors import CannotRun
 from eagerbench.machine.wait_policy import ACTIVE, ENVIRONMENTS, VARIABLES
-from eagerbench.measuring.own_process import command, environment
+from eagerbench.measuring import own_process, own_session
+from eagerbench.measuring.served import Served
 from eagerbench.selection import default_artifacts
+from eagerbench.shown import say
 
 MODELS = ("tiny-bert", "minilm")
 VARIANTS = ("eager", "torchscript-freeze", "onnxruntime", "onnxruntime-int8", "openvino")
 SHAPE = (4, 64)
 _ASKED_S = 0.1
+_TIMEOUT_S = 1800.0
+_ANSWER = "eagerbench: "  # in front of each, on a line of its own
 
 
-def serve(threads: int, artifacts: Path) -> None:
+def serve(threads: int, artifacts: Path, served: Served) -> None:
     """Answer each line `MODEL VARIANT` on stdin with the median seconds of a call."""
+    served.doing("building")
     from eagerbench.machine import allocator
 
     allocator.configure("pinned")
@@ -37,6 +44,7 @@ def serve(threads: int, artifacts: Path) -> None:
     calls = {name: call for model in MODELS for name, call in _calls(model, threads, artifacts).items()}
     _answer("ready")
     for line in sys.stdin:
+        served.doing(f"calling {line.strip()}")
         call, seconds = calls[line.strip()], []
         call()
         until = time.perf_counter() + _ASKED_S
@@ -48,7 +56,7 @@ def serve(threads: int, artifacts: Path) -> None:
 
 
 def _answer(text: object) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"\n{_ANSWER}{text}\n")
     sys.stdout.flush()
 
 
@@ -73,47 +81,80 @@ def _calls(model_name: str, threads: int, artifacts: Path) -> dict:
 class Asked:
     """A process with one policy."""
 
-    def __init__(self, policy: str, threads: int, artifacts: Path):
-        plain = {name: value for name, value in environment().items() if name not in VARIABLES}
-        self._process = subprocess.Popen(
-            command("eagerbench", "wait-policy", "--serve", "--threads", threads, "--artifacts", artifacts),
-            env={**plain, **ENVIRONMENTS[policy]}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True)
-        if not any(line == "ready\n" for line in self._process.stdout):
-            raise RuntimeError(f"the process with policy {policy} ended before it was ready")
+    def __init__(self, policy: str, threads: int, artifacts: Path, scratch: Path):
+        plain = {name: value for name, value in own_process.environment().items() if name not in VARIABLES}
+        notes = scratch / f"notes-{policy}"
+        self._process = own_process.OwnProcess(
+            f"the process with policy {policy}", own_process.command(
+                "eagerbench", "wait-policy", "--serve", notes, "--threads", threads, "--artifacts", artifacts),
+            notes, variables={**plain, **ENVIRONMENTS[policy]})
+
+    def ready(self) -> None:
+        """Wait until it has built every variant.
+
+        Raises:
+            CannotRun: it did not.
+        """
+        self._answer()
 
     def median_s(self, case: str) -> float:
-        self._process.stdin.write(f"{case}\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
+        """
+        Raises:
+            CannotRun: it ended, or does not answer.
+        """
+        self._process.tell(case)
+        return float(self._answer())
+
+    def _answer(self) -> str:
+        """The next one, past whatever a runtime prints."""
+        own_process.wait([self._process], lambda process: _found(process.output) is not None, _TIMEOUT_S)
+        found = _found(self._process.output)
+        if found is None:
+            self._process.require()
+            raise self._process.crashed("ended well")
+        self._process.output.clear()
+        return found
 
     def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._process.close()
+
+
+def _found(output: bytes) -> str | None:
+    """A whole answer in what a process has printed."""
+    found = re.search(rf"^{_ANSWER}(.*)\n", bytes(output).decode(errors="replace"), re.MULTILINE)
+    return found and found[1]
 
 
 def compare(threads: int, artifacts: Path, visits: int) -> Table:
-    """Milliseconds of each policy, and in brackets the median over visits of its ratio to `active`."""
+    """Milliseconds of each policy, and in brackets the median over visits of its ratio to `active`.
+
+    Raises:
+        CannotRun: a process ended: without it nothing can be compared.
+    """
     shown = Table(title=f"milliseconds a call, batch {SHAPE[0]} × {SHAPE[1]}, {threads} threads (times `active`)")
     for name in ("machine", "model and variant", *ENVIRONMENTS):
         shown.add_column(name)
-    asked = {policy: Asked(policy, threads, artifacts) for policy in ENVIRONMENTS}
-    busy = None
-    try:
-        for machine in ("quiet", "one core busy"):
-            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if machine != "quiet" else None
-            for case in (f"{model} {variant}" for model in MODELS for variant in VARIANTS):
-                took = {policy: [] for policy in asked}
-                for _ in range(visits if busy is None else max(3, visits // 3)):
-                    for policy in random.sample(list(asked), len(asked)):
-                        took[policy].append(asked[policy].median_s(case))
-                shown.add_row(machine, case, *(_cell(took[policy], took[ACTIVE]) for policy in asked))
-    finally:
+    with own_process.scratch() as scratch, contextlib.ExitStack() as started:
+        asked = {}
+        for policy in ENVIRONMENTS:
+            asked[policy] = Asked(policy, threads, artifacts, scratch)
+            started.callback(asked[policy].end)
         for process in asked.values():
-            process.end()
-        if busy is not None:
-            busy.kill()
+            process.ready()
+        for machine, busy in (("quiet", 0), ("one core busy", 1)):
+            with own_session.running(*[own_session.program(own_session.SPIN)] * busy):
+                for case in (f"{model} {variant}" for model in MODELS for variant in VARIANTS):
+                    took = _visited(asked, case, max(3, visits // 3) if busy else visits)
+                    shown.add_row(machine, case, *(_cell(took[policy], took[ACTIVE]) for policy in asked))
     return shown
+
+
+def _visited(asked: dict[str, Asked], case: str, visits: int) -> dict[str, list[float]]:
+    took = {policy: [] for policy in asked}
+    for _ in range(visits):
+        for policy in random.sample(list(asked), len(asked)):
+            took[policy].append(asked[policy].median_s(case))
+    return took
 
 
 def _cell(seconds: list[float], active: list[float]) -> str:
@@ -124,12 +165,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--artifacts", type=Path, default=Path(default_artifacts()))
     parser.add_argument("--visits", type=int, default=15, help="of each process and case (default: 15)")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", type=Path, metavar="NOTES", help=argparse.SUPPRESS)
 
 
 def run(chosen: argparse.Namespace) -> int:
     if chosen.serve:
-        serve(chosen.threads, chosen.artifacts)
-    else:
+        served = Served(chosen.serve)
+        served.run(lambda: serve(chosen.threads, chosen.artifacts, served))
+        return 0
+    try:
         Console(width=120).print(compare(chosen.threads, chosen.artifacts, chosen.visits))
+    except CannotRun as error:
+        say(error, error=True)
+        return 3
     return 0

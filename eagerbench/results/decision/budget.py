@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from eagerbench.errors import BadInput, unknown
-from eagerbench.results.decode import in_plain_words
+from eagerbench.results.bad_record import in_plain_words
 from eagerbench.results.record import Count, Part, Positive, Text
 
 NotNegative = Annotated[float, Meta(ge=0)]

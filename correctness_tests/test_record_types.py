@@ -11,8 +11,8 @@ from fuzzing import DATA
 from made_records import made
 
 from eagerbench.experiments import EXPERIMENTS
-from eagerbench.results import older, records
 from eagerbench.fixtures.progress import Progress
+from eagerbench.results import older, records
 from eagerbench.results.bad_record import BadRecord, checked
 from eagerbench.results.decode import decode
 from eagerbench.results.headline import problem
@@ -65,10 +65,10 @@ def test_a_record_that_others_could_not_read_is_none(experiment):
     record, of = made(experiment), EXPERIMENTS[experiment].record
     assert checked(record, of) == to_json(record)
     wordless = msgspec.structs.replace(record, engagement=Engagement(engagement=""))
-    with pytest.raises(BadRecord, match="makes no record: engagement.engagement: expected str of length >= 1"):
+    with pytest.raises(BadRecord, match=r"makes no record: engagement\.engagement: expected str of length >= 1"):
         checked(wordless, of)
     undefined = msgspec.structs.replace(record, engagement=Engagement(engagement="x", facts={"share": float("nan")}))
-    with pytest.raises(BadRecord, match="makes no record: engagement.facts.share is nan"):
+    with pytest.raises(BadRecord, match=r"makes no record: engagement\.facts\.share is nan"):
         checked(undefined, of)
 
 

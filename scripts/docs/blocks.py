@@ -1,9 +1,11 @@
 """The generated blocks, by name."""
 
 import ast
+import json
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 
 from eagerbench import backends
 from eagerbench.backends.base import ExportingBackend
@@ -175,8 +177,31 @@ def turns() -> str:
             "each turn is not timed and not drawn.*")
 
 
+def isolation() -> str:
+    """What a supervisor costs, of a file that scripts/isolation_cost.py wrote."""
+    file = kept.RESULTS / "isolation.json"
+    if not file.exists():
+        return ("No quiet measurement is kept: `python scripts/isolation_cost.py -o docs/results/isolation.json` makes "
+                "one.")
+    found = json.loads(file.read_text(encoding="utf-8"))
+    seconds = [median(found[name]) for name in ("isolated_s", "not_isolated_s")]
+    rows = [[code(name), f"{case['ratio']:.4f}", f"{case['spread']:.1%}", " and ".join(map(str, case["sessions"]))]
+            for name, case in found["cases"].items()]
+    own = (f" It used {median(found['supervisor_cpu_s']):.1f} s of processor time, and "
+           f"{median(found['supervisor_rss_bytes']) / 1e6:.0f} MB of memory while it waited."
+           if found.get("supervisor_rss_bytes") else "")
+    machine = found["machine_info"]
+    said = (f"Sessions took {seconds[0]:.1f} s with a supervisor and {seconds[1]:.1f} s without (medians of "
+            f"{len(found['isolated_s'])} and {len(found['not_isolated_s'])}): {seconds[0] - seconds[1]:.1f} s more."
+            f"{own} Speed-ups over eager with it, divided by those without:")
+    header = ["case", "ratio of medians", "spread between sessions", "sessions"]
+    return (f"{textwrap.fill(said, 120)}\n\n{table(header, rows)}\n\n*{found['datetime'][:10]}, "
+            f"{machine['cpu']['brand_raw']}, {machine['usable_cores']} cores; [isolation.json](results/isolation.json), "
+            "made by `python scripts/isolation_cost.py`.*")
+
+
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
-    "turns": turns,
+    "turns": turns, "isolation": isolation,
 }

@@ -39,7 +39,8 @@ def spread():
 @st.composite
 def budgets(draw):
     fields = {"max_error": (0.005, 0.05, 0.5), "max_latency_ms": (30, 60, 99), "min_throughput": (50, 90, 200),
-              "max_memory_mib": (200, 400, 550), "max_artifact_mib": (30, 90, 150), "max_build_s": (1, 4, 8),
+              "max_memory_mib": (200, 400, 550), "max_steady_mib": (100, 300),
+              "max_artifact_mib": (30, 90, 150), "max_build_s": (1, 4, 8),
               "tolerance_class": CLASSES, "calls": (1, 100, 100_000)}
     chosen = draw(st.lists(st.sampled_from(sorted(fields)), max_size=3, unique=True))
     return Budget(**{name: draw(st.sampled_from(fields[name])) for name in chosen},
@@ -79,7 +80,7 @@ def test_scaling_all_times_changes_nothing(benches, budget, factor):
         verdict([scaled(one, factor) for one in benches], Budget(**{**fields, **changed})))
 
 
-TIGHTER = {"max_error": 0.5, "max_latency_ms": 0.7, "min_throughput": 1.3, "max_memory_mib": 0.8,
+TIGHTER = {"max_error": 0.5, "max_latency_ms": 0.7, "min_throughput": 1.3, "max_memory_mib": 0.8, "max_steady_mib": 0.8,
            "max_artifact_mib": 0.6, "max_build_s": 0.5}
 
 

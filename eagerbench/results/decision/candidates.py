@@ -34,6 +34,7 @@ class Known:
     error: Estimate | None
     quality_loss: Estimate | None
     memory_bytes: Estimate | None
+    steady_bytes: Estimate | None
     size_bytes: Estimate | None
     build_s: Estimate | None
     load_s: Estimate | None
@@ -74,7 +75,7 @@ def _known(subject: Subject, of_variant: OfVariant, places: Sequence[tuple[str, 
                                                       for found, place in zip(observed, places, strict=True)]),
         error=quantities.exact(0.0, "the reference") if is_eager else _error(here),
         quality_loss=quantities.exact(0.0, "the reference") if is_eager else quality_loss(of_variant),
-        memory_bytes=_memory(of_variant, here), size_bytes=_size(of_variant, some, is_eager),
+        memory_bytes=_memory(of_variant, here), steady_bytes=_steady(of_variant), size_bytes=_size(of_variant, some, is_eager),
         **_startup(of_variant, here, is_eager))
 
 
@@ -132,6 +133,16 @@ def _memory(of_variant: OfVariant, here: Sequence[Observation]) -> Estimate | No
         if by_source:
             return quantities.measured(list(by_source.values()), "memory")
     return None
+
+
+def _steady(of_variant: OfVariant) -> Estimate | None:
+    """What stays of a process after two calls, the largest over workloads."""
+    by_source: dict[int, float] = {}
+    for one in of_variant.of_experiment("memory"):
+        name = "steady_rss_bytes" if one.record.identity.device == "cpu" else "steady_gpu_bytes"
+        if value := getattr(one.record.result, name):
+            by_source[one.source] = max(value, by_source.get(one.source, 0))
+    return quantities.measured(list(by_source.values()), "memory")
 
 
 def _size(of_variant: OfVariant, some: Observation | None, is_eager: bool) -> Estimate | None:

@@ -177,6 +177,16 @@ def turns() -> str:
             "each turn is not timed and not drawn.*")
 
 
+def tree() -> str:
+    return ("![Questions about you, and the variant that each answer leads to](tree.svg)\n\n"
+            f"*MiniLM, {pictures.PLACE}, from [bench.json](results/bench.json): {kept.conditions('bench')}*")
+
+
+def corpus() -> str:
+    return ("![Sentences per second of each variant, in order and sorted by length](corpus.svg)\n\n"
+            "*MiniLM, sentences/s of the median pass at the best batch size of the default run.*")
+
+
 def isolation() -> str:
     """What a supervisor costs, of a file that scripts/isolation_cost.py wrote."""
     file = kept.RESULTS / "isolation.json"
@@ -195,13 +205,13 @@ def isolation() -> str:
             f"{len(found['isolated_s'])} and {len(found['not_isolated_s'])}): {seconds[0] - seconds[1]:.1f} s more."
             f"{own} Speed-ups over eager with it, divided by those without:")
     header = ["case", "ratio of medians", "spread between sessions", "sessions"]
-    return (f"{textwrap.fill(said, 120)}\n\n{table(header, rows)}\n\n*{found['datetime'][:10]}, "
-            f"{machine['cpu']['brand_raw']}, {machine['usable_cores']} cores; [isolation.json](results/isolation.json), "
-            "made by `python scripts/isolation_cost.py`.*")
+    where = f"{found['datetime'][:10]}, {machine['cpu']['brand_raw']}, {machine['usable_cores']} cores"
+    return (f"{textwrap.fill(said, 120)}\n\n{table(header, rows)}\n\n*{where}; "
+            "[isolation.json](results/isolation.json), made by `python scripts/isolation_cost.py`.*")
 
 
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
-    "turns": turns, "isolation": isolation,
+    "turns": turns, "isolation": isolation, "tree": tree, "corpus": corpus,
 }

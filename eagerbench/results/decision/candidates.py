@@ -75,7 +75,8 @@ def _known(subject: Subject, of_variant: OfVariant, places: Sequence[tuple[str, 
                                                       for found, place in zip(observed, places, strict=True)]),
         error=quantities.exact(0.0, "the reference") if is_eager else _error(here),
         quality_loss=quantities.exact(0.0, "the reference") if is_eager else quality_loss(of_variant),
-        memory_bytes=_memory(of_variant, here), steady_bytes=_steady(of_variant), size_bytes=_size(of_variant, some, is_eager),
+        memory_bytes=_memory(of_variant, here), steady_bytes=_steady(of_variant),
+        size_bytes=_size(of_variant, some, is_eager),
         **_startup(of_variant, here, is_eager))
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 
-from running import ROOT, Ended, own_environment
+from running import ROOT, WITHOUT_PLUGINS, Ended, own_environment
 
 SUITE = '''
 import os, time
@@ -36,8 +36,8 @@ def command(directory, *more):
     (directory / "test_suite.py").write_text(SUITE)
     (directory / "pytest.ini").write_text("[pytest]\n")
     return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "eagerbench.fixtures.plugin",
-            "test_suite.py", "--benchmark-only", "--threads=1", "--artifacts=artifacts", "--benchmark-json=run.json",
-            *more]
+            "test_suite.py", "--benchmark-only", "--variant=eager", "--threads=1",
+            "--artifacts=artifacts", "--benchmark-json=run.json", *WITHOUT_PLUGINS, *more]
 
 
 def ran(directory, *more, **faults):

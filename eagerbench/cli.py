@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from eagerbench.errors import BadInput
+from eagerbench.isolation import start
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.machine import children
 from eagerbench.shown import one_line, printable, say
@@ -90,6 +91,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _by_pytest(name: str, *arguments: str) -> int:
     module, function, purpose = PYTEST_COMMANDS[name]
+    if name == "run":
+        start.supervise_early(list(arguments))
     if {"-h", "--help"} & set(arguments):  # pytest's own follows
         say(f"usage: eagerbench {name} [options] [test_latency.py …]\n\n{purpose.capitalize()}.\n\n"
             f"{_EXIT_CODES}\nOptions are pytest's and those under `eagerbench: what to run`:\n")

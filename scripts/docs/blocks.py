@@ -5,7 +5,7 @@ import json
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import median, stdev
 
 from eagerbench import backends
 from eagerbench.backends.base import ExportingBackend
@@ -194,7 +194,8 @@ def isolation() -> str:
         return ("No quiet measurement is kept: `python scripts/isolation_cost.py -o docs/results/isolation.json` makes "
                 "one.")
     found = json.loads(file.read_text(encoding="utf-8"))
-    seconds = [median(found[name]) for name in ("isolated_s", "not_isolated_s")]
+    kinds = [found[name] for name in ("isolated_s", "not_isolated_s")]
+    seconds, spread = [median(kind) for kind in kinds], max(stdev(kind) for kind in kinds)
     rows = [[code(name), f"{case['ratio']:.4f}", f"{case['spread']:.1%}", " and ".join(map(str, case["sessions"]))]
             for name, case in found["cases"].items()]
     own = (f" It used {median(found['supervisor_cpu_s']):.1f} s of processor time, and "
@@ -202,7 +203,8 @@ def isolation() -> str:
            if found.get("supervisor_rss_bytes") else "")
     machine = found["machine_info"]
     said = (f"Sessions took {seconds[0]:.1f} s with a supervisor and {seconds[1]:.1f} s without (medians of "
-            f"{len(found['isolated_s'])} and {len(found['not_isolated_s'])}): {seconds[0] - seconds[1]:.1f} s more."
+            f"{len(found['isolated_s'])} and {len(found['not_isolated_s'])}; between sessions of a kind they differ by "
+            f"{spread:.1f} s, sd): {seconds[0] - seconds[1]:.1f} s more."
             f"{own} Speed-ups over eager with it, divided by those without:")
     header = ["case", "ratio of medians", "spread between sessions", "sessions"]
     where = f"{found['datetime'][:10]}, {machine['cpu']['brand_raw']}, {machine['usable_cores']} cores"

@@ -39,8 +39,7 @@ def spread():
 @st.composite
 def budgets(draw):
     fields = {"max_error": (0.005, 0.05, 0.5), "max_latency_ms": (30, 60, 99), "min_throughput": (50, 90, 200),
-              "max_memory_mib": (200, 400, 550), "max_steady_mib": (100, 300),
-              "max_artifact_mib": (30, 90, 150), "max_build_s": (1, 4, 8),
+              "max_memory_mib": (200, 400, 550), "max_artifact_mib": (30, 90, 150), "max_build_s": (1, 4, 8),
               "tolerance_class": CLASSES, "calls": (1, 100, 100_000)}
     chosen = draw(st.lists(st.sampled_from(sorted(fields)), max_size=3, unique=True))
     return Budget(**{name: draw(st.sampled_from(fields[name])) for name in chosen},

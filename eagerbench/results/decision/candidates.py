@@ -43,9 +43,23 @@ class Known:
     pays_back: PayBack | None = None
 
 
-def known(subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -> list[Known]:
+def known(subject: Subject, places: Sequence[tuple[str, str]], budget: Budget,
+          kept: dict[tuple, list[Known]] | None = None) -> list[Known]:
     """Of every variant that was timed on all of `places`, sorted by name. Eager is always in where any was: its time
-    is in every record."""
+    is in every record.
+
+    Args:
+        kept: what was found for budgets before: of limits and calls nothing in it depends.
+    """
+    asked = subject.model, subject.device, tuple(places), budget.percentile
+    kept = {} if kept is None else kept
+    if asked not in kept:
+        kept[asked] = _all_known(subject, places, budget)
+    eager = next((one for one in kept[asked] if one.variant == EAGER), None)
+    return [_with_costs_paid(one, eager, budget) for one in kept[asked]]
+
+
+def _all_known(subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -> list[Known]:
     names = {place: next((shown(place, found[0]) for one in subject.variants.values()
                           if (found := one.observed.get(place))), shown(place, None)) for place in places}
     found = []
@@ -56,7 +70,7 @@ def known(subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -
             found.append(_known(subject, of_variant, places, names, budget))
     if found or all(subject.variant(EAGER).observed.get(place) for place in places):
         found.append(eager)
-    return [_with_costs_paid(one, eager, budget) for one in sorted(found, key=lambda one: one.variant)]
+    return sorted(found, key=lambda one: one.variant)
 
 
 def _known(subject: Subject, of_variant: OfVariant, places: Sequence[tuple[str, str]], names: dict,

@@ -33,6 +33,7 @@ class Gathered:
     machine: dict[str, str]
     bad: dict[str, str]
     ratios: dict[tuple, Ratios] = field(default_factory=dict)
+    known: dict[tuple, list[Known]] = field(default_factory=dict)
 
     def known_ratios(self, subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -> Ratios:
         """What was compared for a budget before: limits change nothing of it."""
@@ -108,7 +109,7 @@ def _one_of(name: str, places: list[tuple[str, str]]) -> tuple[str, str] | None:
 
 
 def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, gathered: Gathered) -> Verdict:
-    found = known(subject, places, budget) if places else []
+    found = known(subject, places, budget, gathered.known) if places else []
     of_limits = {one.variant: judging.judged(one, budget) for one in found}
     weighed = _Weighed(found, of_limits, Comparison(budget, gathered.known_ratios(subject, places, budget)))
     choice = weighed.choice()

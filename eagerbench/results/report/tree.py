@@ -66,7 +66,7 @@ def of(adviser: Adviser, model: str, device: str, workloads: Sequence[tuple[str,
 
 
 def _ranges(starts: Sequence[int]) -> list[str]:
-    """Of numbers of calls from which on something else is taken: `fewer than 100`, `100 to 9,999`, `10,000 and more`."""
+    """Between numbers of calls from which on something else is taken: `100 to 9,999`."""
     if not starts:
         return ["any number"]
     between = [f"{one:,} to {other - 1:,}" for one, other in pairwise(starts)]

@@ -61,9 +61,9 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     unusable = {bench: one.unusable for run in (*old, *new) for bench, one in run.benchmarks.items() if one.unusable}
     old, new = ([_usable(run) for run in side] for side in (old, new))
     names = [dict.fromkeys(bench for run in side for bench in run.benchmarks) for side in (old, new)]
+    there = {run.file.resolve() for run in old}
     for run in new:
-        same = [other.file for other in old if other.file.resolve() == run.file.resolve()]
-        jsonfile.refuse(run.file, ["is on both sides"] if same else [])
+        jsonfile.refuse(run.file, ["is on both sides"] if run.file.resolve() in there else [])
     failed = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "failed"}
     common = [bench for bench in names[0] if bench in names[1]]
     if not common and not failed and not unusable:
@@ -98,6 +98,8 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
 
 def _usable(run: Run) -> Run:
     """Without times that say nothing, because other work disturbed them."""
+    if not any(one.unusable for one in run.benchmarks.values()):
+        return run
     return replace(run, benchmarks={bench: one for bench, one in run.benchmarks.items() if not one.unusable})
 
 

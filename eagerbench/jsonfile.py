@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from eagerbench.shown import one_line, visible
 
@@ -16,8 +17,7 @@ MOST_BYTES = 256 * 2**20  # 200 benchmarks with a million rounds each; parsing t
 _PART = 2**20
 _MOST_PROBLEMS = 20
 _LARGEST = 2**63  # of a whole number
-# A quote or a colon as an escape, and space before a colon: with one of them in a file, `":` does not count its names.
-_HIDES_A_NAME = (b"\\u0022", b"\\u003a", b"\\u003A", b" :", b"\t:", b"\n:", b"\r:")
+_QUOTE, _COLON, _SPACES = ord('"'), ord(":"), b" \t\n\r"
 
 
 class UnreadableFile(Exception):
@@ -52,21 +52,30 @@ def read_object(file: Path) -> dict[str, Any]:
     return renamed(content)
 
 
-def parsed_quickly(raw: bytes) -> Any:
+def parsed_quickly(raw: bytes | bytearray) -> Any:
     """What JSON says, ten times as fast as Python's own parser; None where that has to look.
 
-    It has to wherever something may be wrong: what is no JSON or no UTF-8, a number beyond 64 bits, or a name that may
-    be twice in one object. The parser here keeps the last of such twins without a word, so that names are counted: what
-    it found is written again, and has as many of `":` as the file. A file that hides one is left to the slow parser.
+    It has to wherever something may be wrong: what is no JSON or no UTF-8, or a name that may be twice in one object. The
+    parser here keeps the last of such twins without a word, so that names are counted: what it found is written again,
+    and has as many of `":` as the file.
     """
-    if any(hidden in raw for hidden in _HIDES_A_NAME):
-        return None
     try:
         content = msgspec.json.decode(raw)
         again = msgspec.json.encode(content)
     except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return None
-    return content if raw.count(b'":') == again.count(b'":') else None
+    return content if _names(raw) == again.count(b'":') else None
+
+
+def _names(raw: bytes | bytearray) -> int | None:
+    """How many of `":` are in JSON; None where a name may stand otherwise: with space before the colon, or with one of
+    both as an escape."""
+    if b"\\u" in raw and any(escaped in raw for escaped in (b"\\u0022", b"\\u003a", b"\\u003A")):
+        return None
+    characters = np.frombuffer(raw, np.uint8)
+    before = characters[np.flatnonzero(characters[1:] == _COLON)]
+    found = np.bincount(before, minlength=128)
+    return None if found[list(_SPACES)].any() else int(found[_QUOTE])
 
 
 def _parsed(file: Path, raw: bytearray) -> Any:

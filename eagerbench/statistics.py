@@ -13,7 +13,7 @@ from statistics import NormalDist, median
 import numpy as np
 
 _MOST_EXACT = 100  # values of both samples together
-_MOST_DIFFERENCES = 2**18  # between values of two samples, that are made at once
+_MOST_DIFFERENCES = 2**15  # between values of two samples, that are made at once
 
 
 @dataclass(frozen=True)
@@ -171,9 +171,12 @@ def _of_many_differences(old: np.ndarray, new: np.ndarray, place: int) -> float:
             high, first = middle, np.maximum(cut - 1, 0)  # one more: the cut is rounded
         else:
             low, last = middle, np.minimum(cut + 1, len(old))
-    left = np.concatenate([one - old[start:end] for one, start, end in zip(new, first, last, strict=True)])
-    left.partition(place - int((len(old) - last).sum()))
-    return float(left[place - int((len(old) - last).sum())])
+    counts = last - first
+    of_old = np.arange(counts.sum()) + np.repeat(first - np.cumsum(counts) + counts, counts)
+    left = np.repeat(new, counts) - old[of_old]
+    nth = place - int((len(old) - last).sum())
+    left.partition(nth)
+    return float(left[nth])
 
 
 def hochberg(p_values: Sequence[float]) -> list[float]:

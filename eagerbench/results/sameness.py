@@ -6,6 +6,7 @@ the model, with the same weights, is what a comparison is for: it is judged, and
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 _BENCHMARK = {"weights_sha256": "weights", "dtype": "dtype", "inputs": "inputs", "seed": "seed",
@@ -19,12 +20,22 @@ Meaning = tuple[str | None, ...]
 
 def meaning(record: Mapping[str, Any]) -> Meaning:
     """What was run, a text for each of FIELDS; None for what the record does not say."""
-    return tuple(None if record.get(name) is None else sys.intern(str(record[name])) for name in FIELDS)
+    values = [record.get(name) for name in FIELDS]
+    try:
+        return known(*values)
+    except TypeError:  # a list where a text belongs
+        return tuple(None if value is None else str(value) for value in values)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def known(*values: Any) -> Meaning:
+    """The same of the values of FIELDS. Thousands of records are of few models."""
+    return tuple(None if value is None else sys.intern(str(value)) for value in values)
 
 
 def changed(meanings: Iterable[Meaning]) -> tuple[str, str]:
     """Why these are not one benchmark, and what changed that is judged all the same; each empty when nothing did."""
-    columns = dict(zip(FIELDS, zip(*meanings, strict=True), strict=True))
+    columns = dict(zip(FIELDS, zip(*dict.fromkeys(meanings), strict=True), strict=True))
     differing = {name for name, values in columns.items() if len({*values} - {None}) > 1}
     other = [text for name, text in _BENCHMARK.items() if name in differing]
     if _ALL_IN_ONE in differing and None in columns["weights_sha256"] and "weights" not in other:

@@ -17,7 +17,8 @@ MOST_BYTES = 256 * 2**20  # 200 benchmarks with a million rounds each; parsing t
 _PART = 2**20
 _MOST_PROBLEMS = 20
 _LARGEST = 2**63  # of a whole number
-_QUOTE, _COLON, _SPACES = ord('"'), ord(":"), b" \t\n\r"
+_QUOTE, _COLON, _ESCAPE, _SPACES = ord('"'), ord(":"), ord("\\"), b" \t\n\r"
+_ESCAPED = (b"u0022", b"u003a", b"u003A")  # a quote, a colon
 
 
 class UnreadableFile(Exception):
@@ -55,9 +56,9 @@ def read_object(file: Path) -> dict[str, Any]:
 def parsed_quickly(raw: bytes | bytearray) -> Any:
     """What JSON says, ten times as fast as Python's own parser; None where that has to look.
 
-    It has to wherever something may be wrong: what is no JSON or no UTF-8, or a name that may be twice in one object. The
-    parser here keeps the last of such twins without a word, so that names are counted: what it found is written again,
-    and has as many of `":` as the file.
+    It has to wherever something may be wrong: what is no JSON or no UTF-8, or a name that may be twice in one object.
+    The parser here keeps the last of such twins without a word, so that names are counted: what it found is written
+    again, and has as many of `":` as the file.
     """
     try:
         content = msgspec.json.decode(raw)
@@ -70,9 +71,9 @@ def parsed_quickly(raw: bytes | bytearray) -> Any:
 def _names(raw: bytes | bytearray) -> int | None:
     """How many of `":` are in JSON; None where a name may stand otherwise: with space before the colon, or with one of
     both as an escape."""
-    if b"\\u" in raw and any(escaped in raw for escaped in (b"\\u0022", b"\\u003a", b"\\u003A")):
-        return None
     characters = np.frombuffer(raw, np.uint8)
+    if b"\\u" in raw and any(raw[place + 1:place + 6] in _ESCAPED for place in np.flatnonzero(characters == _ESCAPE)):
+        return None
     before = characters[np.flatnonzero(characters[1:] == _COLON)]
     found = np.bincount(before, minlength=128)
     return None if found[list(_SPACES)].any() else int(found[_QUOTE])

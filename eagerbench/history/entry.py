@@ -194,7 +194,8 @@ def _verdict(file: Path, verdict: Mapping[str, Any]) -> dict[str, Any]:
                                  "meaning": _meaning(meanings.get(one["id"]) or {})}
         commit, _, dirty = head.partition("-dirty-")
         return {"started": first["started"], "anchor": first["base"]["revision"], "points": points,
-                "absent": _by_reason(absent), "commit": {"id": commit, "changed": bool(dirty)}, **_machine(first["machine_info"])}
+                "absent": _by_reason(absent), "commit": {"id": commit, "changed": bool(dirty)},
+                **_machine(first["machine_info"])}
     except (KeyError, TypeError, IndexError, AttributeError, ValueError, ArithmeticError) as error:
         raise jsonfile.UnreadableFile(f"{file}: not a complete verdict ({type(error).__name__}: {error})") from None
 

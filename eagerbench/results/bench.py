@@ -133,7 +133,7 @@ def quickly(bench: Any) -> tuple[str, Bench, bool] | None:
     `bench_problems` and `of` have to look."""
     try:
         saved = msgspec.convert(bench, _Saved)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeError):  # half of a character
         return None
     rounds, info = saved.stats.data, saved.extra_info
     middle = median(rounds) if rounds else saved.stats.median

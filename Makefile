@@ -54,12 +54,12 @@ test: $(INSTALLED)
 		-m "not slow" -n auto --threads 1 $(ARGS)
 
 # Does HEAD (default: this directory as it is) make a variant slower than BASE? STAGE=screen and STAGE=confirm are the two
-# jobs of CI; without STAGE both run here. GATE is what they measure, GATE_ARGS goes to `eagerbench gate`.
+# jobs of CI; without STAGE both run here. They measure what [tool.eagerbench.gate] in pyproject.toml says; options in GATE
+# replace those of it, GATE_ARGS goes to `eagerbench gate`.
 BASE ?= origin/main
 HEAD ?= .
 STAGE ?=
-GATE ?= --model minilm --batch-sizes 4 --sequence-lengths 64 --variant eager --variant sdpa --variant bettertransformer \
-	--variant torchscript-freeze --variant onnxruntime --variant openvino --variant dynamic-int8
+GATE ?=
 GATE_ARGS ?=
 gate: $(INSTALLED)
 	$(RUN) -m eagerbench gate --base "$(BASE)" --head "$(HEAD)" $(if $(STAGE),--stage $(STAGE)) \
@@ -80,9 +80,11 @@ release: $(INSTALLED)
 	test $$code -ne 2 -a $$code -le 4 || exit $$code; \
 	$(RUN) -m eagerbench history add .benchmarks/release/verdict.json --store $(HISTORY)
 
-# This commit's ratios to eager, of what GATE measures, added to the folder HISTORY.
+# This commit's ratios to eager, of the cases FOLLOW, added to the folder HISTORY.
+FOLLOW ?= test_latency.py --model minilm --batch-sizes 4 --sequence-lengths 64 --variant eager --variant sdpa \
+	--variant bettertransformer --variant torchscript-freeze --variant onnxruntime --variant openvino --variant dynamic-int8
 follow: $(INSTALLED)
-	$(RUN) -m eagerbench run test_latency.py $(GATE) --no-report --benchmark-json .benchmarks/follow.json
+	$(RUN) -m eagerbench run $(FOLLOW) --no-report --benchmark-json .benchmarks/follow.json
 	$(RUN) -m eagerbench history add .benchmarks/follow.json --store $(HISTORY)
 
 # The files FROM added to the folder HISTORY, and what changed in it: history.html, history.json and history.atom.

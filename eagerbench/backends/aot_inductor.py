@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 
-from eagerbench.backends.base import Arrays, Engagement, ExportingBackend, Variant
+from eagerbench.backends.base import Arrays, Engagement, ExportingBackend, OpenedBy, Variant
 from eagerbench.backends.torch_compile import no_compiler
 from eagerbench.machine import plain_paths
 
@@ -45,6 +45,9 @@ class AotInductor(ExportingBackend):
             aoti_compile_and_package(program, package_path=str(directory / _PACKAGE),
                                      inductor_configs=dict(variant.options))
         (directory / _FACTS).write_text(json.dumps({"linear_layers": weighted}))
+
+    def opened_by(self, variant, placement):
+        return OpenedBy("aot-inductor", _PACKAGE)
 
     def load(self, variant, directory, placement):
         from torch._inductor import aoti_load_package

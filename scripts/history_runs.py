@@ -1,8 +1,7 @@
 """Short real runs of several commits into a history: `python scripts/history_runs.py --commits 5 --runs 6`.
 
-Each run is a session of one tiny model in a worktree of its commit, with this interpreter, in turns over the commits.
-What is done is kept: started again, it goes on with the runs that are left. The store is then a real one for
-`eagerbench history report`.
+Each run is a session of one tiny model in a clone at its commit, with this interpreter: all runs of a commit, then
+those of the next, as time passes in a repository. What is done is kept: started again, it goes on with what is left.
 """
 
 import argparse
@@ -23,33 +22,33 @@ def git(*arguments: str) -> str:
     return done.stdout.strip()
 
 
-def commits(count: int) -> list[str]:
-    """The newest commits of the main line that changed the library, the oldest first."""
-    found = git("log", "--first-parent", f"--max-count={count}", "--format=%H", "HEAD", "--", "eagerbench", "fixtures")
+def commits(branch: str, count: int) -> list[str]:
+    """The newest commits of a branch that changed the library, the oldest first."""
+    found = git("log", "--first-parent", f"--max-count={count}", "--format=%H", branch, "--", "eagerbench", "fixtures")
     return found.split()[::-1]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--commits", type=int, default=5)
+    parser.add_argument("--branch", default="HEAD")
     parser.add_argument("--runs", type=int, default=6, help="of each commit (default: %(default)s)")
     parser.add_argument("--directory", type=Path, default=ROOT / ".benchmarks" / "history-runs")
     parser.add_argument("--store", type=Path, default=ROOT / "docs" / "results" / "history")
-    parser.add_argument("--in-order", action="store_true", help="all runs of a commit, then those of the next, as time "
-                        "passes in a repository (default: in turns)")
+    parser.add_argument("--most", type=int, default=1000, help="runs that are made before it ends")
     chosen = parser.parse_args()
     chosen.directory.mkdir(parents=True, exist_ok=True)
-    names = commits(chosen.commits)
-    rounds = [(name, number) for number in range(chosen.runs) for name in names]
-    if chosen.in_order:
-        rounds = [(name, number) for name in names for number in range(chosen.runs)]
-    for place, (name, number) in enumerate(rounds, 1):
-        file = chosen.directory / f"{name[:10]}-{number}.json"
-        if not usable(file):
-            print(f"run {place} of {len(rounds)}: {name[:10]}", flush=True)
-            measured(name, file, chosen.directory)
-        subprocess.run([sys.executable, "-m", "eagerbench", "history", "add", file, "--store", chosen.store], cwd=ROOT,
-                       check=True)
+    plan = chosen.directory / "commits.json"
+    if not plan.exists():  # the newest commits would be others the next time
+        plan.write_text(json.dumps(commits(chosen.branch, chosen.commits)))
+    rounds = [(name, number) for name in json.loads(plan.read_text()) for number in range(chosen.runs)]
+    files = [chosen.directory / f"{name[:10]}-{number}.json" for name, number in rounds]
+    left = [place for place, file in enumerate(files) if not usable(file)]
+    for place in left[:chosen.most]:
+        print(f"run {place + 1} of {len(rounds)}: {rounds[place][0][:10]}", flush=True)
+        measured(rounds[place][0], files[place], chosen.directory)
+    subprocess.run([sys.executable, "-m", "eagerbench", "history", "add", *filter(usable, files), "--store",
+                    chosen.store], cwd=ROOT, check=True)
     return 0
 
 
@@ -63,7 +62,8 @@ def usable(file: Path) -> bool:
 def measured(name: str, file: Path, directory: Path) -> None:
     tree = directory / "trees" / name[:10]
     if not tree.exists():
-        git("worktree", "add", "--detach", str(tree), name)
+        git("clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(tree))
+        subprocess.run(["git", "-C", str(tree), "checkout", "--quiet", "--detach", name], check=True)
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(tree)}
     subprocess.run([sys.executable, "-m", "eagerbench", "run", *CASES, "--artifacts", str(directory / "artifacts"),
                     f"--benchmark-json={file}"], cwd=tree, env=environment, check=True, stdout=subprocess.DEVNULL)

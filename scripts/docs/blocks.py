@@ -15,6 +15,7 @@ from eagerbench.outputs.predictions import AGREEMENT_ROWS
 from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
 from scripts.docs import kept, pictures
+from scripts.docs import steps as known_steps
 
 ROOT = Path(__file__).parents[2]
 README_MODELS = ("minilm", "camembert-base")
@@ -237,8 +238,19 @@ def isolation() -> str:
             "[isolation.json](results/isolation.json), made by `python scripts/isolation_cost.py`.*")
 
 
+def steps() -> str:
+    """Change points of three programs on series with known steps."""
+    programs = kept.step_programs()
+    header = ["series of 60 runs", "series", known_steps.OURS,
+              *(f"{name} {programs[name]['version']}" for name in known_steps.PROGRAMS if name in programs)]
+    return (f"{table(header, known_steps.rows())}\n\nSpread 1 %. Found: every step, within {known_steps.NEAR} runs. "
+            "False: a step is named where none is. Each series is a report of its own. eagerbench names steps of 2 % "
+            "and more, the others have no such limit.")
+
+
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
     "turns": turns, "wait-policy": wait_policy, "quiet": quiet, "isolation": isolation, "tree": tree, "corpus": corpus,
+    "steps": steps,
 }

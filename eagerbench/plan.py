@@ -53,6 +53,8 @@ def _by_default(selection: Selection, variant_name: str, experiment: str) -> boo
     """Whether a variant's cases of an experiment run when it was not asked for; True when it was."""
     if selection.every_variant:
         return True
+    if backends.variants()[variant_name][1].on_request:
+        return False
     if experiment != DEFAULT and not EXPERIMENTS[experiment].everywhere:
         return variant_name in SHORT_LIST
     return selection.grid != "default" or variant_name not in SLOW_TO_BUILD

@@ -46,6 +46,10 @@ def echo(program):
     runner.close()
 
 
+def header(rest: str) -> bytes:
+    return b"\x93NUMPY\x01\x00\x60\x00" + f"{{'descr': {rest}, }}".ljust(96).encode()
+
+
 def returned(runner: RunnerProcess, arrays: dict) -> dict:
     runner.call(runner.prepare(arrays).number)
     return runner.outputs()
@@ -100,13 +104,10 @@ def test_an_error_is_one_line_and_it_goes_on(echo):
 @pytest.mark.parametrize(("content", "says"), [
     (b"", "no .npy file"), (b"\x93NUMPY\x01\x00\xff\xff{}", "cut short"), (b"\x93NUMPY\x02\x00\x01", "no .npy file"),
     (b"\x93NUMPY\x01\x00\x02\x00{}", "no descr"),
-    (b"\x93NUMPY\x01\x00\x40\x00" + b"{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }".ljust(64) + bytes(4),
-     "Fortran"),
-    (b"\x93NUMPY\x01\x00\x40\x00" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }".ljust(64) + bytes(4),
-     "another size"),
-    (b"\x93NUMPY\x01\x00\x60\x00" + b"{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999, 2), }"
-     .ljust(96) + bytes(4), "larger than its data"),
-    (b"\x93NUMPY\x01\x00\x40\x00" + b"{'descr': '|O', 'fortran_order': False, 'shape': (), }".ljust(64), "unknown type"),
+    (header("'<f4', 'fortran_order': True, 'shape': (1,)") + bytes(4), "Fortran"),
+    (header("'<f4', 'fortran_order': False, 'shape': (2,)") + bytes(4), "another size"),
+    (header("'<f4', 'fortran_order': False, 'shape': (99999999999999999999, 2)") + bytes(4), "larger than its data"),
+    (header("'|O', 'fortran_order': False, 'shape': ()"), "unknown type"),
 ])
 def test_what_is_no_array_is_refused(echo, content, says):
     echo._send(f"prepare 1 1\na {len(content)}\n".encode() + content)

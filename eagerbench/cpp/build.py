@@ -137,16 +137,26 @@ def _package(runtime: str) -> Path:
     return Path(importlib.util.find_spec(RUNTIMES[runtime].package).submodule_search_locations[0])
 
 
-def _build(runtime: str, asan: bool, root: Path, target: Path) -> None:
+def options(runtime: str, links: Path) -> list[str]:
+    """CMake's, by which it finds what is installed.
+
+    Args:
+        links: a directory that stays: ONNX Runtime's library has its own name there.
+    """
     package = _package(runtime)
-    options = {"RUNTIME": runtime, "ASAN": "ON" if asan else "OFF", "CMAKE_CXX_COMPILER": compiler(),
-               "CMAKE_PREFIX_PATH": f"{package / 'cmake'};{package / 'share' / 'cmake'}"}
+    values = {"CMAKE_CXX_COMPILER": compiler(),
+              "CMAKE_PREFIX_PATH": f"{package / 'cmake'};{package / 'share' / 'cmake'}"}
     if runtime == "onnxruntime":
         library = next((package / "capi").glob("libonnxruntime.so*"), None)
-        options |= {HEADERS: headers(), "ONNXRUNTIME_LINKS": root / "links"}
-        options |= {} if library is None else {"ONNXRUNTIME_LIBRARY": library}
+        values |= {HEADERS: headers(), "ONNXRUNTIME_LINKS": links}
+        values |= {} if library is None else {"ONNXRUNTIME_LIBRARY": library}
+    return [f"-D{name}={value}" for name, value in values.items()]
+
+
+def _build(runtime: str, asan: bool, root: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="eagerbench-cpp-") as scratch:
-        configure = ["cmake", "-S", sources(), "-B", scratch, *(f"-D{name}={value}" for name, value in options.items())]
+        configure = ["cmake", "-S", sources(), "-B", scratch, f"-DRUNTIME={runtime}",
+                     f"-DASAN={'ON' if asan else 'OFF'}", *options(runtime, root / "links")]
         for command in (configure, ["cmake", "--build", scratch, "--parallel", "1"]):
             done = subprocess.run(["nice", *map(str, command)], capture_output=True, text=True, check=False,
                                   timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL)

@@ -78,10 +78,10 @@ class Result(Part, kw_only=True):
     python_first_call_s: Positive
 
 
-PythonCostRecord = Record[Batch, InTurns, Result]
+PythonRecord = Record[Batch, InTurns, Result]
 
 
-class PythonCostRun(OneBatchRun):
+class PythonRun(OneBatchRun):
     """`call` is the call from C++, `python` that of the Python variant on the same artifact, in this process."""
 
     def prepare(self) -> None:
@@ -109,8 +109,8 @@ class PythonCostRun(OneBatchRun):
         in_python = self.expected.judge(outputs, self.case.variant.tolerance)
         return replace(in_cpp, failures=(*in_cpp.failures, *(f"in Python: {line}" for line in in_python.failures)))
 
-    def complete(self, timing: "Timing") -> PythonCostRecord:
-        return self.assembled(PythonCostRecord, self.batch, recording.in_turns(timing), self._result(timing))
+    def complete(self, timing: "Timing") -> PythonRecord:
+        return self.assembled(PythonRecord, self.batch, recording.in_turns(timing), self._result(timing))
 
     def _result(self, timing: "Timing") -> Result:
         ratio, backend = recording.ratio_of(timing), self.built.backend
@@ -120,7 +120,7 @@ class PythonCostRun(OneBatchRun):
                       python_load_s=self._load_s, python_first_call_s=self._first_call_s)
 
 
-def tables(model: str, records: Sequence[PythonCostRecord]) -> list[Grid]:
+def tables(model: str, records: Sequence[PythonRecord]) -> list[Grid]:
     rows = [[record.identity.variant, record.identity.workload, _cost(record), milliseconds(record.result.call_s),
              milliseconds(record.result.python_call_s), *_twice(record.result.cpp_load_s, record.result.python_load_s),
              *_twice(record.costs.first_call_s, record.result.python_first_call_s)] for record in records]
@@ -136,26 +136,26 @@ def _twice(*seconds: float) -> tuple[str, ...]:
     return tuple(map(milliseconds, seconds))
 
 
-def _cost(record: PythonCostRecord) -> str:
+def _cost(record: PythonRecord) -> str:
     found = record.result
     return f"{found.python_cost:.3f}{interval(found.python_cost_low, found.python_cost_high)}"
 
 
-def headline(record: PythonCostRecord) -> str:
+def headline(record: PythonRecord) -> str:
     found = record.result
     return f"Python costs {times(found.python_cost)}{interval(found.python_cost_low, found.python_cost_high)}"
 
 
-def rank(record: PythonCostRecord) -> float:
+def rank(record: PythonRecord) -> float:
     return -record.result.call_s
 
 
-def number(record: PythonCostRecord) -> Number:
+def number(record: PythonRecord) -> Number:
     found = record.result
     return found.python_cost, found.python_cost_low, found.python_cost_high
 
 
-EXPERIMENT = Experiment("python-cost", 10, "How much longer does a call from Python take than one from C++?", workloads,
-                        PythonCostRun, PythonCostRecord, tables, headline, rank,
+EXPERIMENT = Experiment("python", 10, "How much longer does a call from Python take than one from C++?", workloads,
+                        PythonRun, PythonRecord, tables, headline, rank,
                         Dots(number, "times the call in C++", "1 means that Python is free. Right of the line the call "
                              "from Python takes longer. Bars: 95 % intervals.", most=False, log=True, line=1.0))

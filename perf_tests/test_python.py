@@ -3,12 +3,12 @@
 import pytest
 
 
-@pytest.mark.experiment("python-cost")
-def test_python_cost(case, build, measuring):
+@pytest.mark.experiment("python")
+def test_python(case, build, measuring):
     """How much longer a call from Python takes than one from C++.
 
     Final number: `python_cost`, times the call in C++, with its 95 % interval (1: Python is free).
-    Sample: pytest perf_tests/test_python_cost.py --benchmark-only --variant openvino-cpp
+    Sample: pytest perf_tests/test_python.py --benchmark-only --variant openvino-cpp
     """
     with measuring(case, build(case)) as run:
         cpp, python = run.call(run.inputs), run.python(run.inputs)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from running import run_pytest
+from selections import planned
 
 from conftest import skip_unavailable
 from eagerbench import backends
@@ -104,15 +105,17 @@ def test_what_python_costs_is_recorded(name, tmp_path, selection):
     assert "Python costs " in ended.out
 
 
-def test_it_runs_where_it_is_named_only():
-    listed = run_pytest("--list-cases", "--model", "tiny-bert", "--grid", "smoke", "--benchmark-only")
-    assert "-cpp/" not in listed.out
-    named = run_pytest("--list-cases", "--model", "tiny-bert", "--grid", "smoke", "--benchmark-only", "--variant",
-                       QUICK, "--variant", "sdpa")
-    if build.missing("openvino") is None:
-        assert f"tiny-bert/{QUICK}/b1/s16/cpu" in named.out
-        assert f"tiny-bert/{QUICK}/python/b1/s16/cpu" in named.out
-    assert "is not called from C++" in named.out
+def test_it_runs_where_it_is_named_only(monkeypatch):
+    monkeypatch.setattr(build, "missing", lambda runtime: None)
+    given = {"model": "tiny-bert", "grid": "smoke"}
+    of_cpp = [case for case in planned(**given) if case.variant.name.endswith("-cpp")]
+    assert of_cpp
+    assert all(case.reason and case.experiment != "python" for case in of_cpp)
+    named = {case.bench_id: case.reason for case in planned(**given, variant=[QUICK, "sdpa"])}
+    assert named[f"tiny-bert/{QUICK}/b1/s16/cpu"] is named[f"tiny-bert/{QUICK}/python/b1/s16/cpu"] is None
+    assert named["tiny-bert/sdpa/python/b1/s16/cpu"].startswith("is not called from C++")
+    of_instances = [reason for bench_id, reason in named.items() if bench_id.startswith(f"tiny-bert/{QUICK}/threads/")]
+    assert all("one core" in reason or reason.startswith("its calls go over a pipe") for reason in of_instances)
 
 
 @pytest.fixture

@@ -159,9 +159,9 @@ def test_rounds_and_first_call_are_without_what_is_spent_elsewhere(monkeypatch):
 
     benchmark = fake_timing.benchmark(clock)
     timing = time_against(benchmark, over_a_pipe, clock.taking(3), 30)
-    assert set(timing.rounds) == {1}
-    assert set(timing.turns.reference_rounds) == {3}
-    assert (timing.first_call_s, timing.warm_up.call_s) == (1, 1)
+    assert timing.rounds == pytest.approx([1] * len(timing.rounds))
+    assert timing.turns.reference_rounds == pytest.approx([3] * len(timing.turns.reference_rounds))
+    assert (timing.first_call_s, timing.warm_up.call_s) == pytest.approx((1, 1))
     assert seconds_of(clock.taking(2)) == 2
 
 

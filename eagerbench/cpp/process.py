@@ -85,7 +85,7 @@ class RunnerProcess:
             parts = [f"prepare {self._held} {len(arrays)}\n".encode()]
             for name, array in arrays.items():
                 content = io.BytesIO()
-                np.lib.format.write_array(content, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
+                np.lib.format.write_array(content, np.asarray(array, order="C"), version=(1, 0), allow_pickle=False)
                 parts += [f"{name} {content.tell()}\n".encode(), content.getvalue()]
             self._send(b"".join(parts))
             self._answer("being given its inputs")

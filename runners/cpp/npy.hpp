@@ -16,6 +16,8 @@
 
 namespace npy {
 
+constexpr std::size_t LARGEST = 1UL << 31;  // items in an array, and along an axis: their product cannot overflow
+
 // `type` is the kind and the bytes of an item, as in NumPy: f2 f4 f8 i1 i2 i4 i8 u1 b1. `bytes` are in C order.
 struct Array {
     std::string type;
@@ -76,11 +78,10 @@ inline Array parse(std::string_view file) {
         if (shape[index] < '0' || shape[index] > '9') continue;
         std::size_t size = 0;
         for (; index < shape.size() && shape[index] >= '0' && shape[index] <= '9'; ++index)
-            if ((size = 10 * size + std::size_t(shape[index] - '0')) > data.size() + 1)
+            if ((size = 10 * size + std::size_t(shape[index] - '0')) > LARGEST)
                 throw std::runtime_error(".npy: larger than its data");
         found.shape.push_back(std::int64_t(size));
-        items *= size;
-        if (items > data.size() && data.size()) throw std::runtime_error(".npy: larger than its data");
+        if ((items *= size) > LARGEST) throw std::runtime_error(".npy: larger than its data");
         --index;
     }
     if (items * found.item() != data.size()) throw std::runtime_error(".npy: another size than its data");

@@ -118,6 +118,12 @@ def test_it_runs_where_it_is_named_only(monkeypatch):
     assert all("one core" in reason or reason.startswith("its calls go over a pipe") for reason in of_instances)
 
 
+def test_its_file_without_a_variant_is_one_line():
+    ended = run_pytest("perf_tests/test_python.py", "--benchmark-only", "--model", "tiny-bert")
+    assert ended.code == 4
+    assert "test_python.py: these options give it no case; name variants that are called from C++" in ended.err
+
+
 @pytest.fixture
 def package(workshops, tmp_path):
     """`package(name)`: a directory as `eagerbench package` makes it: artifact, runner.txt, check and the sources."""

@@ -158,4 +158,5 @@ def number(record: PythonRecord) -> Number:
 EXPERIMENT = Experiment("python", 10, "How much longer does a call from Python take than one from C++?", workloads,
                         PythonRun, PythonRecord, tables, headline, rank,
                         Dots(number, "times the call in C++", "1 means that Python is free. Right of the line the call "
-                             "from Python takes longer. Bars: 95 % intervals.", most=False, log=True, line=1.0))
+                             "from Python takes longer. Bars: 95 % intervals.", most=False, log=True, line=1.0),
+                        wants="name variants that are called from C++, such as --variant '*-cpp'")

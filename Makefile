@@ -58,12 +58,12 @@ test: $(INSTALLED)
 		-m "not slow" -n auto --threads 1 $(ARGS)
 
 # Does HEAD (default: this directory as it is) make a variant slower than BASE? STAGE=screen and STAGE=confirm are the two
-# jobs of CI; without STAGE both run here. GATE is what they measure, GATE_ARGS goes to `eagerbench gate`.
+# jobs of CI; without STAGE both run here. They measure what [tool.eagerbench.gate] in pyproject.toml says; options in GATE
+# replace those of it, GATE_ARGS goes to `eagerbench gate`.
 BASE ?= origin/main
 HEAD ?= .
 STAGE ?=
-GATE ?= --model minilm --batch-sizes 4 --sequence-lengths 64 --variant eager --variant sdpa --variant bettertransformer \
-	--variant torchscript-freeze --variant onnxruntime --variant openvino --variant dynamic-int8
+GATE ?=
 GATE_ARGS ?=
 gate: $(INSTALLED)
 	$(RUN) -m eagerbench gate --base "$(BASE)" --head "$(HEAD)" $(if $(STAGE),--stage $(STAGE)) \

@@ -133,6 +133,8 @@ def _costs_too_much(variant_name: str, model: str | None, file: str) -> bool:
         return variant_name not in BATCHED
     if not backend.costly:
         return False
+    if file == "test_engagement" and variant_name != COMPILED[0]:  # perf_tests/test_latency.py asks each one's probe
+        return True
     return (model not in (None, *(QUICK_MODELS[:1] if variant_name in COMPILED else QUICK_MODELS))
             or variant_name == AUTOTUNED
             or (file == "test_properties" and backend.per_workload))

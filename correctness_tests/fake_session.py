@@ -72,7 +72,7 @@ def main(directory: Path, planned: dict[str, str]) -> None:
     writer.write(json.dumps({"part": link.part, "started": "now"}))
     captured = tempfile.TemporaryFile()  # noqa: SIM115 (to the end of the process)
     os.dup2(captured.fileno(), 2)
-    link.tell(journal=str(file), stderr=captured.fileno())
+    link.tell(captured.fileno(), journal=str(file))
     for name in [name for name in TESTS if name not in done]:
         writer.write(json.dumps({"began": name, "case": name, "cell": {"bench_id": name}, "what": f"variant-{name}",
                                  "phase": "building"}))

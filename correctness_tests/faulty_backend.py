@@ -1,7 +1,8 @@
 """A backend that exports, loads and runs like any other, until the fault that the environment asks for.
 
 `FAULT=place:kind`: the places are build, load, first-call, timed-call and probe; calls and the probe have it at
-sequence length 16 only. Registered by the plugin `faulty_plugin`, in test sessions alone.
+sequence length 16 only. `FAULT=place:each`: each variant `faulty-KIND` has the fault in its name, there. Registered by
+the plugin `faulty_plugin`, in test sessions alone.
 """
 
 import ctypes
@@ -105,9 +106,11 @@ KINDS = {"segfault": lambda: ctypes.string_at(1), "abort": os.abort, "terminate"
          "group": eat_in_group, "spin": lambda: [None for _ in iter(time.monotonic, 0.0)]}
 
 
-def at(place: str) -> None:
+def at(place: str, variant: str) -> None:
     wanted, _, kind = os.environ.get("FAULT", "").partition(":")
     if wanted and wanted == place:
+        if kind == "each":
+            kind = variant.removeprefix("faulty-")
         if "KEEP_JOURNAL" in os.environ:  # what was finished before
             (journal,) = Path(os.environ["KEEP_JOURNAL"]).parent.glob("artifacts/interrupted/*.jsonl")
             shutil.copy(journal, os.environ["KEEP_JOURNAL"])
@@ -115,12 +118,12 @@ def at(place: str) -> None:
 
 
 class Faulty(ExportingBackend):
-    variants = (Variant("faulty", "exact-math"),)
+    variants = (Variant("faulty", "exact-math"), *(Variant(f"faulty-{kind}", "exact-math") for kind in KINDS))
 
     def export(self, variant, model, example, directory):
         import torch
 
-        at("build")
+        at("build", variant.name)
         torch.save(model.copy(), directory / "module.pt")
 
     def load(self, variant, directory, placement):
@@ -134,10 +137,10 @@ class Faulty(ExportingBackend):
             def __call__(self, native):
                 if native["input_ids"].shape[1] == LENGTH:
                     self.calls += 1
-                    at({1: "first-call", 6: "timed-call"}.get(self.calls, ""))
+                    at({1: "first-call", 6: "timed-call"}.get(self.calls, ""), variant.name)
                 return super().__call__(native)
 
-        at("load")
+        at("load", variant.name)
         return FaultyRunner(torch.load(directory / "module.pt", weights_only=False), placement.device)
 
     def build_disengaged(self, variant, model, example, placement):
@@ -145,7 +148,7 @@ class Faulty(ExportingBackend):
 
     def probe(self, variant, runner, inputs):
         if inputs["input_ids"].shape[1] == LENGTH:
-            at("probe")
+            at("probe", variant.name)
         return Engagement(True, "it runs")
 
 

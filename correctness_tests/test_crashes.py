@@ -11,18 +11,22 @@ import sys
 import faulty_backend
 import psutil
 import pytest
-from running import ROOT, Ended, own_environment
+from running import ROOT, WITHOUT_PLUGINS, Ended, own_environment
 
 from eagerbench.isolation import journal, supervisor
 from eagerbench.results import records
 
 pytestmark = pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
-SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model=tiny-bert", "--variant=eager",
-             "--variant=faulty", "--variant=bettertransformer", "--batch-sizes=1",
-             f"--sequence-lengths=8,{faulty_backend.LENGTH}",
+SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model=tiny-bert", "--batch-sizes=1",
              "--time-budget=0.1", "--peaks=here", "--threads=1")
-CASES = [f"tiny-bert/{variant}/b1/s{length}/cpu" for variant in ("eager", "faulty", "bettertransformer")
-         for length in (8, faulty_backend.LENGTH)]
+VARIANTS, LENGTHS = ("eager", "faulty", "bettertransformer"), (8, faulty_backend.LENGTH)
+
+
+def case(variant, length):
+    return f"tiny-bert/{variant}/b1/s{length}/cpu"
+
+
+CASES = [case(variant, length) for variant in VARIANTS for length in LENGTHS]
 
 
 def environment(directory, fault):
@@ -34,15 +38,17 @@ def environment(directory, fault):
             "KEEP_JOURNAL": str(directory / "before.jsonl"), "EAGERBENCH_TEST_MARK": str(directory)}
 
 
-def command(directory, *more):
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "faulty_plugin", *SELECTION, "--artifacts",
+def command(directory, *more, variants=VARIANTS, lengths=LENGTHS):
+    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *WITHOUT_PLUGINS, "-p", "faulty_plugin",
+            *SELECTION, *(f"--variant={name}" for name in variants),
+            f"--sequence-lengths={','.join(map(str, lengths))}", "--artifacts",
             str(directory / "artifacts"), "--benchmark-json", str(directory / "run.json"), *more]
 
 
-def ran(directory, fault, *more):
+def ran(directory, fault, *more, **selected):
     """How a session with a fault ended, and what it saved; nothing of it is left."""
-    done = subprocess.run(command(directory, *more), cwd=ROOT, capture_output=True, timeout=600, check=False,
-                          env=environment(directory, fault))
+    done = subprocess.run(command(directory, *more, **selected), cwd=ROOT, capture_output=True, timeout=1200,
+                          check=False, env=environment(directory, fault))
     assert_nothing_left(directory)
     file = directory / "run.json"
     ended = Ended(done.returncode, *(text.decode("utf-8", "replace") for text in (done.stdout, done.stderr)))
@@ -61,13 +67,13 @@ def assert_nothing_left(directory):
     assert [path.name for path in (directory / "tmp").iterdir()] == []
 
 
-def assert_costs(content, lost):
+def assert_costs(content, lost, cases=tuple(CASES)):
     """Every case but `lost` was timed; the file is whole, and in the order of the plan."""
-    cells = {cell["bench_id"]: cell for cell in content["eagerbench"]["cells"] if cell["bench_id"] in CASES}
-    assert list(cells) == CASES
-    assert [name for name in CASES if cells[name]["status"] != "timed"] == list(lost)
+    cells = {cell["bench_id"]: cell for cell in content["eagerbench"]["cells"] if cell["bench_id"] in cases}
+    assert list(cells) == list(cases)
+    assert [name for name in cases if cells[name]["status"] != "timed"] == list(lost)
     saved = {bench["extra_info"]["identity"]["bench_id"]: bench for bench in content["benchmarks"]}
-    assert list(saved) == [name for name in CASES if name not in lost]
+    assert list(saved) == [name for name in cases if name not in lost]
     assert records.problems(content) == []
     return cells, saved
 
@@ -114,24 +120,52 @@ PLACES = {"build": ("building", CASES[2:4]), "load": ("building", CASES[2:4]), "
 KINDS = {"segfault": "SIGSEGV", "abort": "SIGABRT", "terminate": "SIGABRT", "exit": "exit code 3", "kill": "SIGKILL",
          "garbage": "SIGABRT", "children": "exit code 5", "unheeded": "no end after 60 s"}
 HANG = ("--case-timeout", "60")  # longer than torch takes to be imported on a busy machine
+EACH = {"variants": ("eager", *(f"faulty-{kind}" for kind in KINDS), "bettertransformer"),
+        "lengths": (faulty_backend.LENGTH,)}
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def every_kind(request, tmp_path_factory):
+    """A session with a variant for every kind of fault, all at one place: nine parts."""
+    directory = tmp_path_factory.mktemp(request.param)
+    return directory, request.param, *ran(directory, f"{request.param}:each", *HANG, **EACH)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", PLACES)
-def test_every_fault_at_every_place(place, kind, tmp_path):
-    ended, content = ran(tmp_path, f"{place}:{kind}", *(HANG if kind == "unheeded" else ()))
-    phase, lost = PLACES[place]
-    assert ended.code == 1, ended.out
-    cells, _ = assert_costs(content, lost)
-    assert {cells[name]["reason"] for name in lost} == {f"crashed: {KINDS[kind]} in faulty while {phase}"}
+def test_every_fault_at_every_place(every_kind, kind):
+    _, place, ended, content = every_kind
+    name = case(f"faulty-{kind}", faulty_backend.LENGTH)
+    (cell,) = (cell for cell in content["eagerbench"]["cells"] if cell["bench_id"] == name)
+    assert cell["status"] == "failed"
+    assert cell["reason"] == f"crashed: {KINDS[kind]} in faulty-{kind} while {PLACES[place][0]}"
+    assert f"eagerbench: {cell['reason']}; going on behind it\n" in ended.out
     if kind in ("garbage", "terminate"):
-        said = cells[lost[0]]["crash"]["stderr"][-1]
+        said = cell["crash"]["stderr"][-1]
         assert "garbage" in said or "std::runtime_error" in said
         assert said.isprintable()
-    again, content = ran(tmp_path, "")
+
+
+@pytest.mark.slow
+def test_every_fault_costs_its_own_case(every_kind):
+    directory, _, ended, content = every_kind
+    assert ended.code == 1, ended.out
+    cases = [case(variant, faulty_backend.LENGTH) for variant in EACH["variants"]]
+    assert_costs(content, cases[1:-1], cases)
+    assert [part["finished"] for part in content["eagerbench"]["parts"]] == [1, *([0] * (len(KINDS) - 1)), 1]
+    again, content = ran(directory, "", **EACH)
     assert again.code == 0, again.out
-    assert_costs(content, [])
+    assert_costs(content, [], cases)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["build", "load"])
+def test_a_crash_while_building_costs_every_length(place, tmp_path):
+    ended, content = ran(tmp_path, f"{place}:segfault")
+    assert ended.code == 1, ended.out
+    phase, lost = PLACES[place]
+    cells, _ = assert_costs(content, lost)
+    assert {cells[name]["reason"] for name in lost} == {f"crashed: SIGSEGV in faulty while {phase}"}
 
 
 @pytest.mark.slow
@@ -158,7 +192,7 @@ def test_larger_shapes_are_skipped_after_the_kernel_killed(place, tmp_path):
     if not faulty_backend.can_group():
         pytest.skip("no control group can be made here")
     try:
-        ended, content = ran(tmp_path, f"{place}:group", "--sequence-lengths", f"8,{faulty_backend.LENGTH},32")
+        ended, content = ran(tmp_path, f"{place}:group", lengths=(8, faulty_backend.LENGTH, 32))
     finally:
         faulty_backend.remove_groups()
     assert ended.code == 1, ended.out

@@ -12,8 +12,9 @@ from made_records import made
 from running import ROOT, WITHOUT_PLUGINS, copy_of_project, run_pytest, run_python
 from selections import planned
 
+from eagerbench import backends
 from eagerbench.experiments import EXPERIMENTS
-from eagerbench.plan import SHORT_LIST, SLOW_TO_BUILD, as_text
+from eagerbench.plan import CONTROLS, SHORT_LIST, SLOW_TO_BUILD, as_text
 from eagerbench.results import older, records
 from eagerbench.results.decode import decode
 from eagerbench.results.record import to_json
@@ -215,6 +216,16 @@ def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_name
     assert named["latency"] - short["latency"] == set(SLOW_TO_BUILD) & named["latency"]
     smoke = {case.variant.name for case in planned(model=["tiny-bert"], grid="smoke") if case.reason is None}
     assert smoke == named["latency"]
+
+
+def test_controls_run_at_one_shape_unless_something_is_named():
+    def running(**options):
+        return [case.bench_id for case in planned(**options) if case.reason is None and case.variant.name in CONTROLS]
+
+    default, named, shapes = running(), running(variant=["*"]), running(batch_sizes="2,4")
+    assert default == [f"minilm/{name}/b1/s128/cpu" for name in backends.variants() if name in CONTROLS]
+    assert {name.split("/")[2] for name in named} >= {"b1", "b8", "quality", "corpus"}
+    assert {"/".join(name.split("/")[2:4]) for name in shapes} == {"b2/s128", "b4/s128"}
 
 
 def test_default_grid_builds_once_what_serves_one_shape():

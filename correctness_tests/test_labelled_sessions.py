@@ -142,6 +142,7 @@ def test_one_model_that_can_is_enough(made):
     assert "random weights" in found["bert-base"]
 
 
+@pytest.mark.slow
 def test_exit_code_is_usage_before_anything_runs(made, tmp_path):
     """Of a file, and of a model that only loading shows to be the wrong one."""
     bare = save(tmp_path / "bare", "BertModel")
@@ -155,6 +156,7 @@ def test_exit_code_is_usage_before_anything_runs(made, tmp_path):
     assert "bare has no tokenizer: it cannot read a text" in errors[0]
 
 
+@pytest.mark.slow
 def test_a_build_of_one_shape_reads_sentences_too(made, tmp_path):
     """Through the very build that latency uses: nothing is built for quality, and the metric is the others'."""
     corpus = tmp_path / "corpus.txt"

@@ -11,7 +11,7 @@ import time
 
 import psutil
 import pytest
-from running import ROOT, Ended, own_environment
+from running import ROOT, WITHOUT_PLUGINS, Ended, own_environment
 
 from eagerbench.cli import main
 from eagerbench.fixtures import leftovers
@@ -44,9 +44,9 @@ def environment(**faults):
 def command(directory, *more):
     (directory / "test_suite.py").write_text(SUITE)
     (directory / "pytest.ini").write_text("[pytest]\n")
-    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "eagerbench.fixtures.plugin",
-            "test_suite.py", "--benchmark-only", "--threads=1", "--artifacts=artifacts", "--benchmark-json=run.json",
-            *more]
+    return [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *WITHOUT_PLUGINS, "-p",
+            "eagerbench.fixtures.plugin", "test_suite.py", "--benchmark-only", "--threads=1", "--artifacts=artifacts",
+            "--benchmark-json=run.json", *more]
 
 
 def ran(directory, *more, **faults):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from running import ROOT
+from running import ROOT, run_python
 
 from eagerbench.isolation import death, journal, supervisor
 from eagerbench.machine.owned import FREE, look
@@ -180,3 +180,26 @@ def test_the_last_lines_are_few_whole_and_visible(tmp_path):
     file.write_bytes(b"\x1b[31m\xff" + b"x" * 30_000 + b"\n" + b"line\x07\n" * 30)
     with file.open("rb") as opened:
         assert death.last_lines(opened.fileno(), 20) == [r"line\x07"] * 20
+
+
+LAST_WORDS = """
+import os, sys, tempfile
+from eagerbench.isolation import link, supervisor
+if link.VARIABLE in os.environ:
+    kept = tempfile.TemporaryFile()
+    kept.write(b"last words")
+    kept.flush()
+    link.Link.taken().tell(kept.fileno(), journal="journal.jsonl")
+    os.abort()
+with supervisor._blocked() as (signals, mask):
+    part = supervisor._Part([sys.executable, *sys.orig_argv[1:]], 1, None, mask, lambda file: None)
+    os.waitid(os.P_PID, part._process.pid, os.WEXITED | os.WNOWAIT)
+    code = part.wait(signals)
+    print(part.death(code).stderr, part.journal)
+"""
+
+
+def test_what_it_said_is_kept_however_soon_it_ends():
+    """Its journal and its stderr come with one message, which may be read when it has long ended."""
+    ended = run_python("-c", LAST_WORDS)
+    assert ended.out == "['last words'] journal.jsonl\n", ended.err

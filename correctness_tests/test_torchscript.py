@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from eagerbench import backends
-from eagerbench.backends import tracing
+from eagerbench.backends import torchscript_onednn, tracing
 from eagerbench.backends.artifacts import ArtifactStore
 from eagerbench.backends.building import build
 from eagerbench.backends.torch_runner import TorchRunner
-from eagerbench.errors import CannotRun
+from eagerbench.errors import CannotRun, Refused
 from eagerbench.models import specs
 from eagerbench.models.loading import LoadedModel, load
 
@@ -215,3 +215,46 @@ def test_onednn_stops_fusing_after_12_shapes_and_is_caught():
         run(runner, inputs)
     assert backend.probe(variant, runner, shapes[11]).engaged
     assert not backend.probe(variant, runner, shapes[12]).engaged
+
+
+class Buckets(torch.nn.Module):
+    """Distances by the logarithm of T5, MPNet and DeBERTa, whole or not."""
+
+    def __init__(self, whole):
+        super().__init__()
+        self.linear = torch.nn.Linear(600, 600)
+        self.whole = whole
+
+    def forward(self, rows):
+        buckets = 8 + torch.log(self.linear(rows).abs() / 8 + 1) / 2.772588722239781 * 8
+        return self.whole(buckets.clamp(max=15)) * 2
+
+
+@pytest.mark.parametrize(("whole", "refused"), [
+    (lambda value: value.to(torch.long), True), (torch.ceil, True), (torch.floor, True), (torch.abs, False),
+    (lambda value: value.to(torch.float64), False)], ids=["long", "ceil", "floor", "abs", "double"])
+def test_a_logarithm_that_becomes_a_whole_number_is_not_fused(whole, refused):
+    frozen = torch.jit.freeze(torch.jit.trace(Buckets(whole).eval(), torch.ones(2, 600)))
+    if refused:
+        with pytest.raises(Refused, match="some of Buckets's distances into the wrong bucket"):
+            torchscript_onednn._require_no_whole_logarithm(frozen, "Buckets")
+    else:
+        torchscript_onednn._require_no_whole_logarithm(frozen, "Buckets")
+
+
+def test_onednn_rounds_the_logarithm_of_a_power_of_two():
+    """The reason for it. When this fails, oneDNN's logarithm is better: the refusal can go."""
+    def scaled(distances, exact, logarithm):
+        return torch.log(distances / exact) / logarithm
+
+    inputs = torch.tensor([[16.0, 32.0, 64.0]]), torch.tensor([8.0]), torch.tensor([2.772588722239781])
+    script = torch.jit.trace(scaled, inputs)
+    before = torch.jit.onednn_fusion_enabled()
+    torch.jit.enable_onednn_fusion(True)
+    try:
+        with torch.inference_mode():
+            fused = [script(*inputs) for _ in range(3)][-1]
+    finally:
+        torch.jit.enable_onednn_fusion(before)
+    assert scaled(*inputs).tolist() == [[0.25, 0.5, 0.75]]
+    assert all(value < exact for value, exact in zip(fused[0].tolist(), (0.25, 0.5, 0.75), strict=True))

@@ -8,7 +8,7 @@ from running import run_python
 from eagerbench.machine import waiting
 from eagerbench.machine.wait_policy import ENVIRONMENTS, VARIABLES, in_effect
 
-PROGRAM = "from eagerbench.measuring import waiting\nprint(waiting.configure({choice!r}))\nimport torch"
+PROGRAM = "from eagerbench.machine import waiting\nprint(waiting.configure({choice!r}))\nimport torch"
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,7 @@ def libgomp(monkeypatch, choice: str | None) -> tuple[str, str]:
     """What is in effect, and what OpenMP's runtime prints of itself when torch loads it."""
     monkeypatch.setenv("OMP_DISPLAY_ENV", "VERBOSE")
     ended = run_python("-c", PROGRAM.format(choice=choice))
+    assert ended.code == 0, ended.err
     if "OPENMP DISPLAY ENVIRONMENT" not in ended.err:
         pytest.skip("this torch has no OpenMP runtime that prints its environment")
     return ended.out.strip(), ended.err

@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 
-from eagerbench.backends.base import Arrays, Engagement, ExportingBackend, Variant
+from eagerbench.backends.base import Arrays, Engagement, ExportingBackend, OpenedBy, Variant
 from eagerbench.backends.torch_compile import no_compiler
 from eagerbench.machine import plain_paths
 
@@ -46,6 +46,9 @@ class AotInductor(ExportingBackend):
                                      inductor_configs=dict(variant.options))
         names = {"inputs": list(native), "outputs": list(named_tensors(eager(native)))}  # in the program's order
         (directory / FACTS).write_text(json.dumps({"linear_layers": weighted, **names}))
+
+    def opened_by(self, variant, placement):
+        return OpenedBy("aot-inductor", _PACKAGE)
 
     def load(self, variant, directory, placement):
         from torch._inductor import aoti_load_package

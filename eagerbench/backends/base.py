@@ -44,6 +44,38 @@ class Placement:
     max_memory: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class OpenedBy:
+    """How an artifact is opened, for a process that has its files alone; `load` opens it with the same settings.
+
+    Attributes:
+        runtime: `onnxruntime`, `openvino`, `torchscript` or `aot-inductor`.
+        file: the artifact's main file.
+        settings: JSON, by the runtime's own names.
+    """
+
+    runtime: str
+    file: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BuiltBy:
+    """How a variant without an artifact is built, for a process that has torch, transformers and the weights alone.
+
+    Attributes:
+        recipe: `builds_RECIPE.py` among the templates of `eagerbench.packaging`.
+        settings: JSON that the recipe reads, `dtype` and `attention` among them.
+        weights: `model` (its float32 weights), `quantised` (what `save_quantised` writes) or `module` (the runner's).
+        packages: distributions that it needs besides torch, transformers and safetensors.
+    """
+
+    recipe: str
+    settings: Mapping[str, Any]
+    weights: str = "model"
+    packages: tuple[str, ...] = ()
+
+
 class Backend(ABC):
     """A way to run a model, built in memory.
 
@@ -70,7 +102,7 @@ class Backend(ABC):
     def unavailable(self, variant: Variant, device: str) -> str | None:
         """Why this machine or environment cannot run the variant; None when it can.
 
-        Asked for every variant while the plan is made: import nothing but torch for it.
+        Asked for every variant while the plan is made: import nothing heavy for it, not torch either.
         """
         missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
         if missing:
@@ -107,6 +139,10 @@ class Backend(ABC):
     @abstractmethod
     def probe(self, variant: Variant, runner: Runner, inputs: Arrays) -> Engagement:
         """Look for evidence on a runner that has been called."""
+
+    def built_by(self, variant: Variant, runner: Runner) -> BuiltBy | None:
+        """How another process builds what this runner is; None where nothing but this package can."""
+        return None
 
     def save_quantised(self, variant: Variant, model: "LoadedModel", directory: Path) -> None:
         """Write the checkpoint that the variant's users load, of backends with `saves_quantised`. Before the module is
@@ -180,6 +216,10 @@ class ExportingBackend(Backend):
         Returns:
             Seconds saved by work that an earlier build did for this one too, if any: they belong to its `build_s`.
         """
+
+    def opened_by(self, variant: Variant, placement: Placement) -> OpenedBy | None:
+        """How `load` opens the artifact; None where nothing but this package can."""
+        return None
 
     @abstractmethod
     def load(self, variant: Variant, directory: Path, placement: Placement) -> Runner:

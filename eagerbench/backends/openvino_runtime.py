@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eagerbench.backends.artifacts import saving
-from eagerbench.backends.base import Engagement, ExportingBackend, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Variant
 from eagerbench.errors import CannotRun
 
 FILE = "model.xml"
@@ -19,6 +19,12 @@ PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is
 _PRODUCTS = ("FullyConnected", "MatMul", "Convolution")
 _PRODUCT_OPERATORS = ("MatMul", "Convolution", "GroupConvolution")
 _ACTIVATIONS = ("Relu", "Gelu", "Swish", "Sigmoid", "Tanh", "HSwish", "Elu")
+
+
+def settings(precision: str, threads: int) -> dict[str, str | int]:
+    """What `compile_model` gets: one stream, all threads for one call."""
+    return {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": precision}
 
 
 class RequestRunner:
@@ -39,9 +45,7 @@ class RequestRunner:
         if not fuse:
             inner = [op for op in model.get_ops() if op.get_type_name() not in ("Parameter", "Constant", "Result")]
             model.add_outputs([output for op in inner for output in op.outputs()])
-        settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": threads,
-                    "INFERENCE_PRECISION_HINT": precision}
-        self._compiled = self._core.compile_model(model, "CPU", settings)
+        self._compiled = self._core.compile_model(model, "CPU", settings(precision, threads))
         self._accepted = [entry.get_any_name() for entry in self._compiled.inputs]
         self._request = self._compiled.create_infer_request()
 
@@ -120,6 +124,9 @@ class OpenVino(ExportingBackend):
             converted = _quantise(converted, model)
         with saving():
             _openvino().save_model(converted, directory / FILE, compress_to_fp16=False)
+
+    def opened_by(self, variant, placement):
+        return OpenedBy("openvino", _FILE, settings(_PRECISIONS[variant.dtype], placement.threads))
 
     def load(self, variant, directory, placement):
         _refuse_crash(variant, directory / FILE, placement.threads)

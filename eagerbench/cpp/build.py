@@ -55,7 +55,8 @@ _SHARED = ("npy.hpp", "serve.hpp", "runner.hpp", "runtime.cmake")
 def sources() -> Path:
     """The directory of the sources: beside this package in a clone, in it in a wheel."""
     here = Path(__file__).parents[1]
-    return next(place for place in (here / "runners" / "cpp", here.parent / "runners" / "cpp") if place.is_dir())
+    inside = here / "runners" / "cpp"
+    return inside if inside.is_dir() else here.parent / "runners" / "cpp"
 
 
 def files(runtime: str) -> list[Path]:

@@ -17,7 +17,8 @@ _HEADER = ["benchmark", "verdict", "head / base", "95 % interval", "pairs", "flo
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = ("eagerbench gate [options] DUET.json …\n"
-                    "       eagerbench gate --base REV|DIR [options] [-- pytest selection …]")
+                    "       eagerbench gate --base REV|DIR [options] [-- pytest selection …]\n"
+                    "       eagerbench gate --base-model MODEL --head-model MODEL [options] [-- pytest selection …]")
     parser.add_argument("files", nargs="*", metavar="DUET.json",
                         help="the screening and confirming duets of two commits, or one verdict.json to judge again")
     duet_gate.add_arguments(parser)
@@ -30,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    if chosen.base is None:
+    measured = duet_gate.measures(chosen)
+    if not measured:
         files = [Path(file) for file in chosen.files]
         refuse("gate", [] if files else ["give files of duets to judge, or --base to measure first"])
     else:
@@ -61,7 +63,7 @@ def run(chosen: argparse.Namespace) -> int:
         same = {**verdict, "versions": 0} == {**stored, "versions": 0}
         say("Judged again: the same verdict, number for number." if same else
             f"Judged again: not what {files[0]} says (judge {stored.get('versions')}).")
-    if chosen.base is None:
+    if not measured:
         return verdict["exit_code"]
     return duet_gate.exit_code(verdict, chosen.lenient, chosen.stage)
 

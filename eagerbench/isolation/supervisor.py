@@ -10,6 +10,8 @@ import fcntl
 import json
 import os
 import signal
+import socket
+import stat
 import subprocess
 import sys
 import time
@@ -31,6 +33,7 @@ _ASKS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _FROM_KERNEL = 0x80  # si_code: of a terminal, which tells its whole process group (man 2 sigaction)
 _GRACE_S = 10.0  # for a process that was asked to end
 _STACK_S = 0.5  # to write its stack
+_MOST_FILES = 4  # that come with a message
 
 
 class _Part:
@@ -54,19 +57,20 @@ class _Part:
         self._buffer = b""
         self._deadline: float | None = None
         self._kills = kernel_kills()
-        self._pipe, theirs = os.pipe()
+        self._channel, theirs = socket.socketpair()
         self._faults = os.memfd_create("eagerbench-faults")
-        fcntl.fcntl(self._pipe, fcntl.F_SETOWN, os.getpid())  # SIGIO tells that there is something to read
-        fcntl.fcntl(self._pipe, fcntl.F_SETFL, os.O_RDONLY | os.O_NONBLOCK | os.O_ASYNC)
-        given = {"part": number, "journal": goes_on and str(goes_on), "pipe": theirs, "faults": self._faults}
+        fcntl.fcntl(self._channel, fcntl.F_SETOWN, os.getpid())  # SIGIO tells that there is something to read
+        fcntl.fcntl(self._channel, fcntl.F_SETFL, os.O_RDWR | os.O_NONBLOCK | os.O_ASYNC)
+        given = {"part": number, "journal": goes_on and str(goes_on), "channel": theirs.fileno(),
+                 "faults": self._faults}
 
         def begin() -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             children.die_with_parent()
 
         self._process = subprocess.Popen(command, env={**os.environ, VARIABLE: json.dumps(given)},
-                                         pass_fds=(theirs, self._faults), preexec_fn=begin)
-        os.close(theirs)
+                                         pass_fds=(theirs.fileno(), self._faults), preexec_fn=begin)
+        theirs.close()
 
     def wait(self, signals: set[int]) -> int:
         """Until the process has ended: its exit code as `os.waitstatus_to_exitcode` gives it."""
@@ -95,8 +99,13 @@ class _Part:
         return found
 
     def _hear(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            while data := os.read(self._pipe, 65536):
+        with contextlib.suppress(BlockingIOError, ConnectionResetError):
+            while True:
+                data, files, *_ = socket.recv_fds(self._channel, 65536, _MOST_FILES)
+                for file in files:
+                    self._keep(file)
+                if not data:
+                    break
                 self._buffer += data
         *lines, self._buffer = self._buffer.split(b"\n")
         for line in lines:
@@ -106,15 +115,18 @@ class _Part:
         if "journal" in message:
             self.journal = Path(message["journal"])
             self._hold(self.journal)
-        if message.get("stderr") is not None and self.stderr is None:
-            captured = Path(f"/proc/{self._process.pid}/fd/{message['stderr']}")
-            with contextlib.suppress(OSError):  # the file that pytest keeps a test's output in, which has no name
-                if captured.is_file():
-                    self.stderr = os.open(captured, os.O_RDONLY | os.O_CLOEXEC)
         if "allowed_s" in message and self.asked is None:
             self._allow(message["allowed_s"])
         self.saving = self.saving or "saving" in message
         self.ended = message.get("ended", self.ended)
+
+    def _keep(self, file: int) -> None:
+        """The first file that is one: a terminal or a pipe cannot be read again."""
+        if self.stderr is None and stat.S_ISREG(os.fstat(file).st_mode):
+            os.set_inheritable(file, False)
+            self.stderr = file
+        else:
+            os.close(file)
 
     def _allow(self, seconds: float | None) -> None:
         self.allowed_s = seconds
@@ -145,7 +157,8 @@ class _Part:
     def close(self) -> None:
         """End what the process has left running, and forget it."""
         children.end_children()
-        for descriptor in (self._pipe, self._faults, self.stderr):
+        self._channel.close()
+        for descriptor in (self._faults, self.stderr):
             if descriptor is not None:
                 os.close(descriptor)
 

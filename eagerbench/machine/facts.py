@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ _REPEATS = 5
 _FILLS_GPU_S = 2e-3  # a larger product than one of these seconds is no faster
 _LAUNCHED = 10  # products on a GPU between two marks: launching one takes as long as a small one itself
 _MOST_S = 0.5  # a product this slow tells that the dtype has no fast kernel; larger ones are left out
+_LONG_S = 0.1  # a product expected to take this long is no faster than the one before, and takes seconds in all
 _PACKAGES = ("torch", "transformers", "onnxruntime", "onnxruntime-gpu", "onnx", "onnxruntime-openvino", "openvino",
              "nncf", "torchao", "bitsandbytes", "accelerate", "optimum", "intel-extension-for-pytorch", "numpy",
              "pytest-benchmark")
@@ -78,10 +80,14 @@ def peak_flops(dtype: str, device: str, threads: int) -> float | None:
     """
     best = 0.0
     for size in _SIZES[device.partition(":")[0]]:
-        quick = [product for product in _products(dtype, device, threads, size) if product() < _MOST_S]
+        if best and 2 * size**3 / best > _LONG_S:
+            break
+        found = [(product(), product) for product in _products(dtype, device, threads, size)]
+        quick = [(min(first, product()), product) for first, product in found if first < _MOST_S]
         if not quick:
             break
-        fastest = min(product() for product in quick for _ in range(_REPEATS))
+        once, product = min(quick, key=itemgetter(0))
+        fastest = min(once, *(product() for _ in range(_REPEATS)))
         best = max(best, 2 * size**3 / fastest)
         if device != "cpu" and fastest > _FILLS_GPU_S:
             break

@@ -5,14 +5,19 @@ process after another in drawn order; those that are not asked sleep.
 """
 
 import argparse
+import json
 import os
 import random
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
+from cpuinfo import get_cpu_info
 from rich.console import Console
 from rich.table import Table
 
@@ -23,6 +28,7 @@ from eagerbench.selection import default_artifacts
 MODELS = ("tiny-bert", "minilm")
 VARIANTS = ("eager", "torchscript-freeze", "onnxruntime", "onnxruntime-int8", "openvino")
 SHAPE = (4, 64)
+MACHINES = ("quiet", "one core busy")
 _ASKED_S = 0.1
 
 
@@ -92,44 +98,64 @@ class Asked:
         self._process.wait()
 
 
-def compare(threads: int, artifacts: Path, visits: int) -> Table:
-    """Milliseconds of each policy, and in brackets the median over visits of its ratio to `active`."""
-    shown = Table(title=f"milliseconds a call, batch {SHAPE[0]} × {SHAPE[1]}, {threads} threads (times `active`)")
-    for name in ("machine", "model and variant", *ENVIRONMENTS):
-        shown.add_column(name)
+def measure(threads: int, artifacts: Path, visits: int) -> list[dict[str, Any]]:
+    """A row for each machine and case: by policy `ms`, and `of_active`, the median of its ratio to `active`."""
+    rows = []
     asked = {policy: Asked(policy, threads, artifacts) for policy in ENVIRONMENTS}
     busy = None
     try:
-        for machine in ("quiet", "one core busy"):
-            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if machine != "quiet" else None
+        for machine in MACHINES:
+            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if machine != MACHINES[0] else None
             for case in (f"{model} {variant}" for model in MODELS for variant in VARIANTS):
                 took = {policy: [] for policy in asked}
                 for _ in range(visits if busy is None else max(3, visits // 3)):
                     for policy in random.sample(list(asked), len(asked)):
                         took[policy].append(asked[policy].median_s(case))
-                shown.add_row(machine, case, *(_cell(took[policy], took[ACTIVE]) for policy in asked))
+                rows.append({"machine": machine, "case": case,
+                             "ms": {policy: 1e3 * median(seconds) for policy, seconds in took.items()},
+                             "of_active": {policy: _of_active(seconds, took[ACTIVE])
+                                           for policy, seconds in took.items()}})
     finally:
         for process in asked.values():
             process.end()
         if busy is not None:
             busy.kill()
+    return rows
+
+
+def _of_active(seconds: list[float], active: list[float]) -> float:
+    return median(a / b for a, b in zip(seconds, active, strict=True))
+
+
+def table(rows: Sequence[dict[str, Any]], threads: int) -> Table:
+    """Milliseconds of each policy, and in brackets times `active`."""
+    shown = Table(title=f"milliseconds a call, batch {SHAPE[0]} × {SHAPE[1]}, {threads} threads (times `active`)")
+    for name in ("machine", "model and variant", *ENVIRONMENTS):
+        shown.add_column(name)
+    for row in rows:
+        shown.add_row(row["machine"], row["case"],
+                      *(f"{row['ms'][policy]:.2f} ({row['of_active'][policy]:.2f})" for policy in ENVIRONMENTS))
     return shown
-
-
-def _cell(seconds: list[float], active: list[float]) -> str:
-    return f"{1e3 * median(seconds):.2f} ({median(a / b for a, b in zip(seconds, active, strict=True)):.2f})"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--artifacts", type=Path, default=Path(default_artifacts()))
     parser.add_argument("--visits", type=int, default=15, help="of each process and case (default: 15)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="save the numbers as JSON too")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
 
 
 def run(chosen: argparse.Namespace) -> int:
     if chosen.serve:
         serve(chosen.threads, chosen.artifacts)
-    else:
-        Console(width=120).print(compare(chosen.threads, chosen.artifacts, chosen.visits))
+        return 0
+    rows = measure(chosen.threads, chosen.artifacts, chosen.visits)
+    Console(width=120).print(table(rows, chosen.threads))
+    if chosen.output:
+        day = datetime.now(UTC).date().isoformat()
+        chosen.output.write_text(json.dumps({"date": day, "cpu": get_cpu_info()["brand_raw"],
+                                             "threads": chosen.threads,
+                                             "visits": chosen.visits, "rows": rows}, indent=1) + "\n",
+                                 encoding="utf-8")
     return 0

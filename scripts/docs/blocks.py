@@ -1,6 +1,7 @@
 """The generated blocks, by name."""
 
 import ast
+import json
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -173,6 +174,22 @@ def replayed() -> str:
             f"[latency.json](results/latency.json). {kept.conditions('latency')}")
 
 
+def wait_policy() -> str:
+    """Times `active` that each other policy takes, quiet and beside a busy core."""
+    found = json.loads((kept.RESULTS / "wait-policy.json").read_text(encoding="utf-8"))
+    by_case: dict[str, dict[str, dict]] = {}
+    for row in found["rows"]:
+        by_case.setdefault(row["case"], {})[row["machine"]] = row
+    machines = dict.fromkeys(row["machine"] for row in found["rows"])
+    columns = [(machine, policy) for machine in machines for policy in found["rows"][0]["ms"] if policy != "active"]
+    header = ["times `active`", *(f"{machine}: {code(policy)}" for machine, policy in columns)]
+    rows = [[case, *(f"{here[machine]['of_active'][policy]:.2f}" for machine, policy in columns)]
+            for case, here in by_case.items()]
+    return (f"{table(header, rows)}\n\nFrom [wait-policy.json](results/wait-policy.json): {found['date']}, "
+            f"{found['cpu']}, {found['threads']} threads, medians of {found['visits']} visits to each process, a third "
+            "of them beside the busy core.")
+
+
 def turns() -> str:
     return ("![Calls of eager and of a variant in turns, and the ratio of each pair](turns.svg)\n\n"
             "*Pairs of turns from the kept results: each bar is one timed call, its width the time. The first call of "
@@ -182,5 +199,5 @@ def turns() -> str:
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
-    "turns": turns,
+    "turns": turns, "wait-policy": wait_policy,
 }

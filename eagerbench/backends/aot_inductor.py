@@ -48,7 +48,7 @@ class AotInductor(ExportingBackend):
         (directory / FACTS).write_text(json.dumps({"linear_layers": weighted, **names}))
 
     def opened_by(self, variant, placement):
-        return OpenedBy("aot-inductor", _PACKAGE)
+        return OpenedBy("aot-inductor", PACKAGE)
 
     def load(self, variant, directory, placement):
         from torch._inductor import aoti_load_package

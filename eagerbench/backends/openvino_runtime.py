@@ -126,7 +126,7 @@ class OpenVino(ExportingBackend):
             _openvino().save_model(converted, directory / FILE, compress_to_fp16=False)
 
     def opened_by(self, variant, placement):
-        return OpenedBy("openvino", _FILE, settings(_PRECISIONS[variant.dtype], placement.threads))
+        return OpenedBy("openvino", FILE, settings(PRECISIONS[variant.dtype], placement.threads))
 
     def load(self, variant, directory, placement):
         _refuse_crash(variant, directory / FILE, placement.threads)

@@ -19,6 +19,7 @@ from eagerbench.measuring.timing import time_against
 from eagerbench.measuring.turns import seconds_of
 
 SOURCES = ROOT / "runners" / "cpp"
+SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")  # what is wrong with the memory ends it
 ARRAYS = {
     "float": np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3), "double": np.array([np.nan, np.inf, -0.0]),
     "half": np.ones((1, 2, 2), np.float16), "long": np.array([[-2**63, 2**63 - 1]]), "int": np.zeros(1, np.int32),
@@ -34,8 +35,10 @@ def program(tmp_path_factory) -> Path:
     if compiler is None:
         pytest.skip("no C++ compiler: install g++")
     program = tmp_path_factory.mktemp("echo") / "runner"
-    subprocess.run(["nice", compiler, "-std=c++20", "-O0", "-Wall", "-Wextra", "-Werror", "-I", SOURCES,
-                    ROOT / "correctness_tests" / "cpp" / "echo.cpp", "-o", program], check=True)
+    command = ["nice", compiler, "-std=c++20", "-O0", "-Wall", "-Wextra", "-Werror", "-I", SOURCES,
+               ROOT / "correctness_tests" / "cpp" / "echo.cpp", "-o", program]
+    if subprocess.run([*command, *SANITIZERS], check=False, capture_output=True).returncode:  # no library of theirs
+        subprocess.run(command, check=True)
     return program
 
 
@@ -114,6 +117,14 @@ def test_what_is_no_array_is_refused(echo, content, says):
     with pytest.raises(Refused, match=says):
         echo._answer("being given its inputs")
     assert returned(echo, {"a": np.ones(1)})["a"] == 1
+
+
+def test_nothing_is_lost_and_nothing_is_printed(echo):
+    """The sanitizers would say so when it ends."""
+    returned(echo, ARRAYS)
+    echo.facts()
+    assert echo.printed() == ""
+    assert echo._process.returncode == 0
 
 
 def test_its_death_says_how(echo):

@@ -75,6 +75,9 @@ struct Config {
 
 // glibc's malloc as the benchmark pins it: it keeps what it has, so that calls stop paying for page faults.
 inline void pin_allocator() {
+#ifdef __SANITIZE_ADDRESS__
+    return;  // the sanitizer has a malloc of its own
+#endif
     if (!mallopt(M_MMAP_MAX, 0) || !mallopt(M_TRIM_THRESHOLD, 0x7fffffff) || !mallopt(M_TOP_PAD, 64 << 20))
         throw std::runtime_error("mallopt refused");
 }

@@ -190,6 +190,15 @@ def wait_policy() -> str:
             "of them beside the busy core.")
 
 
+def quiet() -> str:
+    """How many cases of the kept runs on a quiet machine were called unusable."""
+    timed = [record.conditions.usable for name in ("bench", "latency") for bench in kept.content(name)["benchmarks"]
+             if kept.records.is_ours(bench) and (record := kept.decode(bench["extra_info"])).conditions.turn_lost]
+    return (f"Of {len(timed)} cases in turns in [bench.json](results/bench.json) and "
+            f"[latency.json](results/latency.json), measured on a quiet machine, {timed.count(False)} are unusable: "
+            f"{100 * timed.count(False) / len(timed):.1f} %.")
+
+
 def turns() -> str:
     return ("![Calls of eager and of a variant in turns, and the ratio of each pair](turns.svg)\n\n"
             "*Pairs of turns from the kept results: each bar is one timed call, its width the time. The first call of "
@@ -199,5 +208,5 @@ def turns() -> str:
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
-    "turns": turns, "wait-policy": wait_policy,
+    "turns": turns, "wait-policy": wait_policy, "quiet": quiet,
 }

@@ -23,6 +23,7 @@ README_PLACE = "1×128"  # short calls: many pairs of turns in a case's time
 README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
                    "openvino-int8")
 RESULT_VARIANTS = ("eager", "onnxruntime", "onnxruntime-int8")
+RESULT_FILES = {"python": "cpp"}  # of experiments that no default run has
 SCREEN_LINES = 14, 5  # of the last screen that README shows: the first and the last ones
 
 
@@ -143,13 +144,16 @@ def _docstring(name: str) -> str:
 
 
 def result(name: str) -> str:
-    """The tables of an experiment in a default run, for three variants."""
-    found = [record for record in kept.of_experiment("bench", name) if record.identity.variant in RESULT_VARIANTS]
+    """The tables of an experiment in a default run, for three variants; of a file of its own where that has none."""
+    file = RESULT_FILES.get(name, "bench")
+    found = [record for record in kept.of_experiment(file, name)
+             if file != "bench" or record.identity.variant in RESULT_VARIANTS]
     if not found:
         return "No kept result has this experiment yet."
     model = found[0].identity.model
+    source = "a default run" if file == "bench" else "a run of its own"
     return (f"{grid.as_markdown(EXPERIMENTS[name].tables(model, found))}\n"
-            f"From a default run ([bench.json](../results/bench.json)): {kept.conditions('bench')}")
+            f"From {source} ([{file}.json](../results/{file}.json)): {kept.conditions(file)}")
 
 
 def quality(kind: str) -> str:

@@ -230,8 +230,8 @@ def test_a_decision_names_variant_model_and_record(root, embedder, tmp_path, cap
     assert found["measured"]["machine"] == "a CPU, 1 thread"
     assert found["needs"]["memory_is"] == "measured"
     assert np.load(tmp_path / "taken" / "check" / "inputs" / "input_ids.npy").shape == (4, 16)
-    assert cli.main([*asked, "--model", "another"]) == 4
-    assert "0 verdicts on the CPU for another (it has embedder)" in capsys.readouterr().err
+    assert cli.main([*asked, "--model", "tiny-bert"]) == 4
+    assert "0 verdicts on the CPU for tiny-bert (it has embedder)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

@@ -21,7 +21,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Pages that are written elsewhere and not here yet.
 COMING = {"reading-the-report.md"}
 # Options of other programs that a page shows.
-FOREIGN = {"--index-url", "--no-deps"}
+FOREIGN = {"--index-url", "--no-deps", "--check", "--time"}  # the last two of a package's load.py
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

@@ -125,12 +125,16 @@ def pytest_itemcollected(item):
 def _costs_too_much(variant_name: str, model: str | None, file: str) -> bool:
     """For every time. `model` is None where the test chooses."""
     backend = backends.variants()[variant_name][1]
+    if backend.on_request:  # test_cpp.py has a quick one
+        return True
     if file == "test_artifacts" or (file == "test_engagement" and model == QUICK_MODELS[1]):
         return variant_name not in FRESH
     if file == "test_batching":
         return variant_name not in BATCHED
     if not backend.costly:
         return False
+    if file == "test_engagement" and variant_name != COMPILED[0]:  # perf_tests/test_latency.py asks each one's probe
+        return True
     return (model not in (None, *(QUICK_MODELS[:1] if variant_name in COMPILED else QUICK_MODELS))
             or variant_name == AUTOTUNED
             or (file == "test_properties" and backend.per_workload))

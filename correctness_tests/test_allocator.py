@@ -28,7 +28,7 @@ def test_system_gives_it_back():
 
 def test_a_pin_without_effect_is_told():
     """mallopt answers 1, the block is mapped all the same: the record must not say `pinned`."""
-    before = "allocator._SETTINGS = ((-4, 65536), (-3, 1024))"
+    before = "allocator.SETTINGS = ((-4, 65536), (-3, 1024))"
     ended = run_python("-c", PROGRAM.format(before=before, choice="pinned"))
     assert ended.out.startswith("system (pin failed:"), ended.err
 

@@ -90,8 +90,8 @@ def test_globs_keep_the_registry_order():
 @pytest.mark.parametrize("arguments", [
     ("--batch-sizes", "a"), ("--list-cases", "--variant", "nope"),
     ("--list-cases", "--model", "tiny-bert", "--model", "minilm", "--sequence-lengths", "600,700"),
-    ("--model", "math:pi", "--benchmark-only", "perf_tests/test_latency.py", "--variant", "eager"),
     *(pytest.param(words, marks=pytest.mark.slow) for words in (
+        ("--model", "math:pi", "--benchmark-only", "perf_tests/test_latency.py", "--variant", "eager"),
         ("--model", "nope"), ("--variant", "nope"), ("--grid", "nope"), ("--device", "tpu"),
         ("--list-cases", "--model", "tiny-bert@layers=9"), ("--list-cases", "--model", "no_such_module:build"),
         ("--artifacts", "/proc/nowhere"), ("--benchmark-timer=time.process_time",),

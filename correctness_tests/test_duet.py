@@ -11,8 +11,9 @@ from fake_suites import GOOD, command, environment, left_of, suite
 from running import ROOT, WITHOUT_PLUGINS, copy_of_project, own_environment
 
 from eagerbench.gate import pairs
-from eagerbench.gate.duet import _arguments, _arms
+from eagerbench.gate.duet import _arms
 from eagerbench.gate.duet_pair import LEAST_TURNS, MOST_TURNS, TURN_S, schedule
+from eagerbench.gate.duet_request import arguments
 from eagerbench.measuring.partner import VARIABLE
 
 
@@ -249,13 +250,13 @@ def test_schedule_fills_turns(calls):
 def test_paths_hold_in_other_directories(tmp_path, monkeypatch):
     monkeypatch.delenv("EAGERBENCH_ARTIFACTS")
     (tmp_path / "model").mkdir()
-    assert _arguments(["--model", "./model", "--model=model", "--variant", "sdpa"], tmp_path) == [
+    assert arguments(["--model", "./model", "--model=model", "--variant", "sdpa"], tmp_path, True) == [
         "perf_tests", "--benchmark-only", "--model", f"{tmp_path}/model", f"--model={tmp_path}/model", "--variant",
         "sdpa", f"--artifacts={tmp_path}/.artifacts"]
-    assert _arguments(["--artifacts=/x"], tmp_path)[-1] == "--artifacts=/x"
+    assert arguments(["--artifacts=/x"], tmp_path, True)[-1] == "--artifacts=/x"
     monkeypatch.setenv("EAGERBENCH_ARTIFACTS", "/y")
-    assert _arguments([], tmp_path)[-1] == "--artifacts=/y"
-    assert _arguments(["perf_tests/test_control.py::test_control", "--artifacts=/x"], tmp_path) == [
+    assert arguments([], tmp_path, True)[-1] == "--artifacts=/y"
+    assert arguments(["perf_tests/test_control.py::test_control", "--artifacts=/x"], tmp_path, True) == [
         "--benchmark-only", "perf_tests/test_control.py::test_control", "--artifacts=/x"]
 
 

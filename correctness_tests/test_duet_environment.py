@@ -48,6 +48,7 @@ def test_what_makes_packages_differ(tmp_path):
     assert not (here / ".benchmarks").exists()
 
 
+@pytest.mark.slow
 def test_an_environment_is_made_once(tmp_path, capsys):
     here = project(tmp_path / "here", "iniconfig==2.1.0\n")
     before = project(tmp_path / "before", "iniconfig==2.0.0\n")

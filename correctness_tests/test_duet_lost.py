@@ -25,7 +25,10 @@ LOST = {
 }
 
 
-@pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.slow] * (how == "stopped")) for how in LOST])
+QUICK = ("killed", "garbage", "not-a-time")  # a side that is gone, one that says what is no message, and no time
+
+
+@pytest.mark.parametrize("how", [how if how in QUICK else pytest.param(how, marks=pytest.mark.slow) for how in LOST])
 def test_lost_side_ends_its_pair_with_a_reason(duet, tmp_path, how):
     """A child in a session of its own does not outlive it either."""
     deed, reason = LOST[how]
@@ -83,7 +86,9 @@ def test_unlike_sides_are_no_pair(duet, tmp_path):
     assert "head: allocator system (pin failed: musl), not pinned" in content["pairs"][0]["reason"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+@pytest.mark.parametrize("number", [
+    pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM,
+    pytest.param(signal.SIGHUP, marks=pytest.mark.slow), signal.SIGKILL])
 def test_ended_by_a_signal(tmp_path, number):
     """In the middle of a turn, one side stopped. SIGKILL leaves no process either; the next start clears up."""
     slow = GOOD + '''

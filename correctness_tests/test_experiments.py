@@ -12,8 +12,9 @@ from made_records import made
 from running import ROOT, WITHOUT_PLUGINS, copy_of_project, run_pytest, run_python
 from selections import planned
 
+from eagerbench import backends
 from eagerbench.experiments import EXPERIMENTS
-from eagerbench.plan import SHORT_LIST, SLOW_TO_BUILD, as_text
+from eagerbench.plan import CONTROLS, SHORT_LIST, SLOW_TO_BUILD, as_text
 from eagerbench.results import older, records
 from eagerbench.results.decode import decode
 from eagerbench.results.record import to_json
@@ -212,9 +213,20 @@ def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_name
     assert short["corpus"] <= set(SHORT_LIST) < short["latency"] | set(SHORT_LIST)
     assert "bettertransformer" in named["corpus"] & full["corpus"]
     assert named["latency"] == full["latency"]
-    assert named["latency"] - short["latency"] == set(SLOW_TO_BUILD) & named["latency"]
+    asked_for = {name for name, (_, backend) in backends.variants().items() if backend.on_request} & named["latency"]
+    assert named["latency"] - short["latency"] == set(SLOW_TO_BUILD) & named["latency"] | asked_for
     smoke = {case.variant.name for case in planned(model=["tiny-bert"], grid="smoke") if case.reason is None}
-    assert smoke == named["latency"]
+    assert smoke == named["latency"] - asked_for
+
+
+def test_controls_run_at_one_shape_unless_something_is_named():
+    def running(**options):
+        return [case.bench_id for case in planned(**options) if case.reason is None and case.variant.name in CONTROLS]
+
+    default, named, shapes = running(), running(variant=["*"]), running(batch_sizes="2,4")
+    assert default == [f"minilm/{name}/b1/s128/cpu" for name in backends.variants() if name in CONTROLS]
+    assert {name.split("/")[2] for name in named} >= {"b1", "b8", "quality", "corpus"}
+    assert {"/".join(name.split("/")[2:4]) for name in shapes} == {"b2/s128", "b4/s128"}
 
 
 def test_default_grid_builds_once_what_serves_one_shape():
@@ -235,9 +247,11 @@ def test_without_a_model_every_experiment_has_something_to_run():
     default, named = models(), models(model=["tiny-gpt2"])
     assert default.pop("tasks") == {"distilbert@head=token-classification"}
     assert default.pop("generation") == {"gpt2@layers=4"}
+    assert default.pop("python") == set()  # of variants that run where they are named
     assert set(map(frozenset, default.values())) == {frozenset({"minilm"})}
     assert set(map(frozenset, filter(None, named.values()))) == {frozenset({"tiny-gpt2"})}
-    assert {name for name, models in named.items() if not models} == {"quality", "tasks"}  # refused, with a reason
+    refused = {"python", "quality", "tasks"}  # with a reason
+    assert {name for name, models in named.items() if not models} == refused
 
 
 @pytest.mark.slow

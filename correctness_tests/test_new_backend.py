@@ -66,9 +66,11 @@ def test_it_appears_everywhere(project):
     assert ran.code == 0, ran.out
 
 
-def test_wrong_output_fails_and_leaves_no_time(project):
+@pytest.mark.parametrize("experiments", [("-k", "latency or corpus or harness or control"),
+                                         pytest.param(IN_THIS_PROCESS, marks=pytest.mark.slow)])
+def test_wrong_output_fails_and_leaves_no_time(project, experiments):
     root = project("return self.module(**native)", "return {'logits': self.module(**native).logits + 0.01}")
-    ended, saved = bench(root, *IN_THIS_PROCESS)
+    ended, saved = bench(root, *experiments)
     assert ended.code == 1
     assert saved == WITHOUT_A_MODEL
     text = re.sub(r"[\s│]+", " ", ended.out)

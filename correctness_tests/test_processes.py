@@ -30,7 +30,7 @@ from eagerbench.statistics import paired_log_ratios, ratio_of_pairs
 from eagerbench.workloads.padded_batch import PaddedBatch
 from eagerbench.workloads.processes import InProcesses, physical_cores
 
-TESTS = tuple(f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
+STARTUP, MEMORY, THREADS = (f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
 SMALL = ("--benchmark-only", "--model", "tiny-bert", "--batch-sizes", "2", "--sequence-lengths", "8",
          "--time-budget", "0.1")
 NO_GRAD = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", CONTRIBUTING.read_text(), re.DOTALL)[1]
@@ -104,12 +104,19 @@ def session(directory, *arguments):
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """One session with all that start processes."""
-    return session(tmp_path_factory.mktemp("processes"), *TESTS, "--variant", "torchscript-freeze")
+    """A session whose cases start processes."""
+    return session(tmp_path_factory.mktemp("memory"), MEMORY, "--variant", "torchscript-freeze")
 
 
-def test_startup_record_can_be_judged_again(ran):
-    traced, rounds = ran[0]["tiny-bert/torchscript-freeze/startup/b2/s8/cpu"]
+@pytest.fixture(scope="module")
+def ran_many(tmp_path_factory):
+    """A session that starts many: ten imports of torch."""
+    return session(tmp_path_factory.mktemp("processes"), STARTUP, THREADS, "--variant", "torchscript-freeze")
+
+
+@pytest.mark.slow
+def test_startup_record_can_be_judged_again(ran_many):
+    traced, rounds = ran_many[0]["tiny-bert/torchscript-freeze/startup/b2/s8/cpu"]
     timing, result, costs = traced.timing, traced.result, traced.costs
     logs = paired_log_ratios(rounds, timing.variant_turns, timing.reference_rounds, timing.reference_turns)
     ratio = ratio_of_pairs(logs)
@@ -123,7 +130,7 @@ def test_startup_record_can_be_judged_again(ran):
 
 @pytest.mark.slow
 def test_eager_starts_from_a_state_dict_too(tmp_path):
-    found, markdown = session(tmp_path, TESTS[0], "--variant", "eager", "--variant", "torchscript-freeze")
+    found, markdown = session(tmp_path, STARTUP, "--variant", "eager", "--variant", "torchscript-freeze")
     eager, traced = (found[f"tiny-bert/{name}/startup/b2/s8/cpu"][0] for name in ("eager", "torchscript-freeze"))
     assert traced.result.eager_load_s == eager.result.startup_load_s
     assert eager.result.startup_save_s is None
@@ -146,10 +153,11 @@ def test_memory_is_a_share_of_eagers(ran):
     assert "tiny-bert: memory" in ran[1]
 
 
+@pytest.mark.slow
 @two_cores
-def test_instances_ran_on_cores_of_their_own(ran):
+def test_instances_ran_on_cores_of_their_own(ran_many):
     cores = len(physical_cores())
-    record = ran[0][f"tiny-bert/torchscript-freeze/threads/b2/s8/i{cores}/t1/cpu"][0]
+    record = ran_many[0][f"tiny-bert/torchscript-freeze/threads/b2/s8/i{cores}/t1/cpu"][0]
     result = record.result
     assert len(set(result.instance_cores)) == cores
     rates = [2 * calls / seconds for calls, seconds in zip(result.instance_calls, result.instance_s, strict=True)]
@@ -157,7 +165,7 @@ def test_instances_ran_on_cores_of_their_own(ran):
     assert all(rate > 0 for rate in rates)
     assert result.samples_per_s_low < result.samples_per_s_high
     assert result.samples_per_s_low < 1.2 * result.samples_per_s < 1.44 * result.samples_per_s_high
-    assert "Best of all: " in ran[1]
+    assert "Best of all: " in ran_many[1]
 
 
 @pytest.mark.parametrize("wrong", [False, True])

@@ -84,6 +84,7 @@ def test_a_recompilation_is_seen():
     assert engagement.facts["recompilations"] >= 1
 
 
+@pytest.mark.slow
 def test_one_dynamic_graph_for_all_shapes(workshops):
     """A batch of one and a single token may have graphs of their own, and no call compiles them."""
     skip_unavailable("torch-compile-dynamic")

@@ -1,6 +1,7 @@
 """The workflows: valid by schema, clean under zizmor, thin, and calling only what exists here."""
 
 import re
+import shlex
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,11 +11,13 @@ import yaml
 from running import ROOT, run_python
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+ACTIONS = [ROOT / "action.yml", *sorted((ROOT / ".github" / "actions").rglob("action.yml"))]
+LOCAL = ("$/.github/actions/gate", "$/.github/workflows/gate.yml")
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
-def test_schema(file):
-    ended = run_python("-m", "check_jsonschema", "--builtin-schema", "vendor.github-workflows", str(file))
+@pytest.mark.parametrize(("schema", "files"), [("workflows", WORKFLOWS), ("actions", ACTIONS)])
+def test_schema(schema, files):
+    ended = run_python("-m", "check_jsonschema", "--builtin-schema", f"vendor.github-{schema}", *map(str, files))
     assert ended.code == 0, ended.out
 
 
@@ -22,21 +25,25 @@ def test_zizmor():
     import subprocess
 
     zizmor = Path(sys.executable).with_name("zizmor")
-    done = subprocess.run([zizmor, "--offline", "--no-progress", ROOT / ".github"], capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run([zizmor, "--offline", "--no-progress", ROOT / ".github", ACTIONS[0]], capture_output=True,
+                          text=True, check=False)
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*WORKFLOWS, *ACTIONS],
+                         ids=lambda file: str(file.relative_to(ROOT)))
 def test_actions_are_pinned_and_steps_are_one_call(file):
+    """A `$/` is of this repository, at the same commit."""
     text = file.read_text()
     for action in re.findall(r"uses: (\S+)", text):
-        assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
-    for job in yaml.safe_load(text)["jobs"].values():
-        for step in job["steps"]:
+        assert action in LOCAL or re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", action), action
+    content = yaml.safe_load(text)
+    for job in content["jobs"].values() if "jobs" in content else [content["runs"]]:
+        for step in job.get("steps", []):
             command = step.get("run", ".ci/run")
             assert "\n" not in command.strip(), command
-            program = command.split()[0]
+            assert "${{" not in command, command  # inputs reach a shell by its environment alone
+            program = shlex.split(command)[0].removeprefix("$GITHUB_ACTION_PATH/../../../")
             assert program == "make" or (ROOT / program).exists() or program.startswith("python"), command
 
 

@@ -3,8 +3,8 @@
 Exit codes: 0 done, and nothing that may fail a build; 1 a regression confirmed, or no variant fits a budget; 2 usage,
 or a file that cannot be read; 3 not comparable (as a whole, or a benchmark that cannot be read), contaminated, a
 suspect left unconfirmed or, with --strict, inconclusive; 4 a correctness failure, a vanished benchmark, or a record
-that does not fit the schema. Those of `run` and `list-cases` are pytest's: 0 all passed; 1 a test failed, or no time
-is usable; 2 interrupted; 3 an error in pytest or a plugin; 4 usage; 5 nothing ran.
+that does not fit the schema, or no package was made. Those of `run` and `list-cases` are pytest's: 0 all passed; 1 a
+test failed, or no time is usable; 2 interrupted; 3 an error in pytest or a plugin; 4 usage; 5 nothing ran.
 """
 
 import argparse
@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from eagerbench.errors import BadInput
+from eagerbench.isolation import start
 from eagerbench.jsonfile import UnreadableFile
+from eagerbench.machine import children
 from eagerbench.shown import one_line, printable, say
 
 _PURPOSE, _EXIT_CODES = __doc__.split("\n\n")
@@ -26,11 +28,14 @@ PYTEST_COMMANDS = {
     "run": ("eagerbench.fixtures.running", "run", "run the benchmarks and save them; accepts pytest's options"),
     "list-cases": ("eagerbench.fixtures.running", "list_cases", "print what `run` would run with the same options"),
 }
+# The same, started by other commands alone.
+STARTED = {"side": ("eagerbench.fixtures.running", "side", "run a side of a duet")}
 # Each module has `add_arguments(parser)` and `run(chosen) -> exit code`, and is imported when its command is called.
 COMMANDS = {
     "summary": ("eagerbench.results.summary", "print the summary tables of a file again"),
     "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
     "recommend": ("eagerbench.results.recommend", "which variant to take under a budget"),
+    "package": ("eagerbench.packaging.command", "a variant as a directory or .zip file that runs without this project"),
     "artifacts": ("eagerbench.store.command", "list the built models that are kept, and prune them"),
     "rescue": ("eagerbench.results.rescue", "make an ordinary file of what an interrupted session left"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
@@ -41,7 +46,8 @@ COMMANDS = {
     "duet": ("eagerbench.gate.duet", "measure two commits in pairs of processes that take turns"),
     "gate": ("eagerbench.gate.gate", "judge the pairs of a duet"),
     "calibrate": ("eagerbench.gate.noise_floor", "write the noise floor that same-code duets show"),
-    "history": ("eagerbench.gate.history", "append a verdict's ratios to a history"),
+    "history": ("eagerbench.history.command", "ratios over time: keep them in a folder, and report what changed"),
+    "fleet": ("eagerbench.fleet.command", "several machines side by side: who is fastest where, and does it travel"),
     "merge": ("eagerbench.results.merge", "merge files of several environments or shards into one"),
     "simulate": ("eagerbench.gate.simulate", "simulate false alarms and power of this gate and of usual rules"),
     "noise": ("eagerbench.measuring.noise", "measure how far speed-ups of the same code differ between processes"),
@@ -58,7 +64,8 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in PYTEST_COMMANDS:
+    children.die_with_starter()
+    if arguments and arguments[0] in {*PYTEST_COMMANDS, *STARTED}:
         return _by_pytest(*arguments)
     try:
         chosen = _parser(arguments[0] if arguments else "").parse_args(arguments)
@@ -87,7 +94,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _by_pytest(name: str, *arguments: str) -> int:
-    module, function, purpose = PYTEST_COMMANDS[name]
+    module, function, purpose = {**PYTEST_COMMANDS, **STARTED}[name]
+    if name == "run":
+        start.supervise_early(list(arguments))
     if {"-h", "--help"} & set(arguments):  # pytest's own follows
         say(f"usage: eagerbench {name} [options] [test_latency.py …]\n\n{purpose.capitalize()}.\n\n"
             f"{_EXIT_CODES}\nOptions are pytest's and those under `eagerbench: what to run`:\n")

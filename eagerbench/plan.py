@@ -16,6 +16,9 @@ SHORT_LIST = ("eager", "onnxruntime", "onnxruntime-int8")
 # Not in the default grid unless variants are named: they compile for longest in every session, and were the fastest of
 # their class nowhere (docs/findings.md, "Latency of all variants").
 SLOW_TO_BUILD = ("torch-compile-autotune", "torch-compile-dynamic", "torchao-int8")
+# In the default grid at one shape, and without their quality: each shows what a part of another row brings.
+CONTROLS = ("bettertransformer-slow", "torchscript-positional", "torchscript-script", "onnxruntime-basic",
+            "onnxruntime-unoptimised", "bnb-nf4-double")
 _NOT_BY_DEFAULT = "not in the default run; add --variant '*'"
 
 _LONGEST_COLUMN = 60  # one long name must not push every reason off the screen
@@ -41,7 +44,7 @@ def plan(selection: Selection) -> list[Case]:
             for name, works in workloads.items():
                 for work in works:
                     reason = unavailable or work.refuses(model, variant, backend)
-                    if not _by_default(selection, variant_name, name):
+                    if not _by_default(selection, variant_name, name, work in rebuilt):
                         reason = reason or _NOT_BY_DEFAULT
                     elif name == DEFAULT:
                         reason = reason or another_build(backend, work in rebuilt)
@@ -49,13 +52,21 @@ def plan(selection: Selection) -> list[Case]:
     return cases
 
 
-def _by_default(selection: Selection, variant_name: str, experiment: str) -> bool:
-    """Whether a variant's cases of an experiment run when it was not asked for; True when it was."""
+def _by_default(selection: Selection, variant_name: str, experiment: str, built_for: bool) -> bool:
+    """Whether a variant's case runs when it was not asked for; True when it was.
+
+    Args:
+        built_for: whether it is of the latency experiment, at a shape that even costly variants are built for.
+    """
     if selection.every_variant:
         return True
+    if backends.variants()[variant_name][1].on_request:
+        return False
     if experiment != DEFAULT and not EXPERIMENTS[experiment].everywhere:
         return variant_name in SHORT_LIST
-    return selection.grid != "default" or variant_name not in SLOW_TO_BUILD
+    if selection.grid != "default":
+        return True
+    return built_for if variant_name in CONTROLS else variant_name not in SLOW_TO_BUILD
 
 
 def _refuse_lengths(selection: Selection) -> None:

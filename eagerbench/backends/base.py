@@ -44,14 +44,48 @@ class Placement:
     max_memory: tuple[tuple[str, str], ...] = ()
 
 
+@dataclass(frozen=True)
+class OpenedBy:
+    """How an artifact is opened, for a process that has its files alone; `load` opens it with the same settings.
+
+    Attributes:
+        runtime: `onnxruntime`, `openvino`, `torchscript` or `aot-inductor`.
+        file: the artifact's main file.
+        settings: JSON, by the runtime's own names.
+    """
+
+    runtime: str
+    file: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BuiltBy:
+    """How a variant without an artifact is built, for a process that has its weights and none of this project.
+
+    Attributes:
+        recipe: `builds_RECIPE.py` among the templates of `eagerbench.packaging`.
+        settings: JSON that the recipe reads, `dtype` and `attention` among them.
+        weights: `model` (its float32 weights), `quantised` (what `save_quantised` writes), `module` (the runner's), or
+            `script` (the runner's TorchScript module, which needs no transformers).
+        packages: distributions that it needs.
+    """
+
+    recipe: str
+    settings: Mapping[str, Any]
+    weights: str = "model"
+    packages: tuple[str, ...] = ("torch", "transformers", "safetensors")
+
+
 class Backend(ABC):
     """A way to run a model, built in memory.
 
     `packages` are import names that must be installed, by the command `install`; their versions are part of every
     cache key. Set `per_workload` when a build serves one input shape only, `costly` when a build takes more than
     some seconds (the quick tests then build it for fewer models), `right_padding_only` when its runners refuse
-    every other mask, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs
-    the build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
+    every other mask, `on_request` when the variants run only where they are named, `own_process` when calls run in
+    another process, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs the
+    build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
     """
 
     variants: ClassVar[tuple[Variant, ...]]
@@ -60,6 +94,8 @@ class Backend(ABC):
     per_workload: ClassVar[bool] = False
     costly: ClassVar[bool] = False
     right_padding_only: ClassVar[bool] = False
+    on_request: ClassVar[bool] = False
+    own_process: ClassVar[bool] = False
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""
@@ -67,7 +103,7 @@ class Backend(ABC):
     def unavailable(self, variant: Variant, device: str) -> str | None:
         """Why this machine or environment cannot run the variant; None when it can.
 
-        Asked for every variant while the plan is made: import nothing but torch for it.
+        Asked for every variant while the plan is made: import nothing heavy for it, not torch either.
         """
         missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
         if missing:
@@ -104,6 +140,10 @@ class Backend(ABC):
     @abstractmethod
     def probe(self, variant: Variant, runner: Runner, inputs: Arrays) -> Engagement:
         """Look for evidence on a runner that has been called."""
+
+    def built_by(self, variant: Variant, runner: Runner) -> BuiltBy | None:
+        """How another process builds what this runner is; None where nothing but this package can."""
+        return None
 
     def save_quantised(self, variant: Variant, model: "LoadedModel", directory: Path) -> None:
         """Write the checkpoint that the variant's users load, of backends with `saves_quantised`. Before the module is
@@ -163,6 +203,13 @@ class ExportingBackend(Backend):
     def build(self, variant: Variant, model: "LoadedModel", example: Arrays, placement: Placement) -> Runner:
         raise TypeError(f"{variant.name} is exported and loaded through eagerbench.backends.building")
 
+    def owner(self, variant: Variant) -> tuple[Variant, "ExportingBackend"]:
+        """Whose artifact the variant loads: its own, or that of another variant, which then exports it."""
+        return variant, self
+
+    def make_ready(self, variant: Variant) -> None:
+        """Whatever is to be there before an artifact is loaded, and is no part of loading it: a program to be built."""
+
     @abstractmethod
     def export(self, variant: Variant, model: "LoadedModel", example: Arrays, directory: Path) -> float | None:
         """Write the artifact into an empty directory.
@@ -170,6 +217,10 @@ class ExportingBackend(Backend):
         Returns:
             Seconds saved by work that an earlier build did for this one too, if any: they belong to its `build_s`.
         """
+
+    def opened_by(self, variant: Variant, placement: Placement) -> OpenedBy | None:
+        """How `load` opens the artifact; None where nothing but this package can."""
+        return None
 
     @abstractmethod
     def load(self, variant: Variant, directory: Path, placement: Placement) -> Runner:

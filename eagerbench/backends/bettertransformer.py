@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from eagerbench.backends.base import Backend, Engagement, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Engagement, Variant
 from eagerbench.errors import Refused
 
 _FAST_PATH = "aten::_transformer_encoder_layer_fwd"
@@ -34,6 +34,12 @@ class BetterTransformer(Backend):
         if variant.options["nested"] and "attention_mask" not in example:
             raise Refused(f"{type(model.module).__name__} accepts no attention mask: there is no padding to skip")
         return _runner(model, variant.options["fast_path"], variant.options["nested"], placement)
+
+    def built_by(self, variant, runner):
+        from eagerbench.models.encoder_layers import described
+
+        return BuiltBy("fast_path", {"attention": "sdpa", "dtype": "float32", "fast_path": variant.options["fast_path"],
+                                     "encoders": described(runner.module, variant.options["nested"])}, "module")
 
     def build_disengaged(self, variant, model, example, placement):
         """Nested tensors off; else the fast path the other way round."""

@@ -1,6 +1,6 @@
 """bitsandbytes through transformers: 4-bit weights (fp4, nf4, nf4 with its scales quantised too) and LLM.int8()."""
 
-from eagerbench.backends.base import Backend, Engagement, Placement, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Engagement, Placement, Variant
 
 
 class BitsAndBytes(Backend):
@@ -35,6 +35,11 @@ class BitsAndBytes(Backend):
         from eagerbench.backends.bitsandbytes_layers import load_checkpoint
 
         return load_checkpoint(directory, placement)
+
+    def built_by(self, variant, runner):
+        sdpa = getattr(runner.module, "_supports_sdpa", False)
+        return BuiltBy("bitsandbytes", {"attention": "sdpa" if sdpa else "eager", "dtype": "float32"}, "quantised",
+                       (*BuiltBy.packages, "bitsandbytes", "accelerate"))
 
     def weights_bytes(self, runner):
         from eagerbench.backends.bitsandbytes_layers import footprint_bytes

@@ -1,6 +1,6 @@
 """PyTorch's dynamic int8: `torch.ao.quantization.quantize_dynamic` on every linear layer, run by oneDNN."""
 
-from eagerbench.backends.base import Backend, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Variant
 
 
 class DynamicInt8(Backend):
@@ -11,11 +11,6 @@ class DynamicInt8(Backend):
     devices = ("cpu",)
     builds_module = True
 
-    def unavailable(self, variant, device):
-        from eagerbench.backends.int8_linears import engine_unavailable
-
-        return super().unavailable(variant, device) or engine_unavailable()
-
     def build(self, variant, model, example, placement):
         from eagerbench.backends.int8_linears import quantise, require_weights_in_linears
         from eagerbench.backends.torch_runner import TorchRunner
@@ -23,6 +18,10 @@ class DynamicInt8(Backend):
         quantised = quantise(model.copy("sdpa"))
         require_weights_in_linears(model, example, "quantize_dynamic")
         return TorchRunner(quantised, placement.device)
+
+    def built_by(self, variant, runner):
+        return BuiltBy("dynamic_int8", {"attention": "sdpa", "dtype": "float32",
+                                        "quantized_engine": variant.options["engine"]})
 
     def weights_bytes(self, runner):
         from eagerbench.backends.int8_linears import packed_bytes

@@ -1,6 +1,6 @@
 """PyTorch's dynamic int8, traced and frozen: a file that `torch.jit.load` runs without the model's code."""
 
-from eagerbench.backends.base import Engagement, ExportingBackend, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Variant
 
 
 class DynamicInt8TorchScript(ExportingBackend):
@@ -11,11 +11,6 @@ class DynamicInt8TorchScript(ExportingBackend):
     packages = ("torch", "transformers")
     devices = ("cpu",)
 
-    def unavailable(self, variant, device):
-        from eagerbench.backends.int8_linears import engine_unavailable
-
-        return super().unavailable(variant, device) or engine_unavailable()
-
     def export(self, variant, model, example, directory):
         from eagerbench.backends import tracing
         from eagerbench.backends.int8_linears import quantise, require_weights_in_linears
@@ -23,6 +18,13 @@ class DynamicInt8TorchScript(ExportingBackend):
         quantised = quantise(model.copy("sdpa"))
         require_weights_in_linears(model, example, "quantize_dynamic")
         tracing.save(_frozen_trace(quantised, example), directory)
+
+    def opened_by(self, variant, placement):
+        from eagerbench.backends import tracing
+        from eagerbench.backends.int8_linears import ENGINE
+
+        return OpenedBy("torchscript", tracing.FILE, {"positional": False, "optimize_for_inference": False,
+                                                      "quantized_engine": ENGINE})
 
     def load(self, variant, directory, placement):
         from eagerbench.backends import tracing

@@ -1,6 +1,6 @@
 """PyTorch modules called directly: `eager` (the reference) and `sdpa`, in float32 and with bf16 weights."""
 
-from eagerbench.backends.base import Arrays, Backend, Engagement, Variant
+from eagerbench.backends.base import Arrays, Backend, BuiltBy, Engagement, Variant
 from eagerbench.errors import Refused
 
 
@@ -22,6 +22,9 @@ class Eager(Backend):
         if variant.options["attention"] == "sdpa" and not getattr(model.module, "_supports_sdpa", False):
             raise Refused(f"{type(model.module).__name__} has no SDPA attention to choose")
         return TorchRunner(model.copy(variant.options["attention"], variant.dtype), placement.device)
+
+    def built_by(self, variant, runner):
+        return BuiltBy("plain", {"attention": variant.options["attention"], "dtype": variant.dtype})
 
     def build_disengaged(self, variant, model, example, placement):
         """The other attention; for bf16 the float32 weights."""

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 ENGINE = "onednn"
 
 
-def engine_unavailable() -> str | None:
-    """Why this PyTorch cannot quantise for oneDNN; None when it can."""
-    engines = torch.backends.quantized.supported_engines
-    return None if ENGINE in engines else f"this PyTorch has no {ENGINE} engine (it has {', '.join(engines)})"
-
-
 @contextlib.contextmanager
 def engine() -> Iterator[None]:
     """oneDNN packs the weights that are quantised or loaded meanwhile; each packed weight keeps its engine.
 
     PyTorch's default on x86 is FBGEMM (`x86`): the same numbers, a third slower on MiniLM.
+
+    Raises:
+        Refused: this build of PyTorch has no such engine.
     """
+    engines = torch.backends.quantized.supported_engines
+    if ENGINE not in engines:
+        raise Refused(f"this PyTorch has no {ENGINE} engine (it has {', '.join(engines)})")
     before = torch.backends.quantized.engine
     torch.backends.quantized.engine = ENGINE
     try:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eagerbench.backends.base import Arrays, Engagement, ExportingBackend
-from eagerbench.backends.onnx_session import PROVIDERS, SessionRunner
+from eagerbench.backends.base import Arrays, Engagement, ExportingBackend, OpenedBy
+from eagerbench.backends.onnx_session import PROVIDERS, SessionRunner, settings
 from eagerbench.errors import Refused
 from eagerbench.outputs.tolerance import relative_distance
 
@@ -82,6 +82,11 @@ class SessionBackend(ExportingBackend):
         nodes = {"exported": shared.nodes, "saved": saved, "weighted": onnx_export.weighted_products(directory / FILE)}
         (directory / NODES).write_text(json.dumps(nodes))
         return shared.saved_s
+
+    def opened_by(self, variant, placement):
+        if self.provider(variant, placement.device) != PROVIDERS["cpu"]:
+            return None
+        return OpenedBy("onnxruntime", FILE, settings(placement.threads, variant.options.get("level", "all")))
 
     def load(self, variant, directory, placement):
         nodes = json.loads((directory / NODES).read_text())

@@ -16,6 +16,12 @@ _CUDA_OPTIONS = {"use_tf32": "0"}
 LEVELS = {"none": "ORT_DISABLE_ALL", "basic": "ORT_ENABLE_BASIC", "all": "ORT_ENABLE_ALL"}
 
 
+def settings(threads: int, level: str) -> dict[str, Any]:
+    """Of a session, by the names of `SessionOptions`; `entries` are its `add_session_config_entry`."""
+    return {"graph_optimization_level": LEVELS[level], "intra_op_num_threads": threads, "log_severity_level": 3,
+            "entries": waiting.onnxruntime_entries()}
+
+
 class SessionRunner:
     """`session.run` on numpy arrays, as its users call it; with I/O binding, on arrays that lie on the device.
 
@@ -59,12 +65,14 @@ class SessionRunner:
 
         if self._device == "cuda":
             onnxruntime.preload_dlls()  # CUDA's libraries from the installed packages, in a process without torch
-        threads, level = self._requested
+        wanted = settings(*self._requested)
         options = onnxruntime.SessionOptions()
-        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel, LEVELS[level])
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        waiting.configure_onnxruntime(options)
+        options.graph_optimization_level = getattr(onnxruntime.GraphOptimizationLevel,
+                                                   wanted["graph_optimization_level"])
+        options.intra_op_num_threads = wanted["intra_op_num_threads"]
+        options.log_severity_level = wanted["log_severity_level"]
+        for entry, value in wanted["entries"].items():
+            options.add_session_config_entry(entry, value)
         if profile_prefix:
             options.enable_profiling = True
             options.profile_file_prefix = profile_prefix

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from eagerbench.backends.base import Backend, Engagement, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Engagement, Variant
 from eagerbench.machine import plain_paths
 from eagerbench.shown import count
 
@@ -39,6 +39,10 @@ class TorchCompile(Backend):
 
         return CompiledRunner(model.copy("sdpa", variant.dtype), example, placement.device, compile_fx,
                               variant.options)
+
+    def built_by(self, variant, runner):
+        return BuiltBy("compiled", {"attention": "sdpa", "dtype": variant.dtype, "inductor": dict(variant.options),
+                                    "dynamic": None if self.per_workload else True})
 
     def cannot_generate(self, variant, cache):
         if cache == "static":

@@ -1,6 +1,6 @@
 """torchao: int8 weights and dynamic int8 activations, compiled by inductor with freezing for one shape at a time."""
 
-from eagerbench.backends.base import Backend, Engagement, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Engagement, Variant
 from eagerbench.backends.torch_compile import BACKEND as TORCH_COMPILE
 
 
@@ -28,6 +28,10 @@ class TorchAoInt8(Backend):
 
         return _with_layers(CompiledRunner(_quantised(model), example, placement.device, compile_fx, variant.options),
                             model, example)
+
+    def built_by(self, variant, runner):
+        return BuiltBy("torchao", {"attention": "sdpa", "dtype": "float32", "inductor": dict(variant.options),
+                                   "reduce_range": _narrow()}, packages=(*BuiltBy.packages, "torchao"))
 
     def build_disengaged(self, variant, model, example, placement):
         """The quantised module through dynamo alone: its graph is run as it is, without inductor."""
@@ -81,17 +85,22 @@ def _quantised(model):
 
     torchao would also set inductor's options for the whole process (`set_inductor_config`); they are for GPUs.
     """
-    import torch
     from torchao.quantization import Int8DynamicActivationInt8WeightConfig, quantize_
-    from torchao.utils import should_reduce_range
 
     from eagerbench.backends.int8_linears import require_linears_only
 
     module = model.copy("sdpa")
     require_linears_only(module, "torchao")
-    narrow = should_reduce_range(torch.device("cpu"))  # 7 bits where the processor's int8 product would overflow
-    quantize_(module, Int8DynamicActivationInt8WeightConfig(set_inductor_config=False, reduce_range=narrow))
+    quantize_(module, Int8DynamicActivationInt8WeightConfig(set_inductor_config=False, reduce_range=_narrow()))
     return module
+
+
+def _narrow() -> bool:
+    """Whether to take 7 bits, as where the processor's int8 product would overflow."""
+    import torch
+    from torchao.utils import should_reduce_range
+
+    return bool(should_reduce_range(torch.device("cpu")))
 
 
 BACKEND = TorchAoInt8()

@@ -1,6 +1,6 @@
 """TorchScript: `torch.jit.trace`, as it is, frozen, or optimised for inference; optionally under bf16 autocast."""
 
-from eagerbench.backends.base import Engagement, ExportingBackend, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Variant
 from eagerbench.errors import Refused
 
 
@@ -30,6 +30,13 @@ class TorchScript(ExportingBackend):
 
         traced = tracing.trace(model, example, variant.dtype, variant.options.get("positional", False))
         tracing.save(traced if variant.options["graph"] == "traced" else torch.jit.freeze(traced), directory)
+
+    def opened_by(self, variant, placement):
+        from eagerbench.backends import tracing
+
+        return OpenedBy("torchscript", tracing.FILE, {
+            "positional": bool(variant.options.get("positional")),
+            "optimize_for_inference": variant.options["graph"] == "optimized", "quantized_engine": None})
 
     def load(self, variant, directory, placement):
         from eagerbench.backends import tracing

@@ -2,7 +2,7 @@
 
 import warnings
 
-from eagerbench.backends.base import Engagement, ExportingBackend, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Variant
 
 
 class TorchScriptScript(ExportingBackend):
@@ -22,6 +22,12 @@ class TorchScriptScript(ExportingBackend):
             warnings.simplefilter("ignore")
             script = torch.jit.script(model.copy())
         tracing.save(script, directory)
+
+    def opened_by(self, variant, placement):
+        from eagerbench.backends import tracing
+
+        return OpenedBy("torchscript", tracing.FILE, {"positional": False, "optimize_for_inference": False,
+                                                      "quantized_engine": None})
 
     def load(self, variant, directory, placement):
         from eagerbench.backends import tracing

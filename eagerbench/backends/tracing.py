@@ -18,7 +18,7 @@ from eagerbench.errors import Refused
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
 
-_FILE = "model.pt"
+FILE = "model.pt"
 
 
 class PositionalRunner(TorchRunner):
@@ -113,11 +113,11 @@ def save(script: Any, directory: Path) -> None:
     buffer = io.BytesIO()  # torch.jit.save to a path aborts the process when the disk is full
     with saving():
         torch.jit.save(script, buffer)
-        (directory / _FILE).write_bytes(buffer.getbuffer())
+        (directory / FILE).write_bytes(buffer.getbuffer())
 
 
 def load(directory: Path, placement: Placement) -> Any:
-    return torch.jit.load(directory / _FILE, map_location=placement.device)
+    return torch.jit.load(directory / FILE, map_location=placement.device)
 
 
 def executed_graph(runner: TorchRunner, inputs: Arrays) -> torch._C.Graph:

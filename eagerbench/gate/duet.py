@@ -5,7 +5,6 @@ is valid or the run was given up, 128 + N ended by signal N. The file holds ever
 """
 
 import argparse
-import itertools
 import math
 import os
 import random
@@ -13,23 +12,32 @@ import shutil
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, stdev
 
-from eagerbench import jsonfile
-from eagerbench.gate import duet_checkout, duet_environment, duet_side, duet_signals
+from eagerbench import jsonfile, project
+from eagerbench.gate import (
+    duet_checkout,
+    duet_environment,
+    duet_quality,
+    duet_request,
+    duet_side,
+    duet_signals,
+    duet_theirs,
+)
 from eagerbench.gate.duet_lost import Lost
 from eagerbench.gate.duet_pair import MOST_TURNS, run_pair
 from eagerbench.gate.duet_sessions import Plan
 from eagerbench.gate.pairs import FORMAT, GIVE_UP_AFTER, finished, meanings
 from eagerbench.machine import children
-from eagerbench.selection import default_artifacts
 from eagerbench.shown import count, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.usage = "eagerbench duet --base REV|DIR [options] [-- pytest selection …]"
+    parser.usage = ("eagerbench duet --base REV|DIR [options] [-- pytest selection …]\n"
+                    "       eagerbench duet --base-model MODEL --head-model MODEL [options] [-- pytest selection …]")
     add_sides(parser)
     parser.add_argument("selection", nargs="*", metavar="pytest selection",
                         help="behind --: options of pytest that choose what runs")
@@ -44,21 +52,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="default: .benchmarks/duet-<date>.json")
 
 
-def add_sides(parser: argparse._ActionsContainer, required: bool = True) -> None:
-    """Options that say what is compared and how, shared with the gate."""
+def add_sides(parser: argparse._ActionsContainer) -> None:
+    """Options that say what is compared and how, shared with the gate. `duet_request` has their defaults."""
     add = parser.add_argument
-    add("--base", required=required, metavar="REV|DIR", help="revision or directory to compare with")
+    add("--base", metavar="REV|DIR", help="revision or directory to compare with (default: base in "
+        "[tool.eagerbench.gate] of pyproject.toml)")
     add("--head", default=".", metavar="REV|DIR", help="revision or directory to judge (default: ., with "
         "what is not committed)")
-    for side in ("base", "head"):
+    for side in duet_request.SIDES:
+        add(f"--{side}-model", metavar="MODEL", help=f"model of {side}: two models are compared, such as a directory "
+            "and the one it was trained from")
+    for side in duet_request.SIDES:
         add(f"--{side}-python", metavar="PYTHON", help=f"interpreter of {side} (default: this one, or, "
             f"where {side} wants other packages than this directory, that of an environment made for it)")
-    add("--design", choices=("turns", "abba"), default="turns", help="abba: one whole process after the other, for "
+    add("--design", choices=("turns", "abba"), help="abba: one whole process after the other, for "
         "models of which two do not fit in memory; it detects less (default: turns)")
-    add("--turns", type=_count, default=MOST_TURNS, metavar="N", help="turns of each side in a benchmark, at most "
+    add("--turns", type=_count, metavar="N", help="turns of each side in a benchmark, at most "
         f"(default: {MOST_TURNS})")
-    add("--time-out", type=_seconds, default=600.0, metavar="S", help="a benchmark in which a side is silent for "
-        "longer is lost (default: 600)")
+    add("--time-out", type=_seconds, metavar="S", help="a benchmark in which a side is silent for "
+        f"longer is lost (default: {duet_request.DEFAULTS['time_out']:g})")
     add("--seed", type=_natural, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
 
 
@@ -97,34 +109,62 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
     """
     with duet_signals.ends_in_order():
         repository = Path.cwd()
-        base, head = (duet_checkout.resolve(f"--{name}", getattr(chosen, name), repository)
-                      for name in ("base", "head"))
-        given = {name: getattr(chosen, f"{name}_python") for name in ("base", "head")}
-        pythons = {name: _interpreter(text) for name, text in given.items() if text}
+        request, labels = duet_request.read(chosen, duet_request.complete(chosen, MOST_TURNS)), []
+        if request.of_side:
+            labels, words = duet_quality.split(duet_request.absolute(request.selection, repository))
+            request = replace(request, selection=words)
+        base, head = duet_request.sources(chosen, repository)
+        pythons = {name: _interpreter(text) for name in duet_request.SIDES
+                   if (text := getattr(chosen, f"{name}_python", None))}
         seed = random.SystemRandom().randrange(2**31) if chosen.seed is None else chosen.seed
         arms = _arms(pairs, math.ceil(pairs / 2) if null_pairs is None else null_pairs)
         children.adopt_orphans()
-        with duet_checkout.checked_out({"base": base, "head": head, "null": base}) as directories:
-            for name in [name for name, text in given.items() if not text]:
-                pythons[name] = duet_environment.interpreter(name, directories[name], repository)
-            pythons["null"] = pythons["base"]
-            places = {name: duet_side.Checkout(name, directory, pythons[name])
-                      for name, directory in directories.items()}
+        sources = {"base": base, "head": head, "null": base}
+        with duet_checkout.checked_out(sources) as (scratch, directories):
+            arguments, places, facts = _sides(request, sources, directories, pythons, repository)
             content = {
                 "format": FORMAT,
-                **{name: {"revision": source.revision, "directory": str(directories[name]), "python": pythons[name],
-                          "models": {}}
-                   for name, source in (("base", base), ("head", head))},
+                **{name: {"revision": source.revision, "directory": str(directories[name]),
+                          "python": places[name].python, "models": {}, **facts.get(name, {})}
+                   for name, source in (("base", base), ("head", head))}, **facts["duet"],
                 "seed": seed, "design": chosen.design, "stage": stage, "machine_info": {},
                 "started": datetime.now(UTC).isoformat(timespec="seconds"), "command": sys.argv, "pairs": []}
-            plan = Plan(_arguments(chosen.selection, repository), tuple(only), _allocator(chosen.selection), seed,
-                        chosen.design, chosen.turns, chosen.time_out, directories["base"].parent)
+            plan = Plan(arguments, tuple(only), duet_request.allocator(request.selection), seed, chosen.design,
+                        chosen.turns, chosen.time_out, scratch)
             try:
+                if labels and stage == "screen":
+                    content["quality"] = duet_quality.compared(request.of_side, labels, request.selection)
                 _run_pairs(plan, arms, places, content, output)
             finally:
                 with duet_signals.uninterrupted():
                     children.end_children()
     return content
+
+
+def _sides(request: duet_request.Request, sources: dict[str, duet_checkout.Source], directories: dict[str, Path],
+           pythons: dict[str, str], repository: Path
+           ) -> tuple[list[str], dict[str, duet_side.Checkout], dict[str, dict]]:
+    """Arguments of both sides, the sides, and what the record says of each and of the whole."""
+    of_side, environments = request.of_side, frozenset(pythons)
+    ours = duet_checkout.bring_the_suite(sources, directories)
+    for name in set(duet_request.SIDES) - environments:
+        pythons[name] = (duet_environment.interpreter(name, directories[name], repository) if ours
+                         else os.path.abspath(sys.executable))
+    pythons["null"] = pythons["base"]
+    facts: dict[str, dict] = {name: {"model": model.partition("@")[0]} for name, model in of_side.items()}
+    if ours:
+        places = {name: duet_side.Checkout(name, directory, pythons[name],
+                                           models=(f"--model={of_side[name]}",) if of_side else ())
+                  for name, directory in directories.items()}
+        return duet_request.arguments(request.selection, repository, ours), places, {**facts, "duet": {}}
+    models, words = duet_request.without_models(request.selection)
+    tests, words = duet_request.of_tests(words, request.found)
+    asked = duet_theirs.Theirs(request.found, tuple(models), tuple(tests), of_side, environments)
+    places = {name: duet_side.Checkout(name, directory, pythons[name]) for name, directory in directories.items()}
+    places = duet_theirs.sides(places, asked, repository, copied=not sources["base"].in_place)
+    if said := project.echoed_words(request.found, [*words, *(f"--model={model}" for model in models), *tests]):
+        say(said, error=True)
+    return duet_request.arguments(words, repository, ours), places, {**facts, "duet": {"suite": duet_theirs.suite()}}
 
 
 def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Checkout], content: dict, output: Path) -> None:
@@ -161,6 +201,7 @@ def as_text(content: dict) -> str:
                  "slower")
     changes = Counter(change for pair in meanings([content]).values() for change in pair if change)
     lines += [f"{change} in {count(number, 'benchmark')}" for change, number in changes.items()]
+    lines += duet_quality.lines(content.get("quality", []))
     if content["design"] == "abba":
         lines.append("design abba: the sides ran one after the other, so the machine's drift is in the ratios; "
                      "it detects less than turns")
@@ -179,25 +220,6 @@ def _arms(pairs: int, null_pairs: int) -> list[str]:
     total = pairs + null_pairs
     return ["null" if (index + 1) * null_pairs // total > index * null_pairs // total else "head"
             for index in range(total)]
-
-
-def _arguments(selection: list[str], repository: Path) -> list[str]:
-    """Of pytest. Paths are made absolute, as the sides run elsewhere; both share one cache of artifacts."""
-    ours = []
-    for argument in selection:
-        option, equals, value = argument.rpartition("=")
-        path = value.startswith(("./", "../")) or value in (".", "..") or (equals and (repository / value).exists())
-        ours.append(f"{option}{equals}{os.path.normpath(repository / value)}" if path else argument)
-    if not any(argument.startswith("--artifacts") for argument in selection):
-        # In one word: pytest would take a path of its own for a place of tests, and load the conftest.py above it.
-        ours.append(f"--artifacts={repository / default_artifacts()}")
-    named = any(argument.partition("::")[0].startswith("perf_tests") for argument in selection)
-    return [*([] if named else ["perf_tests"]), "--benchmark-only", *ours]
-
-
-def _allocator(selection: list[str]) -> str:
-    given = dict(itertools.pairwise(selection)).get("--allocator")
-    return given or next((word.partition("=")[2] for word in selection if word.startswith("--allocator=")), "pinned")
 
 
 def _interpreter(text: str) -> str:

@@ -56,8 +56,9 @@ def _check(plan: "Plan", place: Checkout, side: Side, hello: dict[str, Any], fir
             and all(isinstance(name, str) for name in ids)):
         raise SideFailed(f"{side.name} sent garbage at its start: {str(hello)[:60]!r}")
     mine, other = ({**said["facts"]["machine_info"], **said["facts"]} for said in (hello, first))
-    if Path(mine.get("code", "")) != place.directory.resolve():
-        raise SideFailed(f"{side.name} imports the project from {mine.get('code')}, not from {place.directory}: "
+    code = place.code or place.directory
+    if Path(mine.get("code", "")) != code.resolve():
+        raise SideFailed(f"{side.name} imports the project from {mine.get('code')}, not from {code}: "
                          "another copy comes first on its sys.path (PYTHONPATH?)")
     if mine.get("allocator") != plan.allocator:
         raise SideFailed(f"{side.name}: allocator {mine.get('allocator')}, not {plan.allocator}; pin it, or give "

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from eagerbench.gate import git
+from eagerbench.gate import duet_parts, git
 from eagerbench.gate.duet_signals import uninterrupted
 from eagerbench.machine import owned
 
@@ -54,12 +54,16 @@ class Source:
 
     Attributes:
         revision: what the record says of it.
-        directory: the directory to copy, or where the repository is.
+        directory: the directory to copy, or where the repository is: its top, where there is one.
+        below: where in it the side works.
+        in_place: the side works in the directory itself, of which no copy is made.
     """
 
     revision: str
     directory: Path
     commit: str | None
+    below: Path = Path()
+    in_place: bool = False
 
 
 def resolve(option: str, text: str, repository: Path) -> Source:
@@ -70,7 +74,7 @@ def resolve(option: str, text: str, repository: Path) -> Source:
     """
     asked = git.run(repository, "rev-parse", "--verify", f"{text}^{{commit}}")
     if text and not text.startswith("-") and asked.returncode == 0:
-        return Source(asked.stdout.strip(), repository, asked.stdout.strip())
+        return _of_commit(asked.stdout.strip(), repository)
     try:
         directory = Path(text).expanduser().absolute()
         there = bool(text) and directory.is_dir()
@@ -79,7 +83,27 @@ def resolve(option: str, text: str, repository: Path) -> Source:
     if not there:
         raise CannotCheckOut(f"{option} {text}: neither a revision in {repository} nor a directory "
                              f"({git.cause(asked, repository)})")
-    return Source(_described(directory), directory, None)
+    top, below = _top(directory)
+    return Source(_described(top), top, None, below)
+
+
+def _of_commit(commit: str, repository: Path) -> Source:
+    top, below = _top(repository)
+    return Source(commit, top, commit, below)
+
+
+def in_place(directory: Path) -> Source:
+    """A directory that both sides work in, where what differs between them is no code of it."""
+    return Source(_described(directory), directory, None, in_place=True)
+
+
+def _top(directory: Path) -> tuple[Path, Path]:
+    """The top of the repository that a directory is in, and the directory below it. Of one that git ignores, itself."""
+    found = git.output(directory, "rev-parse", "--show-toplevel", "--show-prefix")
+    if found is None or git.output(directory, "check-ignore", "--quiet", ".") is not None:
+        return directory, Path()
+    top, _, below = found.partition("\n")
+    return Path(top), Path(below.strip("\n"))
 
 
 def _described(directory: Path) -> str:
@@ -108,27 +132,28 @@ def _has_git(directory: Path) -> bool:
 
 
 @contextlib.contextmanager
-def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
+def checked_out(sources: dict[str, Source]) -> Iterator[tuple[Path, dict[str, Path]]]:
     """Bring every source to a path of its own, named as its key. They are removed whatever happens inside.
 
     A directory is copied as it is now, without what git ignores (or, outside of git, what begins with a dot).
 
+    Returns:
+        a temporary directory for the duet, and where each side works.
+
     Raises:
-        CannotCheckOut: git fails, or the revision is older than the duet.
+        CannotCheckOut: git fails, or the revision has no such directory.
     """
     _remove_stale()
     parent = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    places = {name: parent / name for name in sources}
+    places = {name: source.directory if source.in_place else parent / name for name, source in sources.items()}
     lock = None
     try:
         lock = _lock(parent)
         for name, source in sources.items():
-            with uninterrupted():
-                _bring(source, places[name])
-            if not (places[name] / _PARTNER).exists():
-                raise CannotCheckOut(f"{name}: {source.revision} has no {_PARTNER}: it is older than the duet, or "
-                                     "another project; choose a later revision")
-        yield places
+            if not source.in_place:
+                with uninterrupted():
+                    _bring(source, places[name])
+        yield parent, {name: _working(name, source, places[name]) for name, source in sources.items()}
     finally:
         with uninterrupted():
             for name, source in sources.items():
@@ -139,20 +164,45 @@ def checked_out(sources: dict[str, Source]) -> Iterator[dict[str, Path]]:
                 lock.release()
 
 
+def bring_the_suite(sources: dict[str, Source], directories: dict[str, Path]) -> bool:
+    """Whether the sides are states of this project, each with a suite of its own, and not of the user's.
+
+    Raises:
+        CannotCheckOut: one of them is, and another is older than the duet.
+    """
+    without = [name for name in sources if not (directories[name] / _PARTNER).exists()]
+    if without and len(without) < len(sources):
+        raise CannotCheckOut(f"{without[0]}: {sources[without[0]].revision} has no {_PARTNER}: it is older than the "
+                             "duet, or another project; choose a later revision")
+    return not without
+
+
+def _working(name: str, source: Source, place: Path) -> Path:
+    """Where a side works. This project works at its top, wherever the command was called."""
+    if (place / _PARTNER).exists():
+        return place
+    if not (place / source.below).is_dir():
+        raise CannotCheckOut(f"{name}: {source.revision} has no directory {source.below}; call the command where both "
+                             "have their pyproject.toml, or choose another revision")
+    return place / source.below
+
+
 def _bring(source: Source, place: Path) -> None:
     if source.commit is not None:
         done = git.run(source.directory, "worktree", "add", "--quiet", "--detach", str(place), source.commit)
         if done.returncode:
             raise CannotCheckOut(with_advice(f"git worktree add {source.revision}: "
                                              f"{git.cause(done, source.directory)}"))
+        duet_parts.bring_submodules(source.directory, place)
         return
     tracked = git.output(source.directory, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     if tracked is None:
         # With compiled modules: their times are copied, so that Python takes them. Half-written ones may have gone.
         shutil.copytree(source.directory, place, symlinks=True, ignore=shutil.ignore_patterns(".*", "*.pyc.*"))
         return
-    for name in filter(None, tracked.split("\0")):
-        if (source.directory / name).is_file():  # neither deleted nor a submodule
+    inside = git.output(source.directory, "ls-files", "-z", "--cached", "--recurse-submodules") or ""
+    for name in dict.fromkeys(filter(None, [*tracked.split("\0"), *inside.split("\0")])):
+        if (source.directory / name).is_file():  # neither deleted nor a submodule itself
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source.directory / name, place / name)
 

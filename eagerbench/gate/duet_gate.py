@@ -11,7 +11,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from eagerbench.gate import duet, duet_checkout, duet_signals, judge, noise_floor, pairs
+from eagerbench import project
+from eagerbench.gate import duet, duet_checkout, duet_request, duet_signals, judge, noise_floor, pairs
+from eagerbench.gate.duet_pair import MOST_TURNS
 from eagerbench.shown import say
 
 
@@ -25,12 +27,21 @@ class NotMeasured(Exception):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("measuring first, instead of giving files")
-    duet.add_sides(group, required=False)
+    duet.add_sides(group)
     group.add_argument("--stage", choices=("screen", "confirm"), help="only this one (default: both)")
     group.add_argument("--directory", type=Path, default=Path(".benchmarks") / "gate", metavar="DIR",
                        help="where duets, verdict.json, summary.md and report.html are (default: %(default)s)")
     group.add_argument("--lenient", action="store_true", help="exit 0, with a warning, where the measurement was "
                        "contaminated: a machine that was too noisy is no fault of head's")
+
+
+def measures(chosen: argparse.Namespace) -> bool:
+    """Whether something is to be measured: a side was named, or `[tool.eagerbench.gate]` names the base and no file is
+    given."""
+    if any(getattr(chosen, name) for name in ("base", "base_model", "head_model", "base_python", "head_python")):
+        return True
+    no_files = not chosen.files or chosen.files[0].startswith("-")
+    return no_files and "base" in project.find(Path.cwd()).gating
 
 
 def measure(chosen: argparse.Namespace) -> list[Path]:
@@ -48,6 +59,10 @@ def measure(chosen: argparse.Namespace) -> list[Path]:
     chosen.summary_md = chosen.summary_md or directory / "summary.md"
     chosen.html = chosen.html or directory / "report.html"
     limits = judge.THRESHOLDS
+    try:
+        duet_request.complete(chosen, MOST_TURNS)
+    except duet_checkout.CannotCheckOut as error:
+        raise NotMeasured(str(error), 2) from None
     floors = noise_floor.read(chosen.noise_floor) if chosen.noise_floor else None  # refused before minutes are spent
     try:
         directory.mkdir(parents=True, exist_ok=True)

@@ -44,11 +44,26 @@ def _at(bench_id: str | None) -> str:
 
 @dataclass(frozen=True)
 class Checkout:
-    """Where a side runs: its name, its directory, and its Python interpreter."""
+    """Where a side runs, and what.
+
+    Attributes:
+        name: base, head or null.
+        python: its interpreter.
+        code: directory that it imports the suite from; None for its own.
+        command: arguments of the interpreter, in front of those of both sides.
+        models: arguments of this side alone.
+    """
 
     name: str
     directory: Path
     python: str
+    code: Path | None = None
+    command: tuple[str, ...] = ("-m", "pytest", "-p", "no:cacheprovider")
+    models: tuple[str, ...] = ()
+
+    def words(self, arguments: list[str]) -> list[str]:
+        """The whole command."""
+        return [self.python, *self.command, *arguments, *self.models]
 
 
 class Side:
@@ -212,7 +227,8 @@ def start(places: list[Checkout], arguments: list[str], logs: Path, time_out_s: 
         wait_policy.ENVIRONMENTS[wait_policy.DEFAULT]  # also for a revision that does not know it
     environments = [{**os.environ, **policy, "PYTHONHASHSEED": "0", "PWD": str(place.directory), VARIABLE: "00000"}
                     for place in places]
-    sizes = [sum(len(os.fsencode(name + value)) + 2 for name, value in environment.items()) + 2 * len(place.python)
+    sizes = [sum(len(os.fsencode(name + value)) + 2 for name, value in environment.items())
+             + sum(len(os.fsencode(word)) + 1 for word in [place.python, *place.words(arguments)])
              for place, environment in zip(places, environments, strict=True)]
     sides: list[Side] = []
     try:
@@ -233,7 +249,6 @@ def _start(place: Checkout, arguments: list[str], environment: dict[str, str], l
     # A group of its own in our session: should we be killed, the kernel wakes what is stopped in it and hangs it up.
     with theirs, log.open("wb") as output:
         process = subprocess.Popen(
-            [place.python, "-m", "pytest", "-p", "no:cacheprovider", *arguments], cwd=place.directory,
-            env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-            pass_fds=[theirs.fileno()], process_group=0, preexec_fn=die_with_parent)
+            place.words(arguments), cwd=place.directory, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, pass_fds=[theirs.fileno()], process_group=0, preexec_fn=die_with_parent)
     return Side(place.name, process, ours, log, time_out_s)

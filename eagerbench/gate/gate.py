@@ -1,11 +1,12 @@
 """`eagerbench gate`: judge the pairs of a duet, or judge a saved verdict again."""
 
 import argparse
+import re
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from eagerbench.gate import duet_gate, judge, noise_floor, pairs
+from eagerbench.gate import duet_gate, duet_quality, judge, noise_floor, pairs
 from eagerbench.gate.comparison_report import floor_differences, interval, lists, noted
 from eagerbench.jsonfile import read_object, refuse, write, write_text
 from eagerbench.results.grid import Grid, Row, as_markdown, show
@@ -17,7 +18,8 @@ _HEADER = ["benchmark", "verdict", "head / base", "95 % interval", "pairs", "flo
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = ("eagerbench gate [options] DUET.json …\n"
-                    "       eagerbench gate --base REV|DIR [options] [-- pytest selection …]")
+                    "       eagerbench gate --base REV|DIR [options] [-- pytest selection …]\n"
+                    "       eagerbench gate --base-model MODEL --head-model MODEL [options] [-- pytest selection …]")
     parser.add_argument("files", nargs="*", metavar="DUET.json",
                         help="the screening and confirming duets of two commits, or one verdict.json to judge again")
     duet_gate.add_arguments(parser)
@@ -30,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    if chosen.base is None:
+    measured = duet_gate.measures(chosen)
+    if not measured:
         files = [Path(file) for file in chosen.files]
         refuse("gate", [] if files else ["give files of duets to judge, or --base to measure first"])
     else:
@@ -61,7 +64,7 @@ def run(chosen: argparse.Namespace) -> int:
         same = {**verdict, "versions": 0} == {**stored, "versions": 0}
         say("Judged again: the same verdict, number for number." if same else
             f"Judged again: not what {files[0]} says (judge {stored.get('versions')}).")
-    if chosen.base is None:
+    if not measured:
         return verdict["exit_code"]
     return duet_gate.exit_code(verdict, chosen.lenient, chosen.stage)
 
@@ -128,10 +131,26 @@ def summary(verdict: dict[str, Any]) -> str:
         lines.append(f"{blind} benchmarks have too few pairs to show anything.")
     if any(duet["design"] == "abba" for duet in verdict["duets"]):
         lines.append("Whole processes alternated (abba): this detects less than turns.")
+    lines.append(_compared(verdict["duets"][0]))
+    for duet in verdict["duets"]:
+        lines += duet_quality.lines(duet.get("quality", []))
     if verdict["next"]:
         names = ", ".join(verdict["next"]["benchmarks"])
         lines.append(f"Next: {verdict['next']['pairs']} fresh pairs (--stage confirm) of {names}.")
     return " ".join(lines)
+
+
+def _compared(duet: dict[str, Any]) -> str:
+    """Whose sides these are: models, or states of a repository."""
+    base, head = (duet[side].get("model") or _short(duet[side]["revision"]) for side in ("base", "head"))
+    by = f"; measured by eagerbench {duet['suite']['version']}" if "suite" in duet else ""
+    return f"Base: {base}, head: {head}{by}."
+
+
+def _short(revision: str) -> str:
+    """`0123456789ab`, of a directory `0123456789ab with changes`; what is no commit as it is."""
+    commit = re.fullmatch(r"([0-9a-f]{12})[0-9a-f]{28,52}(-dirty-[0-9a-f]+)?", revision)
+    return f"{commit[1]}{' with changes' if commit[2] else ''}" if commit else revision
 
 
 def _found(verdict: dict[str, Any]) -> str:

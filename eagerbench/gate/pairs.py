@@ -49,6 +49,8 @@ def together(files: list[Path], duets: list[Duet]) -> None:
             ours, first = duet[side]["revision"], duets[0][side]["revision"]
             if ours != first:
                 jsonfile.refuse(file, [f"its {side} is {ours!r}, not {first!r} as in {files[0]}: judge them apart"])
+        if duet.get("suite") != duets[0].get("suite"):
+            jsonfile.refuse(file, [f"measured by another version of eagerbench than {files[0]}: judge them apart"])
         if duet in duets[:index]:
             jsonfile.refuse(file, [f"the same pairs as {files[duets.index(duet)]}: give each file once"])
 
@@ -60,7 +62,13 @@ def meanings(duets: list[Duet]) -> dict[str, tuple[str, str]]:
         for side in ("base", "head"):
             for bench, model in duet[side].get("models", {}).items():
                 found.setdefault(bench, []).append(sameness.meaning(model))
-    return {bench: sameness.changed(one) for bench, one in found.items()}
+    theirs = any(compares_models(duet) for duet in duets)
+    return {bench: sameness.changed(one, weights_judged=theirs) for bench, one in found.items()}
+
+
+def compares_models(duet: Duet) -> bool:
+    """Whether the user's models are compared: then other weights of one are a change, and no other benchmark."""
+    return "suite" in duet or "model" in duet["head"]
 
 
 def without(duets: list[Duet], benches: Container[str]) -> list[Duet]:

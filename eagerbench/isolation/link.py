@@ -1,4 +1,4 @@
-"""What a supervised process has of its supervisor: a pipe to tell it where it is, and a file for the stack of a crash.
+"""What a supervised process has of its supervisor: a channel to tell it where it is, a file for the stack of a crash.
 
 Nothing here runs beside a measurement: each message is one write, before a test or after it.
 """
@@ -8,6 +8,7 @@ import faulthandler
 import json
 import os
 import signal
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ class Link:
 
     part: int
     journal: Path | None
-    pipe: int
+    channel: socket.socket
     faults: int
 
     @classmethod
@@ -39,14 +40,16 @@ class Link:
         if text is None:
             return None
         given = json.loads(text)
-        link = cls(given["part"], given["journal"] and Path(given["journal"]), given["pipe"], given["faults"])
-        for descriptor in (link.pipe, link.faults):
+        link = cls(given["part"], given["journal"] and Path(given["journal"]), socket.socket(fileno=given["channel"]),
+                   given["faults"])
+        for descriptor in (given["channel"], link.faults):
             os.set_inheritable(descriptor, False)
         return link
 
-    def tell(self, **message: Any) -> None:
+    def tell(self, *files: int, **message: Any) -> None:
+        """A message, with the open file that pytest keeps a test's stderr in: it has no name, and outlives us so."""
         with contextlib.suppress(OSError):  # a supervisor that has gone
-            os.write(self.pipe, json.dumps(message).encode() + b"\n")
+            socket.send_fds(self.channel, [json.dumps(message).encode() + b"\n"], files)
 
     def watch_faults(self) -> None:
         """Stacks go to the supervisor's file, that of a crash and that of a test that it is about to end."""

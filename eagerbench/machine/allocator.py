@@ -12,8 +12,16 @@ from eagerbench.errors import BadInput
 
 CHOICES = ("pinned", "system")
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
-_SETTINGS = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20))
+SETTINGS = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 2**20))
 _BLOCK = 32 * 2**20  # larger than any threshold at which glibc maps a block of its own
+
+
+_in_effect = "system"
+
+
+def in_effect() -> str:
+    """What `configure` has returned last; `system` before."""
+    return _in_effect
 
 
 def configure(choice: str) -> str:
@@ -28,6 +36,12 @@ def configure(choice: str) -> str:
     Raises:
         BadInput: torch is already imported, so its blocks may come from the unpinned heap.
     """
+    global _in_effect
+    _in_effect = _configured(choice)
+    return _in_effect
+
+
+def _configured(choice: str) -> str:
     if choice == "system":
         return "system"
     if "torch" in sys.modules:
@@ -36,7 +50,7 @@ def configure(choice: str) -> str:
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallopt") or not sys.platform.startswith("linux"):
         return "system (pin failed: no glibc mallopt here)"
-    if not all(libc.mallopt(name, value) == 1 for name, value in _SETTINGS):
+    if not all(libc.mallopt(name, value) == 1 for name, value in SETTINGS):
         return "system (pin failed: mallopt refused)"
     return "pinned" if second_touch_faults() < 100 else "system (pin failed: a reused block still faults)"
 

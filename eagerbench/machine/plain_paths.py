@@ -5,6 +5,7 @@ each variant that inductor compiles, so the compiler gets links without them.
 """
 
 import hashlib
+import importlib.util
 import os
 import re
 import tempfile
@@ -73,10 +74,9 @@ def for_inductor() -> None:
 
 def unavailable() -> str | None:
     """Why inductor cannot compile from where this project lies; None when it can."""
-    import torch
-
+    torch = importlib.util.find_spec("torch")  # imported, a list of cases would take two seconds longer
     cache = os.environ.get("TORCHINDUCTOR_CACHE_DIR", "")
-    places = (Path(torch.__file__).with_name("lib"), cache, tempfile.gettempdir())
+    places = (Path(torch.origin).with_name("lib"), cache, tempfile.gettempdir())
     try:
         for path in places:
             plain(Path(path))

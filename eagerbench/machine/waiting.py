@@ -37,10 +37,14 @@ def in_effect() -> str:
 
 
 def configure_onnxruntime(options: Any) -> None:
-    """Give ONNX Runtime's `SessionOptions` the policy: its own threads spin for a while, unless they are told to sleep.
+    """Give ONNX Runtime's `SessionOptions` the policy."""
+    for entry, value in onnxruntime_entries().items():
+        options.add_session_config_entry(entry, value)
 
-    https://onnxruntime.ai/docs/performance/tune-performance/threading.html
+
+def onnxruntime_entries() -> dict[str, str]:
+    """The policy as ONNX Runtime's session configuration: its own threads spin for a while, unless they are told to
+    sleep. https://onnxruntime.ai/docs/performance/tune-performance/threading.html
     """
     sleeps = os.environ.get("OMP_WAIT_POLICY", "").upper() == PASSIVE.upper()
-    for pool in ("intra_op", "inter_op"):
-        options.add_session_config_entry(f"session.{pool}.allow_spinning", "0" if sleeps else "1")
+    return {f"session.{pool}.allow_spinning": "0" if sleeps else "1" for pool in ("intra_op", "inter_op")}

@@ -161,6 +161,21 @@ def encoder_layers(module: nn.Module) -> list[nn.TransformerEncoderLayer]:
     return [part for part in module.modules() if isinstance(part, nn.TransformerEncoderLayer)]
 
 
+def described(module: nn.Module, nested: bool) -> dict[str, dict[str, str | int | float | bool]]:
+    """For each converted encoder, by the path of its list of layers, what it is made with: the arguments of
+    `torch.nn.TransformerEncoderLayer`, and how many there are."""
+    found: dict[str, dict[str, str | int | float | bool]] = {}
+    for path, stack in module.named_modules():
+        if isinstance(stack, EncoderStack):
+            one = stack.encoder.layers[0]
+            found[path.rpartition(".")[0]] = {
+                "layers": len(stack.encoder.layers), "nested": nested, "d_model": one.self_attn.embed_dim,
+                "nhead": one.self_attn.num_heads, "dim_feedforward": one.linear1.out_features,
+                "activation": "gelu" if one.activation is nn.functional.gelu else "relu",
+                "layer_norm_eps": one.norm1.eps, "norm_first": one.norm_first}
+    return found
+
+
 def _layout(layer: nn.Module) -> Layout | None:
     return LAYOUTS.get(f"{type(layer).__module__}.{type(layer).__qualname__}")
 

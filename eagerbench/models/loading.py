@@ -4,7 +4,6 @@ import copy
 import importlib
 import inspect
 import operator
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from eagerbench.models.fingerprint import Fingerprint
 from eagerbench.models.pruning import keep_layers
 from eagerbench.models.sentence import MEAN, MODULES, Pipeline
 from eagerbench.models.sentence import read as read_pipeline
-from eagerbench.models.specs import ModelSpec, config_length
+from eagerbench.models.specs import ModelSpec, config_length, roots
 
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
                  "tokenizer.model")
@@ -132,7 +131,7 @@ def load(spec: ModelSpec, device: str = "cpu", single_use: bool = False) -> Load
                        f"{first_line(error)}") from error
     if spec.max_length is None and _config(module) is not None:
         spec = replace(spec, max_length=config_length(module.config.to_dict()))
-    pipeline = MEAN if single_use else read_pipeline(spec.target, _finder(spec))
+    pipeline = MEAN if single_use else read_pipeline(spec.target, finder(spec))
     if pipeline.steps and isinstance(hidden := getattr(_config(module), "hidden_size", None), int):
         pipeline.require_width(hidden, spec.name)
     return LoadedModel(spec, module, tokenizer, spec.kind in ("directory", "hub"), single_use, pipeline)
@@ -193,7 +192,7 @@ def _from_pretrained(spec: ModelSpec) -> tuple[torch.nn.Module, Any]:
     try:
         config = transformers.AutoConfig.from_pretrained(spec.target, **common)
         quantised.refuse(spec.target, quantised.method_of_config(config.to_dict()))
-        auto = bare_class(config) if _finder(spec)(MODULES) is not None else auto_class(config)
+        auto = bare_class(config) if finder(spec)(MODULES) is not None else auto_class(config)
         torch.manual_seed(spec.seed)  # a pooler that was not saved is drawn anew
         module, report = auto.from_pretrained(
             spec.target, config=config, use_safetensors=True, output_loading_info=True,
@@ -217,7 +216,7 @@ def _padding(config: transformers.PretrainedConfig | None) -> str:
     return "" if fits else f" (pad_token_id {pad_id}, vocabulary {size}: put one of its ids into config.json)"
 
 
-def _finder(spec: ModelSpec) -> Callable[[str], Path | None]:
+def finder(spec: ModelSpec) -> Callable[[str], Path | None]:
     """Finds files beside a model: in its directory and nowhere above it, or in its hub repository."""
     def in_directory(name: str) -> Path | None:
         root = Path(spec.root or spec.target).resolve()
@@ -248,8 +247,9 @@ def _tokenizer(spec: ModelSpec, common: dict) -> Any:
 
 def _from_factory(spec: ModelSpec) -> tuple[torch.nn.Module, Any]:
     module_name, _, function_name = spec.target.partition(":")
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    for place in reversed(roots()):
+        if str(place) not in sys.path:
+            sys.path.insert(0, str(place))
     torch.manual_seed(spec.seed)
     try:
         made = getattr(importlib.import_module(module_name), function_name)()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from eagerbench.errors import BadInput
-from eagerbench.models.sentence_layers import NotUnderstood, Read, Step, dense, layer_norm, normalised
+from eagerbench.models.sentence_layers import First, NotUnderstood, Read, Step, dense, layer_norm, normalised
 
 MODULES, PROMPTS = "modules.json", "config_sentence_transformers.json"
 DEFAULT_POOLING = "mean (no modules.json)"
@@ -230,7 +230,7 @@ def _truncation(find: Read, where: str) -> tuple[tuple[str, Step], ...]:
     """The `truncate_dim` of the whole model: what is left of an embedding once all modules are done."""
     config = _json(find(PROMPTS), where)
     size = _size(config, "truncate_dim", where) if isinstance(config, dict) else None
-    return ((f"first {size}", lambda vector: vector[:size]),) if size else ()
+    return ((f"first {size}", First(size)),) if size else ()
 
 
 def _size(config: dict, key: str, where: str) -> int | None:

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from eagerbench import project
 from eagerbench.errors import BadInput, unknown
 from eagerbench.models import quantised, sentence
 from eagerbench.models.catalog import CATALOG, HEADS, CatalogEntry, depth, task_of
@@ -55,16 +56,19 @@ class ModelSpec:
 
 
 def resolve(text: str, seed: int) -> ModelSpec:
-    """Turn a `--model` value, `name` or `name@layers=N,head=TASK`, into a spec.
+    """Turn a `--model` value, `name` or `name@layers=N,head=TASK,name=NAME`, into a spec.
 
     Raises:
         BadInput: unknown name or option, missing or damaged directory, or a factory that cannot be written so.
     """
-    base, marked, options = text.rpartition("@") if re.search(r"@(layers|head)\b[^/]*$", text) else (text, "", "")
+    base, marked, options = text.rpartition("@") if re.search(r"@(layers|head|name)\b[^/]*$", text) else (text, "", "")
     spec = _resolve(base, seed)
     if not marked:
         return spec
-    return replace(spec, name=f"{spec.name}@{options}", **_options(text, options, spec))
+    found = _options(text, options, spec)
+    name = found.pop("name", spec.name)
+    others = ",".join(option for option in options.split(",") if not option.startswith("name="))
+    return replace(spec, name=f"{name}@{others}" if others else name, **found)
 
 
 def _options(text: str, options: str, spec: ModelSpec) -> dict[str, Any]:
@@ -75,13 +79,15 @@ def _options(text: str, options: str, spec: ModelSpec) -> dict[str, Any]:
             raise BadInput(f"--model {text}: {name} is given twice; give it once")
         if name == "layers" and re.fullmatch(r"[1-9]\d{0,3}", value):
             found[name] = _layers(text, int(value), spec)
+        elif name == "name" and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", value):
+            found[name] = value
         elif name == "head" and value in HEADS and spec.kind == "catalog":
             found[name] = found["task"] = _head(text, value, CATALOG[spec.target])
         elif name == "head" and value in HEADS:
             raise BadInput(f"--model {text}: only catalog models take another head; a directory's is in its weights")
         else:
-            raise BadInput(f"--model {text}: after @ write layers=N (encoder layers to keep) or head=TASK, "
-                           f"TASK one of {', '.join(HEADS)}")
+            raise BadInput(f"--model {text}: after @ write layers=N (encoder layers to keep), name=NAME (in "
+                           f"ids) or head=TASK, TASK one of {', '.join(HEADS)}")
     return found
 
 
@@ -138,16 +144,25 @@ def _minilm_directory() -> Path:
 def _check_importable(text: str) -> None:
     """Refuse a factory whose package is nowhere, by looking only: importing is for the run."""
     package = text.partition(":")[0].partition(".")[0]
-    here = Path.cwd()
-    if (here / f"{package}.py").exists() or (here / package).is_dir() or package in sys.modules:
+    places = roots()
+    if any((place / f"{package}.py").exists() or (place / package).is_dir() for place in places):
+        return
+    if package in sys.modules:
         return
     try:
         found = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         found = None
     if found is None:
-        raise BadInput(f"--model {text}: there is no module {package!r}, neither in {here} nor among the installed "
-                       "packages; change to the directory that has it")
+        raise BadInput(f"--model {text}: there is no module {package!r}, neither in {' or '.join(map(str, places))} "
+                       "nor among the installed packages; change to the directory that has it, or name that as "
+                       f"{project.PYTHONPATH} in [tool.eagerbench]")
+
+
+def roots() -> list[Path]:
+    """Directories that a factory's package may be in: the working directory, and those of the project around it."""
+    here = Path.cwd()
+    return list(dict.fromkeys([here, *project.find(here).roots()]))
 
 
 def _directory(name: str, root: Path, seed: int) -> ModelSpec:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eagerbench import jsonfile
+from eagerbench import jsonfile, project
 from eagerbench.errors import BadInput
 from eagerbench.results import decision, last_screen, records
 from eagerbench.results.decision import budget
@@ -21,7 +21,8 @@ _NUMBERS = {
     "max-quality-loss": "share of examples that may be lost (0.01: one in a hundred)",
     "max-latency-ms": "of the median call, in milliseconds",
     "min-throughput": "samples a second (corpus: sentences, generation: tokens)",
-    "max-memory-mib": "peak of a process with the model, in MiB; of the GPU on one",
+    "max-memory-mib": "the most that a process has while it loads the model and calls it, in MiB; of the GPU on one",
+    "max-steady-mib": "what stays of that after two calls, in MiB (memory experiment)",
     "max-artifact-mib": "what is shipped, in MiB: the artifact, or the weights without one",
     "max-build-s": "seconds to build once",
     "max-ready-s": "seconds from a running interpreter to the first answer (start-up experiment)",
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_budget(parser: argparse.ArgumentParser) -> None:
     """The options that make a budget (`budget_of`)."""
     parser.add_argument("--budget", type=Path, metavar="FILE.toml", help="a file with the options below as keys, such "
-                        "as max-error = 0.05; an option beside it wins")
+                        "as max-error = 0.05; an option beside it wins (default: [tool.eagerbench.budget] in "
+                        "pyproject.toml)")
     group = parser.add_argument_group("budget")
     for name, said in _NUMBERS.items():
         group.add_argument(f"--{name}", type=float, metavar="X", help=said)
@@ -70,10 +72,11 @@ def run(chosen: argparse.Namespace) -> int:
 
 
 def budget_of(chosen: argparse.Namespace) -> budget.Budget:
-    """Of the file, and of what is typed beside it."""
-    values: dict[str, Any] = budget.read(chosen.budget) if chosen.budget else {}
-    if values:
-        budget.from_values(values, str(chosen.budget))  # so that the file is named for what is wrong in it
+    """Of the file, or of `[tool.eagerbench.budget]`, and of what is typed beside it."""
+    found = project.find(Path.cwd())
+    values: dict[str, Any] = budget.read(chosen.budget) if chosen.budget else dict(found.budget)
+    if values:  # so that the file is named for what is wrong in it
+        budget.from_values(values, str(chosen.budget) if chosen.budget else found.budget_name)
     typed = {key: value for key in budget.toml_keys() if (value := getattr(chosen, key.replace("-", "_"))) is not None}
     return budget.from_values({**values, **typed}, "recommend")
 

@@ -5,6 +5,7 @@ import json
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median, stdev
 
 from eagerbench import backends
 from eagerbench.backends.base import ExportingBackend
@@ -14,6 +15,7 @@ from eagerbench.outputs.predictions import AGREEMENT_ROWS
 from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
 from scripts.docs import kept, pictures
+from scripts.docs import steps as known_steps
 
 ROOT = Path(__file__).parents[2]
 README_MODELS = ("minilm", "camembert-base")
@@ -21,6 +23,7 @@ README_PLACE = "1×128"  # short calls: many pairs of turns in a case's time
 README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
                    "openvino-int8")
 RESULT_VARIANTS = ("eager", "onnxruntime", "onnxruntime-int8")
+RESULT_FILES = {"python": "cpp"}  # of experiments that no default run has
 SCREEN_LINES = 14, 5  # of the last screen that README shows: the first and the last ones
 
 
@@ -141,13 +144,16 @@ def _docstring(name: str) -> str:
 
 
 def result(name: str) -> str:
-    """The tables of an experiment in a default run, for three variants."""
-    found = [record for record in kept.of_experiment("bench", name) if record.identity.variant in RESULT_VARIANTS]
+    """The tables of an experiment in a default run, for three variants; of a file of its own where that has none."""
+    file = RESULT_FILES.get(name, "bench")
+    found = [record for record in kept.of_experiment(file, name)
+             if file != "bench" or record.identity.variant in RESULT_VARIANTS]
     if not found:
         return "No kept result has this experiment yet."
     model = found[0].identity.model
+    source = "a default run" if file == "bench" else "a run of its own"
     return (f"{grid.as_markdown(EXPERIMENTS[name].tables(model, found))}\n"
-            f"From a default run ([bench.json](../results/bench.json)): {kept.conditions('bench')}")
+            f"From {source} ([{file}.json](../results/{file}.json)): {kept.conditions(file)}")
 
 
 def quality(kind: str) -> str:
@@ -186,14 +192,69 @@ def wait_policy() -> str:
             "of them beside the busy core.")
 
 
+def quiet() -> str:
+    """How many cases of the kept runs on a quiet machine were called unusable."""
+    timed = [record.conditions.usable for name in ("bench", "latency") for bench in kept.content(name)["benchmarks"]
+             if kept.records.is_ours(bench) and (record := kept.decode(bench["extra_info"])).conditions.turn_lost]
+    return (f"Of {len(timed)} cases in turns in [bench.json](results/bench.json) and "
+            f"[latency.json](results/latency.json), measured on a quiet machine, {timed.count(False)} are unusable: "
+            f"{100 * timed.count(False) / len(timed):.1f} %.")
+
+
 def turns() -> str:
     return ("![Calls of eager and of a variant in turns, and the ratio of each pair](turns.svg)\n\n"
             "*Pairs of turns from the kept results: each bar is one timed call, its width the time. The first call of "
             "each turn is not timed and not drawn.*")
 
 
+def tree() -> str:
+    return ("![Questions about you, and the variant that each answer leads to](tree.svg)\n\n"
+            f"*MiniLM, {pictures.PLACE}, from [bench.json](results/bench.json): {kept.conditions('bench')}*")
+
+
+def corpus() -> str:
+    return ("![Sentences per second of each variant, in order and sorted by length](corpus.svg)\n\n"
+            "*MiniLM, sentences/s of the median pass at the best batch size of the default run.*")
+
+
+def isolation() -> str:
+    """What a supervisor costs, of a file that scripts/isolation_cost.py wrote."""
+    file = kept.RESULTS / "isolation.json"
+    if not file.exists():
+        return ("No quiet measurement is kept: `python scripts/isolation_cost.py -o docs/results/isolation.json` makes "
+                "one.")
+    found = json.loads(file.read_text(encoding="utf-8"))
+    kinds = [found[name] for name in ("isolated_s", "not_isolated_s")]
+    seconds, spread = [median(kind) for kind in kinds], max(stdev(kind) for kind in kinds)
+    rows = [[code(name), f"{case['ratio']:.4f}", f"{case['spread']:.1%}", " and ".join(map(str, case["sessions"]))]
+            for name, case in found["cases"].items()]
+    own = (f" It used {median(found['supervisor_cpu_s']):.1f} s of processor time, and "
+           f"{median(found['supervisor_rss_bytes']) / 1e6:.0f} MB of memory while it waited."
+           if found.get("supervisor_rss_bytes") else "")
+    machine = found["machine_info"]
+    said = (f"Sessions took {seconds[0]:.1f} s with a supervisor and {seconds[1]:.1f} s without (medians of "
+            f"{len(found['isolated_s'])} and {len(found['not_isolated_s'])}; between sessions of a kind they differ by "
+            f"{spread:.1f} s, sd): {seconds[0] - seconds[1]:.1f} s more."
+            f"{own} Speed-ups over eager with it, divided by those without:")
+    header = ["case", "ratio of medians", "spread between sessions", "sessions"]
+    where = f"{found['datetime'][:10]}, {machine['cpu']['brand_raw']}, {machine['usable_cores']} cores"
+    return (f"{textwrap.fill(said, 120)}\n\n{table(header, rows)}\n\n*{where}; "
+            "[isolation.json](results/isolation.json), made by `python scripts/isolation_cost.py`.*")
+
+
+def steps() -> str:
+    """Change points of three programs on series with known steps."""
+    programs = kept.step_programs()
+    header = ["series of 60 runs", "series", known_steps.OURS,
+              *(f"{name} {programs[name]['version']}" for name in known_steps.PROGRAMS if name in programs)]
+    return (f"{table(header, known_steps.rows())}\n\nSpread 1 %. Found: every step, within {known_steps.NEAR} runs. "
+            "False: a step is named where none is. Each series is a report of its own. eagerbench names steps of 2 % "
+            "and more, the others have no such limit.")
+
+
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
-    "turns": turns, "wait-policy": wait_policy,
+    "turns": turns, "wait-policy": wait_policy, "quiet": quiet, "isolation": isolation, "tree": tree, "corpus": corpus,
+    "steps": steps,
 }

@@ -1,0 +1,3 @@
+def finish(outputs, inputs):
+    """The model's own outputs."""
+    return outputs

@@ -123,7 +123,7 @@ def test_eager_float32_is_float32(on_gpu):
 def test_device_times_clocks_and_memory_are_read(on_gpu):
     from eagerbench.measuring.gpu_memory import GpuMemory
     from eagerbench.measuring.gpu_observer import observer
-    from eagerbench.measuring.turns import Turns
+    from eagerbench.measuring.turns import Schedule, Turns
 
     workshop = on_gpu("tiny-bert")
     inputs = workshop.inputs(4, 16)
@@ -133,13 +133,13 @@ def test_device_times_clocks_and_memory_are_read(on_gpu):
     eager = workshop.reference.runner
     native = runner.prepare(inputs)
     seen = observer(DEVICE, runner, eager)
-    turns = Turns(lambda: runner(native), lambda: eager(native), 3, observer=seen)
+    turns = Turns(lambda: runner(native), lambda: eager(native), Schedule(2, 3, 1.0), [seen])
     walls = []
     with seen.watching():
         for _ in range(6):
             turns.before_round()
             began = time.perf_counter()
-            runner(native)
+            turns.variant()
             walls.append(time.perf_counter() - began)
             turns.after_round()
     found = seen.record()

@@ -11,7 +11,8 @@ EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 # Each process would compile all modules anew: two seconds of each of the hundred sessions of `make test`.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench report test slow fuzz gpu gpu-wheels gate calibrate release follow history merge noise busy wait-policy architectures docs results site \
+.PHONY: bench report test slow fuzz cpp gpu gpu-wheels gate calibrate release follow history merge noise busy wait-policy architectures docs \
+	results site \
 	environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 # Tests that take too long for every change: full-size models, 10,000 simulated suites, whole gates.
@@ -22,6 +23,10 @@ slow: $(INSTALLED)
 FUZZ_SECONDS ?= 600
 fuzz: $(INSTALLED)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) -m pytest correctness_tests/test_fuzz.py --benchmark-disable -m slow $(ARGS)
+
+# The runners in C++ (docs/cpp.md), of what is installed, into .artifacts/cpp; with ASAN=1 with AddressSanitizer.
+cpp: $(INSTALLED)
+	$(RUN) -m eagerbench.cpp.build $(if $(ASAN),--asan) $(ARGS)
 
 # What only a GPU machine can measure, into GPU_OUT (docs/gpu.md). With an interpreter of your own, where nothing can be
 # installed: PYTHON=python3 scripts/gpu.sh OUT_DIR

@@ -21,7 +21,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Pages that are written elsewhere and not here yet.
 COMING = {"reading-the-report.md"}
 # Options of other programs that a page shows.
-FOREIGN = {"--array", "--index-url", "--no-deps"}
+# The last three of a package's load.py and of a runner in C++.
+FOREIGN = {"--array", "--index-url", "--no-deps", "--check", "--serve", "--time"}
 PARTS = {"history": ("add", "report", "schema")}  # commands of a command
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

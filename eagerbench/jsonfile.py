@@ -146,13 +146,29 @@ def number_problems(value: Any, place: tuple[str | int, ...] = ()) -> Iterator[s
 
     NaN is a number to JSON's schema and fits every bound; a whole number of 400 digits is too large for a float.
     """
+    if not _all_usable(value):
+        yield from _unusable(value, place)
+
+
+def _all_usable(value: Any) -> bool:
+    """The same question without places, which is ten times as quick: nearly every record has nothing to tell."""
+    if isinstance(value, dict):
+        return all(map(_all_usable, value.values()))
+    if isinstance(value, list):
+        if set(map(type, value)) == {float}:
+            return all(map(math.isfinite, value))
+        return all(map(_all_usable, value))
+    return math.isfinite(value) if isinstance(value, float) else not isinstance(value, int) or abs(value) <= _LARGEST
+
+
+def _unusable(value: Any, place: tuple[str | int, ...]) -> Iterator[str]:
     if isinstance(value, float) and not math.isfinite(value):
         yield f"{'.'.join(map(str, place))} is {value}, not a finite number"
     elif isinstance(value, int) and abs(value) > _LARGEST:
         yield f"{'.'.join(map(str, place))} is too large a number"
     elif isinstance(value, dict | list):
         for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from number_problems(inner, (*place, name))
+            yield from _unusable(inner, (*place, name))
 
 
 @cache

@@ -82,8 +82,9 @@ class Backend(ABC):
     `packages` are import names that must be installed, by the command `install`; their versions are part of every
     cache key. Set `per_workload` when a build serves one input shape only, `costly` when a build takes more than
     some seconds (the quick tests then build it for fewer models), `right_padding_only` when its runners refuse
-    every other mask, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs
-    the build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
+    every other mask, `on_request` when the variants run only where they are named, `own_process` when calls run in
+    another process, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs the
+    build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
     """
 
     variants: ClassVar[tuple[Variant, ...]]
@@ -92,6 +93,8 @@ class Backend(ABC):
     per_workload: ClassVar[bool] = False
     costly: ClassVar[bool] = False
     right_padding_only: ClassVar[bool] = False
+    on_request: ClassVar[bool] = False
+    own_process: ClassVar[bool] = False
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""
@@ -198,6 +201,13 @@ class ExportingBackend(Backend):
 
     def build(self, variant: Variant, model: "LoadedModel", example: Arrays, placement: Placement) -> Runner:
         raise TypeError(f"{variant.name} is exported and loaded through eagerbench.backends.building")
+
+    def owner(self, variant: Variant) -> tuple[Variant, "ExportingBackend"]:
+        """Whose artifact the variant loads: its own, or that of another variant, which then exports it."""
+        return variant, self
+
+    def make_ready(self, variant: Variant) -> None:
+        """Whatever is to be there before an artifact is loaded, and is no part of loading it: a program to be built."""
 
     @abstractmethod
     def export(self, variant: Variant, model: "LoadedModel", example: Arrays, directory: Path) -> float | None:

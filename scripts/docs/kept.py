@@ -29,6 +29,9 @@ def benchmarks(name: str) -> Iterator[dict[str, Any]]:
 
 
 def of_experiment(name: str, experiment: str) -> list[Record]:
+    """Its records of a file; none where the file is not there yet."""
+    if not (RESULTS / f"{name}.json").exists():
+        return []
     found = (decode(bench["extra_info"]) for bench in benchmarks(name))
     return [record for record in found if record.identity.experiment == experiment]
 

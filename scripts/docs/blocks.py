@@ -14,8 +14,8 @@ from eagerbench.outputs import tolerance
 from eagerbench.outputs.predictions import AGREEMENT_ROWS
 from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
-from scripts.docs import kept, pictures
 from scripts.docs import followed as known_history
+from scripts.docs import kept, pictures
 from scripts.docs import steps as known_steps
 
 ROOT = Path(__file__).parents[2]

@@ -1,6 +1,7 @@
 """A session as its supervisor sees it, without pytest: `python fake_session.py DIRECTORY '{"t1": "segfault"}'`.
 
-Four tests, `t0` to `t3`, each with a fault or none; `start`, `end`, `saving` and `after` are between them.
+Four tests, `t0` to `t3`, each with a fault or none; `start` (`start-2` of the second process), `end`, `saving` and
+`after` are between them. It goes on with a journal that is there.
 """
 
 import ctypes
@@ -52,6 +53,7 @@ def garbage() -> None:
 FAULTS = {"segfault": segfault, "abort": os.abort, "exit": lambda: os._exit(3), "exit-0": lambda: os._exit(0),
           "kill": lambda: os.kill(os.getpid(), signal.SIGKILL), "unheeded": unheeded, "stopped": stopped,
           "children": children, "garbage": garbage, "sleep": lambda: time.sleep(60), "nap": lambda: time.sleep(0.6),
+          "doze": lambda: time.sleep(0.15),
           "illegal": lambda: os.kill(os.getpid(), signal.SIGILL), "float": lambda: os.kill(os.getpid(), signal.SIGFPE)}
 
 
@@ -64,22 +66,25 @@ def main(directory: Path, planned: dict[str, str]) -> None:
     link.watch_faults()
     heed_ctrl_c_once()
     at("start")
+    at(f"start-{link.part}")
     file = link.journal or directory / "000001-0123abcd.jsonl"
-    done = journal.read(file).finished if link.journal else {}
+    goes_on = file.exists() and file.stat().st_size > 0
+    done = journal.read(file).finished if goes_on else {}
     writer = journal.Writer(file)
-    if link.journal is None:
+    if not goes_on:
         writer.write(json.dumps({"format": journal.FORMAT, "file": {}, "tests": len(TESTS)}))
     writer.write(json.dumps({"part": link.part, "started": "now"}))
     captured = tempfile.TemporaryFile()  # noqa: SIM115 (to the end of the process)
     os.dup2(captured.fileno(), 2)
     link.tell(captured.fileno(), journal=str(file))
+    link.tell(allowed_s=None)
     for name in [name for name in TESTS if name not in done]:
         writer.write(json.dumps({"began": name, "case": name, "cell": {"bench_id": name}, "what": f"variant-{name}",
                                  "phase": "building"}))
         link.tell(allowed_s=ALLOWED_S)
         at(name)
         link.tell(allowed_s=None)
-        writer.write(json.dumps({"finished": name, "wall_s": 1.0, "measured_s": 0.5}))
+        writer.write(json.dumps({"finished": name, "wall_s": time.perf_counter(), "measured_s": 0.5}))
     at("end")
     link.tell(saving=True)
     at("saving")

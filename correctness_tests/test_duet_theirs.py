@@ -4,8 +4,8 @@ import dataclasses
 import json
 import subprocess
 import sys
-from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from analysis_files import analysis, drawn, saved
@@ -14,10 +14,10 @@ from running import ROOT
 from their_repository import MODELS, PYPROJECT, commit, eagerbench, git, repository, write
 
 from eagerbench import project
-from eagerbench.gate import duet_checkout, duet_parts, duet_request, duet_theirs, judge
+from eagerbench.fixtures import isolation
+from eagerbench.gate import duet_checkout, duet_parts, duet_theirs, judge
 from eagerbench.gate.duet_checkout import CannotCheckOut
 from eagerbench.gate.duet_side import Checkout
-from eagerbench.models import specs
 from eagerbench.results import older
 
 
@@ -164,57 +164,6 @@ def test_a_project_below_the_top_of_its_repository(tmp_path):
         pass
 
 
-def chosen(**given) -> Namespace:
-    return Namespace(**{"base": None, "head": ".", "base_model": None, "head_model": None, "base_python": None,
-                        "head_python": None, "selection": [], "design": None, "turns": None, "time_out": None, **given})
-
-
-def test_what_is_asked_for(tmp_path, monkeypatch):
-    write(tmp_path, {"pyproject.toml": PYPROJECT + 'batch-sizes = 8\ntests = "perf_tests"\nturns = 3\nstrict = true\n'})
-    monkeypatch.chdir(tmp_path)
-    asked = chosen(selection=["--variant", "sdpa", "--model", "a:b", "tests/test_x.py::test_y"], time_out=5.0)
-    found = duet_request.complete(asked, 12)
-    assert (asked.base, asked.turns, asked.time_out, asked.strict, asked.lenient) == ("HEAD", 3, 5.0, True, False)
-    request = duet_request.read(asked, found)
-    models, words = duet_request.without_models(request.selection)
-    assert models == ["a:b"]
-    assert duet_request.of_tests(words, found) == (
-        ["tests/test_x.py::test_y"],
-        ["--batch-sizes=8", "--sequence-lengths=16", "--threads=1", "--variant", "sdpa"])
-    assert duet_request.of_tests(["--threads=1"], found)[0] == ["perf_tests"]
-    write(tmp_path, {"pyproject.toml": PYPROJECT + 'design = "abab"\n'})
-    with pytest.raises(CannotCheckOut, match="design is turns or abba"):
-        duet_request.complete(chosen(), 12)
-
-
-def test_two_models_are_one_benchmark(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("parent", "tuned"):
-        (tmp_path / name).mkdir()
-    asked = chosen(base_model="./parent@layers=2", head_model="tuned")
-    found = duet_request.read(asked, duet_request.complete(asked, 12)).of_side
-    assert found == {"base": f"{tmp_path}/parent@layers=2,name=tuned", "null": f"{tmp_path}/parent@layers=2,name=tuned",
-                     "head": f"{tmp_path}/tuned@name=tuned"}
-    base, head = duet_request.sources(asked, tmp_path)
-    assert base == head
-    assert base.in_place
-    factories = chosen(base_model="a.b:old", head_model="a.b:new@name=mine")
-    assert duet_request.read(factories, project.find(tmp_path)).of_side["base"] == "a.b:old@name=mine"
-    for wrong, says in (({"head_model": "tuned"}, "--base-model is missing"), ({}, "nothing to compare with")):
-        with pytest.raises(CannotCheckOut, match=says):
-            duet_request.sources(chosen(**wrong), tmp_path) if not wrong else duet_request.read(
-                chosen(**wrong), project.find(tmp_path))
-
-
-def test_a_model_may_have_another_name(bert_directory):
-    spec = specs.resolve(f"{bert_directory}@layers=1,name=mine", 0)
-    assert (spec.name, spec.layers) == ("mine@layers=1", 1)
-    assert specs.resolve("tiny-bert@name=a.b-c", 0).name == "a.b-c"
-    for wrong in ("tiny-bert@name=a/b", "tiny-bert@name=", "tiny-bert@name=-x"):
-        with pytest.raises(specs.BadInput):
-            specs.resolve(wrong, 0)
-
-
 def test_other_weights_of_the_users_model_are_judged(tmp_path, capsys):
     """Between two commits of a repository of theirs; of another suite's benchmark they are another benchmark."""
     duet = drawn(1, {"b1": 0.08}, benches=2)
@@ -281,6 +230,16 @@ def test_their_perf_tests_are_those_of_plain_pytest(measured):
     names = {older.flat(bench["extra_info"])["bench_id"] for bench in found}
     assert names == {"my_package.models.build/eager/b4/s16/cpu", "my_package/sum"}
     assert all(bench["extra_info"].get("speedup", 1) > 0 for bench in found)
+
+
+def test_sessions_of_other_tests_have_no_supervisor_and_no_journal(tmp_path):
+    """The plugin may be loaded in every session of theirs; it minds those that are for benchmarks."""
+    def config(root, only):
+        return SimpleNamespace(rootpath=root, option=SimpleNamespace(benchmark_only=only))
+
+    assert isolation._other_tests(config(tmp_path, False))
+    assert not isolation._other_tests(config(tmp_path, True))
+    assert not isolation._other_tests(config(ROOT, False))
 
 
 def test_the_places_of_a_side_are_data():

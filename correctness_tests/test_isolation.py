@@ -7,7 +7,7 @@ import pytest
 from _pytest.config import get_config
 
 from eagerbench.fixtures import isolation
-from eagerbench.isolation import supervisor
+from eagerbench.isolation import start, supervisor
 
 
 @pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
@@ -18,10 +18,32 @@ def test_what_times_nothing_or_is_typed_into_has_no_supervisor(more, monkeypatch
     config = get_config()
     config.parse(["-p", "eagerbench.fixtures.plugin", *more])
     started = []
-    monkeypatch.setattr(isolation, "_supervise", lambda *given: started.append(given))
+    monkeypatch.setattr(start, "supervise", started.append)
     monkeypatch.setattr(isolation, "_is_called", lambda config: True)
     isolation.supervised(config)
     assert started == []
+    assert not start.surely_times(["--model", "minilm", *more])
+
+
+@pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
+@pytest.mark.parametrize(("typed", "early"), [
+    (["run", "test_latency.py", "--model", "minilm", "-k", "not compile", "-xvq", "--corpus=a.txt", "--resume"], True),
+    (["run", "-kb8", "--config", "a"], True), (["run", "--case-timeout", "9"], False), (["run", "-xn2"], False),
+    (["run", "--co"], False), (["run", "-h"], False), (["run", "-p", "no:x"], False), (["list-cases"], False)])
+def test_a_run_is_supervised_before_anything_large_is_imported(typed, early, monkeypatch):
+    """Where its words leave no doubt. Otherwise, and in a process that is called from another program, later."""
+    started = []
+    monkeypatch.setattr(start, "supervise", started.append)
+    for name in start._ELSEWHERE:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(sys, "argv", ["/x/bin/eagerbench", *typed])
+    for other in ([], ["typed by nobody"]):
+        if typed[0] == "run":
+            start.supervise_early([*typed[1:], *other])
+    assert started == [supervisor.START_S] * early
+    monkeypatch.setenv(start.VARIABLE, "{}")
+    start.supervise_early(typed[1:])
+    assert len(started) == early
 
 
 @pytest.mark.parametrize(("argv", "arguments", "called"), [
@@ -46,4 +68,4 @@ def test_only_a_command_that_is_the_session_is_run_once_more(argv, arguments, ca
 def test_the_command_to_go_on_with(orig, argv, again, monkeypatch):
     monkeypatch.setattr(sys, "argv", argv)
     monkeypatch.setattr(sys, "orig_argv", orig)
-    assert isolation.again() == again
+    assert start.again() == again

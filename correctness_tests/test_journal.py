@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 
 import pytest
 
@@ -35,24 +36,22 @@ def test_a_torn_line_costs_itself(tmp_path):
         assert next(iter(journal.read(file).finished)) == "a"
 
 
-def test_a_line_without_room_is_taken_back(tmp_path, monkeypatch):
+def test_a_line_without_room_is_taken_back(tmp_path):
+    """A file that may not grow by a whole line: the kernel writes a part of it, and then refuses."""
     file = lines_of(tmp_path, HEADER)
     before = file.read_bytes()
     writer = journal.Writer(file)
-    real, written = os.write, []
-
-    def short(descriptor, data):
-        if written:
-            raise OSError(28, "No space left on device")
-        written.append(1)
-        return real(descriptor, data[:5])
-
-    monkeypatch.setattr(os, "write", short)
-    with pytest.raises(OSError, match="No space"):
-        writer.write('{"finished": "a"}')
-    monkeypatch.undo()
-    writer.close()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 5, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            writer.write('{"finished": "a"}')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert file.read_bytes() == before
+    writer.write('{"finished": "b"}')
+    writer.close()
+    assert list(journal.read(file).finished) == ["b"]
 
 
 def test_the_newest_is_the_last_one_made_whatever_the_clock_says(tmp_path):

@@ -173,3 +173,19 @@ def test_a_build_of_one_shape_reads_sentences_too(made, tmp_path):
     assert latency.costs.build_s == kept.costs.build_s  # to the last digit: one build
     assert found["sdpa", "quality"].workload == kept.workload
     assert (kept.result.metric, kept.result.items, kept.result.quality) == ("neighbours kept", QUERIES, 1.0)
+
+
+def test_two_models_are_asked_the_same(made, session, tmp_path):
+    """What `eagerbench gate --base-model … --head-model … -- --labels FILE` reports beside the time."""
+    from eagerbench.measuring import two_models
+
+    flipped = save(tmp_path / "flipped", "BertForSequenceClassification", id2label={0: "positive", 1: "negative"})
+    found = two_models.compared((made["classifier"], flipped), "--labels", made["labels"])
+    assert found["base"] == session["classifier", "eager"].result.quality
+    assert found["head"] == pytest.approx(1 - found["base"])  # the same logits under the other names
+    assert (found["lost"], found["won"]) == (round(QUERIES * found["base"]), round(QUERIES * found["head"]))
+    same = two_models.compared((made["embedder"], made["embedder"]), "--retrieval", made["queries"])
+    assert (same["loss"], same["lost"], same["p"], same["items"]) == (0, 0, 1, QUERIES)
+    assert same["base"] == session["embedder", "eager"].result.quality
+    refused = two_models.compared((made["classifier"], made["regressor"]), "--labels", made["labels"])
+    assert "has one label" in refused["reason"]

@@ -184,9 +184,29 @@ def test_preprocessing_that_numpy_cannot_do_is_said(content, said):
     assert "add --inputs arrays" in str(raised.value)
 
 
+@pytest.fixture(scope="module")
+def installed(root):
+    """`installed(requirements.txt)`: the Python of an environment that pip made of it alone; one for equal files."""
+    made = {}
+
+    def environment(requirements):
+        wanted = requirements.read_text()
+        if wanted not in made:
+            place = root / f"environment-{len(made)}"
+            venv.create(place, with_pip=True, symlinks=True)
+            python = place / "bin" / "python"
+            arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "-r", str(requirements)]
+            done = subprocess.run([str(python), *arguments], capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            made[wanted] = python
+        return made[wanted]
+
+    return environment
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", backends.variants())
-def test_every_variant_in_an_environment_of_its_own(variant, classifier, root):
+def test_every_variant_in_an_environment_of_its_own(variant, classifier, root, installed):
     """Made by pip of the package's own requirements."""
     found, backend = backends.variants()[variant]
     if reason := backend.refuses(found, Placement()):
@@ -194,12 +214,7 @@ def test_every_variant_in_an_environment_of_its_own(variant, classifier, root):
     output = root / variant
     if package(variant, classifier, output) == 4:
         pytest.skip("has no package: see the line above")
-    venv.create(root / f"{variant}-environment", with_pip=True, symlinks=True)
-    python = root / f"{variant}-environment" / "bin" / "python"
-    arguments = ["-m", "pip", "install", "--quiet", "--no-deps", "-r", str(output / "requirements.txt")]
-    done = subprocess.run([str(python), *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    ended = packages.load(python, output, "--check", *TEXTS)
+    ended = packages.load(installed(output / "requirements.txt"), output, "--check", *TEXTS)
     assert ended.code == 0, ended.out + ended.err
     assert "DIFFERENT" not in ended.out
     if found.dtype == "float32" or backend.devices == ("cpu",):

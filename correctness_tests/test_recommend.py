@@ -137,6 +137,31 @@ def test_a_quantised_checkpoint_is_what_is_shipped():
     assert fitting(verdict(EAGER, four_bits, memory, max_artifact_mib=20)) == {"bnb-nf4"}
 
 
+def test_steady_memory_is_asked_of_the_memory_experiment():
+    """The peak of a variant that is made of float32 weights says nothing of what it has later."""
+    def memory(variant, steady_mib):
+        return bench(variant, experiment="memory", workload=(8, 129), mib=600, steady_rss_bytes=steady_mib * 2**20)
+
+    fast = bench("bnb-nf4", 2.0, "quantised-coarse", 0.6, mib=600)
+    found = verdict(EAGER, fast, memory("bnb-nf4", 150), memory("eager", 400), max_steady_mib=200)
+    assert fitting(found) == {"bnb-nf4"}
+    assert "600 MiB of memory at its peak, 150 MiB after that" in found.text[0]
+    assert fitting(verdict(EAGER, fast, memory("bnb-nf4", 150), max_memory_mib=550)) == {"eager"}
+    unknown = verdict(EAGER, fast, max_steady_mib=200)
+    assert unknown.of("bnb-nf4").settle.startswith("eagerbench run test_memory.py --model m --variant bnb-nf4")
+
+
+def test_a_workload_without_its_experiment_is_that_of_latency():
+    corpus = [bench(name, experiment=experiment) for name in ("eager", "openvino")
+              for experiment in ("memory", "startup")]
+    assert verdict(EAGER, OPENVINO, *corpus, workload=["b8-s128"]).workloads == ["b8-s128"]
+    assert verdict(EAGER, OPENVINO, *corpus, workload=["memory/b8-s128"]).workloads == ["memory/b8-s128"]
+    with pytest.raises(BadInput) as refused:
+        verdict(*corpus, workload=["b8-s128"])
+    assert str(refused.value) == ("--workload b8-s128: 2 experiments have it; give --workload memory/b8-s128 or "
+                                  "--workload startup/b8-s128")
+
+
 @pytest.mark.parametrize(("percent", "needed"), budget.PERCENTILES.items())
 def test_a_percentile_needs_enough_calls(percent, needed):
     def found(calls):

@@ -2,16 +2,21 @@
 
 import json
 import re
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 from analysis_files import analysis, benchmark_file, complete_record, misspelt, older_record, saved
 from fuzzing import DATA
 from made_records import made
 
 from eagerbench.experiments import EXPERIMENTS
+from eagerbench.fixtures.progress import Progress
 from eagerbench.results import older, records
-from eagerbench.results.decode import BadRecord, decode
-from eagerbench.results.record import Costs, to_json
+from eagerbench.results.bad_record import BadRecord, checked
+from eagerbench.results.decode import decode
+from eagerbench.results.headline import problem
+from eagerbench.results.record import Costs, Engagement, to_json
 
 ROUNDS = [0.1, 0.2]
 
@@ -52,6 +57,31 @@ def test_lists_of_instances_are_as_long_as_each_other():
         made("threads", instances=3, instance_calls=[5, 6], instance_s=[1.0, 1.0], instance_cores=["0", "1"])
     with pytest.raises(BadRecord, match="result: instance_calls, instance_s and instance_cores have no entry for each"):
         made("threads", instance_calls=[5, 6], instance_s=[1.0], instance_cores=["0", "1"])
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_a_record_that_others_could_not_read_is_none(experiment):
+    """Of a backend whose probe finds no words, or a number that is none: found out where it is made."""
+    record, of = made(experiment), EXPERIMENTS[experiment].record
+    assert checked(record, of) == to_json(record)
+    wordless = msgspec.structs.replace(record, engagement=Engagement(engagement=""))
+    with pytest.raises(BadRecord, match=r"makes no record: engagement\.engagement: expected str of length >= 1"):
+        checked(wordless, of)
+    undefined = msgspec.structs.replace(record, engagement=Engagement(engagement="x", facts={"share": float("nan")}))
+    with pytest.raises(BadRecord, match=r"makes no record: engagement\.facts\.share is nan"):
+        checked(undefined, of)
+
+
+def test_a_record_that_cannot_be_read_has_no_line_and_breaks_none():
+    """That of a test of somebody's own, say: pytest must not end by an internal error."""
+    progress = Progress(None, None, lines=True)
+    bad = {"extra_info": {"kind": "eagerbench-record", "identity": {}}, "stats": {"median": 1.0}}
+    stats = SimpleNamespace(as_dict=lambda include_data: bad)
+    progress.note("one", SimpleNamespace(has_error=False, stats=stats))
+    assert progress._results == {"one": ""}
+    assert problem(bad) == "identity.experiment: missing"
+    assert problem({"extra_info": to_json(made()), "stats": {"median": 1.0}}) == ""
+    assert problem({"extra_info": {}, "stats": {"median": 1.0}}) == ""
 
 
 @pytest.mark.parametrize("changed", [{"model": "other"}, {"variant": "sdpa"}, {"workload": "b2-s8"},

@@ -129,9 +129,9 @@ def test_rows_are_records_and_failures(sources):
 def test_details_have_the_last_lines_of_a_log():
     row = source.Row("i", 0, "m", "v", "latency", "w", "crashed", log="\n".join(map(str, range(100))) + "\x1b[0m")
     lines = details.of(row, turns=True)["log"].splitlines()
-    assert lines[0] == "… 80 lines before"
+    assert lines[0] == "… 59 lines before"
     assert lines[-1] == "99\\x1b[0m"
-    assert len(lines) == 21
+    assert len(lines) == 1 + details.LOG_LINES
 
 
 def test_a_command_measures_a_case_again(sources):

@@ -1,61 +1,19 @@
 """The supervisor of a session: what ends its process costs the test that it was in, and leaves nothing behind."""
 
 import contextlib
-import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
-from running import ROOT, run_python
+from fake_supervised import NAME, PROGRAM, ran, supervised
+from running import run_python
 
 from eagerbench.isolation import death, journal, supervisor
 from eagerbench.machine.owned import FREE, look
 
 pytestmark = pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
-SESSION = Path(__file__).with_name("fake_session.py")
-PROGRAM = ("import sys; from eagerbench.isolation.supervisor import Supervisor; "
-           "sys.exit(Supervisor([sys.executable, *sys.argv[1:]], 'pytest perf_tests').run())")
-NAME = "000001-0123abcd.jsonl"
-
-
-@contextlib.contextmanager
-def supervised(directory, **planned):
-    """A supervised session; nothing of it is left, in whatever way it ends."""
-    mark = {"EAGERBENCH_TEST_MARK": str(directory)}
-    command = [sys.executable, "-c", PROGRAM, str(SESSION), str(directory), json.dumps(planned)]
-    with subprocess.Popen(command, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace", env={**os.environ, "PYTHONPATH": str(ROOT), **mark},
-                          start_new_session=True) as process:
-        try:
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-    deadline = time.monotonic() + 20
-    while (left := list(marked(mark))) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert left == []
-
-
-def marked(mark):
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            if process.status() != psutil.STATUS_ZOMBIE and mark.items() <= process.environ().items():
-                yield process
-
-
-def ran(directory, **planned):
-    """Exit code, output, and what the session saved: its finished tests and its parts."""
-    with supervised(directory, **planned) as process:
-        out = process.communicate(timeout=60)[0]
-    file = directory / "saved.json"
-    finished, parts = json.loads(file.read_text()) if file.exists() else ({}, [])
-    return process.returncode, out, finished, parts
 
 
 @pytest.mark.parametrize(("fault", "how"), [
@@ -90,7 +48,11 @@ def test_several_faults_are_several_parts(tmp_path):
 @pytest.mark.parametrize(("planned", "code", "said", "kept"), [
     ({"start": "abort"}, 1, "crashed: SIGABRT before any test began", None),
     ({"start": "exit"}, 3, "", None),  # the session has said why
-    ({"end": "abort"}, 1, "crashed: SIGABRT before any test began, so going on would end there again", 4),
+    ({"end": "abort"}, 1, "crashed: SIGABRT before any test began\n", 4),
+    ({"t1": "abort", "start-2": "abort"}, 1, "crashed: SIGABRT before any test began\n", 2),
+    ({"start": "sleep"}, 1, "crashed: no end after 3 s before any test began (imports, collection and models; "
+     "--case-timeout SECONDS allows more)\n", None),
+    ({"t1": "abort", "start-2": "unheeded"}, 1, "crashed: no end after 3 s before any test began (imports, ", 2),
     ({"saving": "exit"}, 3, "4 of 4 tests finished are kept in", 4),
     ({"after": "segfault"}, 1, "SIGSEGV at the end of the session, after everything was saved", None)])
 def test_a_fault_beside_the_tests_does_not_loop(planned, code, said, kept, tmp_path):
@@ -130,10 +92,9 @@ def test_a_signal_ends_both_once(number, code, to_group, tmp_path, monkeypatch):
     assert list(journal.read(tmp_path / NAME).finished) == ["t0"]
 
 
-def test_what_ignores_sigterm_is_killed_after_a_while(tmp_path, monkeypatch):
+def test_what_ignores_sigterm_is_killed_after_a_while(tmp_path):
     patched = PROGRAM.replace("sys.exit", "import eagerbench.isolation.supervisor as s; s._GRACE_S = 0.2; sys.exit")
-    monkeypatch.setattr(sys.modules[__name__], "PROGRAM", patched)
-    with supervised(tmp_path, t1="unheeded") as process:
+    with supervised(tmp_path, program=patched, t1="unheeded") as process:
         in_test(process, tmp_path)
         process.terminate()
         process.communicate(timeout=30)
@@ -184,7 +145,7 @@ def test_the_last_lines_are_few_whole_and_visible(tmp_path):
 
 LAST_WORDS = """
 import os, sys, tempfile
-from eagerbench.isolation import link, supervisor
+from eagerbench.isolation import link, part as parts, supervisor
 if link.VARIABLE in os.environ:
     kept = tempfile.TemporaryFile()
     kept.write(b"last words")
@@ -192,7 +153,7 @@ if link.VARIABLE in os.environ:
     link.Link.taken().tell(kept.fileno(), journal="journal.jsonl")
     os.abort()
 with supervisor._blocked() as (signals, mask):
-    part = supervisor._Part([sys.executable, *sys.orig_argv[1:]], 1, None, mask, lambda file: None)
+    part = parts.Part([sys.executable, *sys.orig_argv[1:]], 1, None, mask, lambda file: None, 60.0)
     os.waitid(os.P_PID, part._process.pid, os.WEXITED | os.WNOWAIT)
     code = part.wait(signals)
     print(part.death(code).stderr, part.journal)

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from fake_suites import environment
-from their_repository import commit, eagerbench, git, write
+from their_repository import commit, eagerbench, git, judged, write
 
 MODELS = '''
 """Four models of a search engine."""
@@ -111,7 +111,7 @@ def test_three_commits(example, tmp_path, base, head, outcome, status):
     done = subprocess.run(eagerbench("gate", "--base", base, "--head", head), cwd=example, capture_output=True,
                           text=True, check=False, env=clean)
     print(f"{base} {head}: {time.monotonic() - started:.0f} s\n{done.stdout}\n{done.stderr}")
-    verdict = json.loads((example / ".benchmarks" / "gate" / "verdict.json").read_text())
+    verdict = judged(json.loads((example / ".benchmarks" / "gate" / "verdict.json").read_text()))
     found = {entry["id"]: entry for entry in verdict["benchmarks"] if entry["id"].endswith("/cpu")}
     assert len(found) == 4
     assert verdict["outcome"] == outcome, done.stdout

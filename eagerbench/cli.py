@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from eagerbench.errors import BadInput
+from eagerbench.isolation import start
 from eagerbench.jsonfile import UnreadableFile
+from eagerbench.machine import children
 from eagerbench.shown import one_line, printable, say
 
 _PURPOSE, _EXIT_CODES = __doc__.split("\n\n")
@@ -44,7 +46,8 @@ COMMANDS = {
     "duet": ("eagerbench.gate.duet", "measure two commits in pairs of processes that take turns"),
     "gate": ("eagerbench.gate.gate", "judge the pairs of a duet"),
     "calibrate": ("eagerbench.gate.noise_floor", "write the noise floor that same-code duets show"),
-    "history": ("eagerbench.gate.history", "append a verdict's ratios to a history"),
+    "history": ("eagerbench.history.command", "ratios over time: keep them in a folder, and report what changed"),
+    "fleet": ("eagerbench.fleet.command", "several machines side by side: who is fastest where, and does it travel"),
     "merge": ("eagerbench.results.merge", "merge files of several environments or shards into one"),
     "simulate": ("eagerbench.gate.simulate", "simulate false alarms and power of this gate and of usual rules"),
     "noise": ("eagerbench.measuring.noise", "measure how far speed-ups of the same code differ between processes"),
@@ -61,6 +64,7 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
+    children.die_with_starter()
     if arguments and arguments[0] in {*PYTEST_COMMANDS, *STARTED}:
         return _by_pytest(*arguments)
     try:
@@ -91,6 +95,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _by_pytest(name: str, *arguments: str) -> int:
     module, function, purpose = {**PYTEST_COMMANDS, **STARTED}[name]
+    if name == "run":
+        start.supervise_early(list(arguments))
     if {"-h", "--help"} & set(arguments):  # pytest's own follows
         say(f"usage: eagerbench {name} [options] [test_latency.py …]\n\n{purpose.capitalize()}.\n\n"
             f"{_EXIT_CODES}\nOptions are pytest's and those under `eagerbench: what to run`:\n")

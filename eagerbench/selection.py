@@ -14,6 +14,7 @@ from eagerbench.errors import BadInput, unknown
 from eagerbench.machine import quota
 from eagerbench.models import specs
 from eagerbench.option_values import output_file, whole, writable_directory
+from eagerbench.shard import Shard
 
 DEFAULT_MODEL = "minilm"
 _ARTIFACTS, _ARTIFACTS_VARIABLE = ".artifacts", "EAGERBENCH_ARTIFACTS"
@@ -51,6 +52,8 @@ class Selection:
             for the quality experiment.
         every_variant: whether variants were named, or the full grid: then every experiment runs on each.
         models_named: whether models were named: then every experiment runs on those.
+        shard: the part of the selected cases that runs here; None for all.
+        shard_times: path of the file that parts are balanced by.
     """
 
     models: tuple[specs.ModelSpec, ...]
@@ -77,6 +80,8 @@ class Selection:
     every_variant: bool = True
     models_named: bool = True
     peaks: str = "fresh"
+    shard: Shard | None = None
+    shard_times: str | None = None
 
     @property
     def series_budget(self) -> float:
@@ -130,6 +135,8 @@ def select(option: Namespace) -> Selection:
         every_variant=bool(option.variant) or option.grid == "full",
         models_named=bool(option.model),
         peaks=option.peaks,
+        shard=option.shard,
+        shard_times=option.shard_times,
     )
 
 

@@ -49,6 +49,7 @@ class Dots:
         log: whether the axis is logarithmic.
         line: where a line marks what eager has, or None.
         power: as that of `Plot`, where the number has no interval of its own; 0 where it is no matter of time.
+        more: further numbers of a record on the same axis, by what they are; `name` is what `number` is called then.
     """
 
     number: Callable[[Record], Number | None]
@@ -59,6 +60,14 @@ class Dots:
     log: bool = False
     line: float | None = None
     power: int = 0
+    name: str = ""
+    more: Callable[[Record], dict[str, float]] = lambda record: {}
+
+    def colour(self, record: Record, several: bool) -> str:
+        """What a record's mark has in common with others: the workload beside the number's name where there are
+        several."""
+        kind = self.kind(record)
+        return ", ".join(filter(None, [self.name, kind if several else ""])) or kind
 
 
 @dataclass(frozen=True)

@@ -116,9 +116,17 @@ def number(record: MemoryRecord) -> Number:
     return record.costs.peak_rss_bytes / 2**20, None, None
 
 
+def others(record: MemoryRecord) -> dict[str, float]:
+    """What stands beside the peak, as far as the file has it."""
+    found = {"steady": record.result.steady_rss_bytes, "weights": record.result.weights_bytes}
+    return {name: count / 2**20 for name, count in found.items() if count}
+
+
 EXPERIMENT = Experiment("memory", 5, "How much memory does a process take at most?", workloads, MemoryRun, MemoryRecord,
                         tables, headline, rank,
-                        Dots(number, "peak resident MiB", "Left is less. The peak of a fresh process that loads the "
-                             "variant and calls it twice, with its runtime and libraries; a quantised variant without "
-                             "an artifact is made of the float32 model, which is in its peak.", most=False),
+                        Dots(number, "MiB", "Left is less. `peak`: the most that a fresh process had while it loaded "
+                             "the variant and called it twice, runtime and libraries included. `steady`: what stays "
+                             "after that. `weights`: those of the variant alone, as it holds them. A variant that is "
+                             "loaded from float32 weights has these in its peak; the table says which are.",
+                             most=False, name="peak", more=others),
                         most_s=7200.0)

@@ -167,7 +167,7 @@ class QualityRun(PassRun):
     """Builds that serve one shape get batches of one."""
 
     def prepare(self) -> None:
-        self.corpus = self.once(self.work, lambda: _tokenised(self.work.corpus, self.model))
+        self.corpus = self.once(self.work, lambda: tokenised(self.work.corpus, self.model))
         self.rows, batch_size, self.kind = self.corpus.rows, BATCH_SIZE, Pass
         if self.built.backend.per_workload:
             self.kind = OneShapePass if self.work.shape is None else pass_of(self.work.shape)
@@ -177,7 +177,7 @@ class QualityRun(PassRun):
                                 f"{max(self.corpus.lengths)}; add --grid full")
         self.batches = by_length(self.corpus.lengths, batch_size)
         self.expected = self.expect(("quality", self.work), self.rows, self.batches)
-        self._output = _judged_output(self.expected.outputs, self.model, self.work.corpus)
+        self._output = judged_output(self.expected.outputs, self.model, self.work.corpus)
         self._finite = np.isfinite(self.expected.outputs[self._output]).all(1)
         if not isinstance(self.work.corpus, LabelledTexts | RetrievalTexts) and self._finite.sum() < AGREEMENT_ROWS:
             raise CannotRun(f"eager's embeddings are finite for {self._finite.sum()} of {len(self._finite)} "
@@ -247,7 +247,7 @@ def distinct(rows: Sequence[np.ndarray]) -> list[int]:
     return sorted(set(first_of_equal(rows)))
 
 
-def _tokenised(corpus: Corpus, model: "LoadedModel") -> Tokenised:
+def tokenised(corpus: Corpus, model: "LoadedModel") -> Tokenised:
     if not model.pretrained:
         raise CannotRun(f"{model.spec.name} has random weights: their quality means nothing; take a trained model")
     if isinstance(corpus, LabelledTexts):
@@ -261,7 +261,7 @@ def _tokenised(corpus: Corpus, model: "LoadedModel") -> Tokenised:
     return corpus.tokenised(model)
 
 
-def _judged_output(outputs: dict[str, np.ndarray], model: "LoadedModel", corpus: Corpus) -> str:
+def judged_output(outputs: dict[str, np.ndarray], model: "LoadedModel", corpus: Corpus) -> str:
     """Name of the output that the metric is read from.
 
     Raises:

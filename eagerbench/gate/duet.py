@@ -12,12 +12,21 @@ import shutil
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, stdev
 
 from eagerbench import jsonfile, project
-from eagerbench.gate import duet_checkout, duet_environment, duet_request, duet_side, duet_signals, duet_theirs
+from eagerbench.gate import (
+    duet_checkout,
+    duet_environment,
+    duet_quality,
+    duet_request,
+    duet_side,
+    duet_signals,
+    duet_theirs,
+)
 from eagerbench.gate.duet_lost import Lost
 from eagerbench.gate.duet_pair import MOST_TURNS, run_pair
 from eagerbench.gate.duet_sessions import Plan
@@ -100,7 +109,10 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
     """
     with duet_signals.ends_in_order():
         repository = Path.cwd()
-        request = duet_request.read(chosen, duet_request.complete(chosen, MOST_TURNS))
+        request, labels = duet_request.read(chosen, duet_request.complete(chosen, MOST_TURNS)), []
+        if request.of_side:
+            labels, words = duet_quality.split(duet_request.absolute(request.selection, repository))
+            request = replace(request, selection=words)
         base, head = duet_request.sources(chosen, repository)
         pythons = {name: _interpreter(text) for name in duet_request.SIDES
                    if (text := getattr(chosen, f"{name}_python", None))}
@@ -120,6 +132,8 @@ def measure(chosen: argparse.Namespace, output: Path, pairs: int, null_pairs: in
             plan = Plan(arguments, tuple(only), duet_request.allocator(request.selection), seed, chosen.design,
                         chosen.turns, chosen.time_out, scratch)
             try:
+                if labels and stage == "screen":
+                    content["quality"] = duet_quality.compared(request.of_side, labels, request.selection)
                 _run_pairs(plan, arms, places, content, output)
             finally:
                 with duet_signals.uninterrupted():
@@ -187,6 +201,7 @@ def as_text(content: dict) -> str:
                  "slower")
     changes = Counter(change for pair in meanings([content]).values() for change in pair if change)
     lines += [f"{change} in {count(number, 'benchmark')}" for change, number in changes.items()]
+    lines += duet_quality.lines(content.get("quality", []))
     if content["design"] == "abba":
         lines.append("design abba: the sides ran one after the other, so the machine's drift is in the ratios; "
                      "it detects less than turns")

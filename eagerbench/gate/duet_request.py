@@ -132,11 +132,7 @@ def arguments(selection: list[str], repository: Path, ours: bool) -> list[str]:
     Args:
         ours: the sides bring the suite, whose tests are named here.
     """
-    made = []
-    for argument in selection:
-        option, equals, value = argument.rpartition("=")
-        path = value.startswith(("./", "../")) or value in (".", "..") or (equals and _exists(repository / value))
-        made.append(f"{option}{equals}{os.path.normpath(repository / value)}" if path else argument)
+    made = absolute(selection, repository)
     if not any(argument.startswith("--artifacts") for argument in selection):
         # In one word: pytest would take a path of its own for a place of tests, and load the conftest.py above it.
         made.append(f"--artifacts={repository / default_artifacts()}")
@@ -144,6 +140,16 @@ def arguments(selection: list[str], repository: Path, ours: bool) -> list[str]:
         return made
     named = any(argument.partition("::")[0].startswith("perf_tests") for argument in selection)
     return [*([] if named else ["perf_tests"]), "--benchmark-only", *made]
+
+
+def absolute(words: list[str], repository: Path) -> list[str]:
+    """With paths that hold elsewhere, too."""
+    made = []
+    for argument in words:
+        option, equals, value = argument.rpartition("=")
+        path = value.startswith(("./", "../")) or value in (".", "..") or (equals and _exists(repository / value))
+        made.append(f"{option}{equals}{os.path.normpath(repository / value)}" if path else argument)
+    return made
 
 
 def _exists(path: Path) -> bool:

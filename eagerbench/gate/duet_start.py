@@ -22,8 +22,8 @@ def main() -> int:
     suite, roots, *arguments = sys.argv[1:]
     sys.path[:0] = roots.split(os.pathsep)
     if arguments[0] == WHERE:
-        print(json.dumps({"missing": [name for name in _NEEDED if not _origin(name)],
-                          "origins": {name: _origin(name) for name in arguments[1:]}}))
+        json.dump({"missing": [name for name in _NEEDED if not _origin(name)],
+                   "origins": {name: _origin(name) for name in arguments[1:]}}, sys.stdout)  # ASCII
         return 0
     _load(Path(suite) / "eagerbench")
     from eagerbench.cli import main

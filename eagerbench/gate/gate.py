@@ -1,11 +1,12 @@
 """`eagerbench gate`: judge the pairs of a duet, or judge a saved verdict again."""
 
 import argparse
+import re
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from eagerbench.gate import duet_gate, judge, noise_floor, pairs
+from eagerbench.gate import duet_gate, duet_quality, judge, noise_floor, pairs
 from eagerbench.gate.comparison_report import floor_differences, interval, lists, noted
 from eagerbench.jsonfile import read_object, refuse, write, write_text
 from eagerbench.results.grid import Grid, Row, as_markdown, show
@@ -130,10 +131,26 @@ def summary(verdict: dict[str, Any]) -> str:
         lines.append(f"{blind} benchmarks have too few pairs to show anything.")
     if any(duet["design"] == "abba" for duet in verdict["duets"]):
         lines.append("Whole processes alternated (abba): this detects less than turns.")
+    lines.append(_compared(verdict["duets"][0]))
+    for duet in verdict["duets"]:
+        lines += duet_quality.lines(duet.get("quality", []))
     if verdict["next"]:
         names = ", ".join(verdict["next"]["benchmarks"])
         lines.append(f"Next: {verdict['next']['pairs']} fresh pairs (--stage confirm) of {names}.")
     return " ".join(lines)
+
+
+def _compared(duet: dict[str, Any]) -> str:
+    """Whose sides these are: models, or states of a repository."""
+    base, head = (duet[side].get("model") or _short(duet[side]["revision"]) for side in ("base", "head"))
+    by = f"; measured by eagerbench {duet['suite']['version']}" if "suite" in duet else ""
+    return f"Base: {base}, head: {head}{by}."
+
+
+def _short(revision: str) -> str:
+    """`0123456789ab`, of a directory `0123456789ab with changes`; what is no commit as it is."""
+    commit = re.fullmatch(r"([0-9a-f]{12})[0-9a-f]{28,52}(-dirty-[0-9a-f]+)?", revision)
+    return f"{commit[1]}{' with changes' if commit[2] else ''}" if commit else revision
 
 
 def _found(verdict: dict[str, Any]) -> str:

@@ -5,9 +5,9 @@ The first line says what the session is, each later one what happened in it:
 * `part`: a process began to run the session, the first or one that goes on.
 * `began`: a test, and then each `phase` of it.
 * `finished`: a test, with its reports, its cell and its benchmark as pytest-benchmark would save it.
-* `crashed`: a test that ended its process, or None where it was no test's.
+* `crashed`: a test that ended its process, or None where it was no test's; `spent_s` is of the process.
 * `again`: tests whose earlier lines no longer count.
-* `ended`: how a part ended that was asked to.
+* `ended`: how a part ended that was asked to; likewise.
 """
 
 import contextlib
@@ -25,6 +25,7 @@ FORMAT = "eagerbench-journal-1"
 SUFFIX = ".jsonl"
 Line = dict[str, Any]
 _SECONDS = ("wall_s", "measured_s")
+_SPENT = "spent_s"  # by a process from its start to its end
 
 
 class Writer:
@@ -114,11 +115,13 @@ class Content:
                 self.finished[str(line["crashed"])] = line
             self.begun = None
             part["ended"] = line.get("said", "crashed")
+            part[_SPENT] = line.get(_SPENT)
         elif "again" in line:
             for name in line["again"]:
                 self.finished.pop(name, None)
         elif "ended" in line:
             part["ended"] = line["ended"]
+            part[_SPENT] = line.get(_SPENT)
 
     @property
     def tests(self) -> int:
@@ -179,6 +182,12 @@ def saved(content: Content) -> dict[str, Any]:
 def seconds(content: Content) -> dict[str, float]:
     """Of all parts together, to the last test that finished in each: in the session, and inside of calls."""
     return {name: sum(part.get(name, 0.0) for part in content.parts) for name in _SECONDS}
+
+
+def spent_s(content: Content) -> float:
+    """Seconds of all parts from start to end; to its last finished test of one whose end nobody saw."""
+    return sum(found for part in content.parts
+               if isinstance(found := part.get(_SPENT) or part.get("wall_s"), float | int))
 
 
 def parts(content: Content) -> list[Line]:

@@ -6,22 +6,15 @@ nothing that it imports may start one: no numpy.
 """
 
 import contextlib
-import fcntl
-import json
 import os
 import signal
-import socket
-import stat
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from eagerbench.isolation import journal
-from eagerbench.isolation.death import Death, death, kernel_kills
-from eagerbench.isolation.link import STACK_SIGNAL, VARIABLE
+from eagerbench.isolation.death import Death
+from eagerbench.isolation.part import ASKS, Part
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.machine import children
 from eagerbench.machine.owned import Lock
@@ -29,138 +22,7 @@ from eagerbench.shown import say
 
 CRASHED = 1  # exit code
 POSSIBLE = hasattr(signal, "sigtimedwait") and hasattr(os, "memfd_create")  # Linux
-_ASKS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_FROM_KERNEL = 0x80  # si_code: of a terminal, which tells its whole process group (man 2 sigaction)
-_GRACE_S = 10.0  # for a process that was asked to end
-_STACK_S = 0.5  # to write its stack
-_MOST_FILES = 4  # that come with a message
-
-
-class _Part:
-    """One process of the session, and what it has said so far.
-
-    Attributes:
-        journal: path; None before the first test.
-        ended: exit status of its session, once everything is saved.
-    """
-
-    def __init__(self, command: Sequence[str], number: int, goes_on: Path | None, mask: set[int],
-                 hold: Callable[[Path], None]):
-        self.journal = goes_on
-        self._hold = hold
-        self.saving = False
-        self.ended: int | None = None
-        self.allowed_s: float | None = None
-        self.overrun = False
-        self.asked: int | None = None
-        self.stderr: int | None = None
-        self._buffer = b""
-        self._deadline: float | None = None
-        self._kills = kernel_kills()
-        self._channel, theirs = socket.socketpair()
-        self._faults = os.memfd_create("eagerbench-faults")
-        fcntl.fcntl(self._channel, fcntl.F_SETOWN, os.getpid())  # SIGIO tells that there is something to read
-        fcntl.fcntl(self._channel, fcntl.F_SETFL, os.O_RDWR | os.O_NONBLOCK | os.O_ASYNC)
-        given = {"part": number, "journal": goes_on and str(goes_on), "channel": theirs.fileno(),
-                 "faults": self._faults}
-
-        def begin() -> None:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            children.die_with_parent()
-
-        self._process = subprocess.Popen(command, env={**os.environ, VARIABLE: json.dumps(given)},
-                                         pass_fds=(theirs.fileno(), self._faults), preexec_fn=begin)
-        theirs.close()
-
-    def wait(self, signals: set[int]) -> int:
-        """Until the process has ended: its exit code as `os.waitstatus_to_exitcode` gives it."""
-        while True:
-            left = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
-            came = signal.sigwaitinfo(signals) if left is None else signal.sigtimedwait(signals, left)
-            if came is None:
-                self._end()
-            elif came.si_signo == signal.SIGIO:
-                self._hear()
-            elif came.si_signo == signal.SIGCONT:  # while we were stopped it was too
-                self._allow(self.allowed_s)
-            elif came.si_signo in _ASKS:
-                self._pass_on(came)
-            if (code := self._reap()) is not None:
-                self._hear()
-                return code
-
-    def _reap(self) -> int | None:
-        """Take the exit status of every process that has ended: orphans of the session are ours."""
-        found = None
-        with contextlib.suppress(ChildProcessError):
-            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
-                if ended[0] == self._process.pid:
-                    found = self._process.returncode = os.waitstatus_to_exitcode(ended[1])
-        return found
-
-    def _hear(self) -> None:
-        with contextlib.suppress(BlockingIOError, ConnectionResetError):
-            while True:
-                data, files, *_ = socket.recv_fds(self._channel, 65536, _MOST_FILES)
-                for file in files:
-                    self._keep(file)
-                if not data:
-                    break
-                self._buffer += data
-        *lines, self._buffer = self._buffer.split(b"\n")
-        for line in lines:
-            self._take(json.loads(line))
-
-    def _take(self, message: dict[str, Any]) -> None:
-        if "journal" in message:
-            self.journal = Path(message["journal"])
-            self._hold(self.journal)
-        if "allowed_s" in message and self.asked is None:
-            self._allow(message["allowed_s"])
-        self.saving = self.saving or "saving" in message
-        self.ended = message.get("ended", self.ended)
-
-    def _keep(self, file: int) -> None:
-        """The first file that is one: a terminal or a pipe cannot be read again."""
-        if self.stderr is None and stat.S_ISREG(os.fstat(file).st_mode):
-            os.set_inheritable(file, False)
-            self.stderr = file
-        else:
-            os.close(file)
-
-    def _allow(self, seconds: float | None) -> None:
-        self.allowed_s = seconds
-        self._deadline = None if seconds is None else time.monotonic() + seconds
-
-    def _pass_on(self, came: Any) -> None:
-        self.asked = came.si_signo
-        if came.si_code != _FROM_KERNEL:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._process.pid, self.asked)
-        if self.asked != signal.SIGINT:
-            self._deadline = time.monotonic() + _GRACE_S
-
-    def _end(self) -> None:
-        """Kill what takes too long; before that, have it write its stack."""
-        self.overrun = self.asked is None
-        with contextlib.suppress(ProcessLookupError):
-            if STACK_SIGNAL is not None and self.overrun:
-                os.kill(self._process.pid, STACK_SIGNAL)
-                time.sleep(_STACK_S)
-            os.kill(self._process.pid, signal.SIGKILL)
-        self._deadline = None
-
-    def death(self, code: int) -> Death:
-        return death(code, self.allowed_s if self.overrun else None, kernel_kills() > self._kills, self._faults,
-                     self.stderr)
-
-    def close(self) -> None:
-        """End what the process has left running, and forget it."""
-        children.end_children()
-        self._channel.close()
-        for descriptor in (self._faults, self.stderr):
-            if descriptor is not None:
-                os.close(descriptor)
+START_S = 1800.0  # of a process, to its first test: imports, collection, the models that were named
 
 
 class Supervisor:
@@ -168,11 +30,13 @@ class Supervisor:
     Args:
         command: of the session.
         again: as a user would type it, to go on with it.
+        start_s: seconds that each of its processes has to its first test.
     """
 
-    def __init__(self, command: Sequence[str], again: str):
+    def __init__(self, command: Sequence[str], again: str, start_s: float = START_S):
         self._command = command
         self._again = again
+        self._start_s = start_s
         self._lock: Lock | None = None
 
     def run(self) -> int:
@@ -191,7 +55,7 @@ class Supervisor:
         try:
             while verdict is None:
                 number += 1
-                part = _Part(self._command, number, kept, mask, self._hold)
+                part = Part(self._command, number, kept, mask, self._hold, self._start_s)
                 try:
                     verdict = self._verdict(part, part.wait(signals))
                 finally:
@@ -216,7 +80,7 @@ class Supervisor:
                 else:
                     self._lock.release()
 
-    def _verdict(self, part: _Part, code: int) -> int | None:
+    def _verdict(self, part: Part, code: int) -> int | None:
         """The session's exit code; None to go on behind what crashed."""
         if part.ended is not None:
             if code >= 0 or part.asked:
@@ -227,37 +91,41 @@ class Supervisor:
             return self._asked_to_end(part, code)
         if part.journal is None:
             if code < 0:
-                found = part.death(code)
-                _tell(f"crashed: {found.how} before any test began", *found.stack)
+                self._tell_of_the_start(part, part.death(code))
             return code if code >= 0 else CRASHED
         if part.saving and code >= 0:  # an error in saving, which pytest has shown
             self._tell_what_is_left(part.journal)
             return code or CRASHED
         return self._crashed(part, code)
 
-    def _asked_to_end(self, part: _Part, code: int) -> int:
+    def _asked_to_end(self, part: Part, code: int) -> int:
         if part.journal is not None and part.journal.exists():
             with contextlib.suppress(OSError):
-                journal.append(part.journal, {"ended": signal.Signals(part.asked).name})
+                journal.append(part.journal, {"ended": signal.Signals(part.asked).name, "spent_s": part.spent_s})
             self._tell_what_is_left(part.journal)
         return -part.asked if code == -signal.SIGKILL else code
 
-    def _crashed(self, part: _Part, code: int) -> int | None:
+    def _crashed(self, part: Part, code: int) -> int | None:
         found = part.death(code)
         try:
             content = journal.read(part.journal)
             begun = content.begun
             where = f"{found.how} in {begun['what']} while {begun['phase']}" if begun else f"{found.how} between tests"
-            journal.append(part.journal, _line(begun, found, where))
+            journal.append(part.journal, {**_line(begun, found, where), "spent_s": part.spent_s})
         except (OSError, UnreadableFile, KeyError) as error:
             _tell(f"crashed: {found.how}; the session cannot go on behind it: {error}", *found.stack)
             return CRASHED
-        if begun is None and not any(part["finished"] for part in content.parts[-1:]):
-            _tell(f"crashed: {found.how} before any test began, so going on would end there again", *found.stack)
+        if begun is None and not (part.began and content.parts[-1]["finished"]):
+            self._tell_of_the_start(part, found)
             self._tell_what_is_left(part.journal)
             return CRASHED
         _tell(f"crashed: {where}; going on behind it")
         return None
+
+    def _tell_of_the_start(self, part: Part, found: Death) -> None:
+        """No test is to blame, and going on would end there again."""
+        more = " (imports, collection and models; --case-timeout SECONDS allows more)" if part.overrun else ""
+        _tell(f"crashed: {found.how} before any test began{more}", *found.stack)
 
     def _tell_what_is_left(self, file: Path) -> None:
         with contextlib.suppress(UnreadableFile):
@@ -287,7 +155,7 @@ def _tell(*lines: str) -> None:
 def _blocked() -> Iterator[tuple[set[int], set[int]]]:
     """Block what is waited for: those signals, and the mask before."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    asks = {number for number in _ASKS if signal.getsignal(number) != signal.SIG_IGN}  # as by nohup
+    asks = {number for number in ASKS if signal.getsignal(number) != signal.SIG_IGN}  # as by nohup
     signals = {signal.SIGCHLD, signal.SIGIO, signal.SIGCONT, *asks}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:

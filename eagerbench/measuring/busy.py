@@ -8,9 +8,6 @@ import argparse
 import contextlib
 import json
 import math
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +17,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from eagerbench.measuring.own_process import environment
+from eagerbench.errors import CannotRun
+from eagerbench.measuring import own_session
 from eagerbench.results.older import flat
 from eagerbench.results.records import unusable
 from eagerbench.shown import say
@@ -28,7 +26,7 @@ from eagerbench.statistics import says_nothing
 
 VARIANTS = ("eager", "sdpa", "torchscript-freeze", "onnxruntime", "onnxruntime-int8", "openvino", "dynamic-int8")
 OFF = 0.05
-_SPIN = "while True: pass"
+_SPIN = own_session.SPIN
 _BURSTS = "import time\nwhile True:\n    end = time.time() + .5\n    while time.time() < end: pass\n    time.sleep(.5)"
 # What runs beside the session, and its threads (None: as many as the machine has cores).
 CONDITIONS: dict[str, tuple[tuple[str, ...], str | None]] = {
@@ -43,34 +41,26 @@ CONDITIONS: dict[str, tuple[tuple[str, ...], str | None]] = {
 
 
 def session(model: str, threads: str | None, budget: str, *more: str) -> list[dict[str, Any]]:
-    """Records of one latency session of `model`, batch 4 × 64."""
-    with tempfile.TemporaryDirectory() as scratch:
-        file = Path(scratch) / "run.json"
-        saved_to = ("--benchmark-json", str(file), "--benchmark-storage", f"file://{scratch}/saved")
-        done = subprocess.run(_command(model, threads, budget, *saved_to, *more), env=environment(),
-                              capture_output=True, text=True, check=False)
-        saved = json.loads(file.read_text())["benchmarks"] if file.exists() else []
-        if not saved:
-            raise RuntimeError(f"a session failed:\n{done.stdout[-2000:]}{done.stderr[-500:]}")
-        return [flat(bench["extra_info"]) for bench in saved]
+    """Records of one latency session of `model`, batch 4 × 64.
+
+    Raises:
+        CannotRun: it saved none.
+    """
+    saved = own_session.benchmarks(f"a session of {model}", _arguments(model, threads, budget, *more))
+    return [flat(bench["extra_info"]) for bench in saved]
 
 
-def _command(model: str, threads: str | None, budget: str, *more: str) -> list[str]:
+def _arguments(model: str, threads: str | None, budget: str, *more: str) -> list[str]:
     variants = [word for name in VARIANTS for word in ("--variant", name)]
-    return [sys.executable, "-m", "eagerbench", "run", "test_latency.py", "--no-report", "--model", model,
-            "--batch-sizes", "4", "--sequence-lengths", "64", "--time-budget", budget, *variants,
-            *(("--threads", threads) if threads else ()), *more]
+    return ["test_latency.py", "--model", model, "--batch-sizes", "4", "--sequence-lengths", "64",
+            "--time-budget", budget, *variants, *(("--threads", threads) if threads else ()), *more]
 
 
 @contextlib.contextmanager
 def beside(what: tuple[str, ...], model: str) -> Iterator[None]:
     """While entered, this runs too."""
-    with contextlib.ExitStack() as started:
-        for program in what:
-            command = _command(model, None, "600") if program == "session" else [sys.executable, "-c", program]
-            process = started.enter_context(subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL,
-                                                             stderr=subprocess.DEVNULL))
-            started.callback(process.kill)
+    another = own_session.command(*_arguments(model, None, "600"), "--no-report")
+    with own_session.running(*(another if one == "session" else own_session.program(one) for one in what)):
         time.sleep(20 if "session" in what else 0.5)  # until it has loaded its model
         yield
 
@@ -104,9 +94,13 @@ def run(chosen: argparse.Namespace) -> int:
         for _ in range(chosen.sessions):
             for condition in chosen.condition or CONDITIONS:
                 what, threads = CONDITIONS[condition]
-                with beside(what, model):
-                    found.append({"condition": condition, "model": model,
-                                  "records": session(model, threads, chosen.time_budget)})
+                try:
+                    with beside(what, model):
+                        records = session(model, threads, chosen.time_budget)
+                except CannotRun as error:  # what the others find is still worth its table
+                    say(f"{condition}: {error}", error=True)
+                    continue
+                found.append({"condition": condition, "model": model, "records": records})
                 chosen.json.write_text(json.dumps(found))
                 say(f"{model}, {condition}: {len(found[-1]['records'])} cases", error=True)
     Console(width=110).print(table(found))

@@ -4,19 +4,17 @@ Each measurement is a session of its own; its file stays in a directory, so that
 """
 
 import argparse
-import subprocess
-import sys
 from pathlib import Path
 
 from eagerbench import jsonfile
-from eagerbench.errors import BadInput
-from eagerbench.measuring.own_process import environment
+from eagerbench.errors import BadInput, CannotRun
+from eagerbench.measuring import own_session
 from eagerbench.results import fingerprint, grid, records
 from eagerbench.results.decision import Budget, Source
 from eagerbench.results.decision.stability import Stability, speedups, stability, to_json
 from eagerbench.results.grid import Grid
 from eagerbench.results.recommended import ALLOWED
-from eagerbench.shown import one_line, say
+from eagerbench.shown import count, say
 
 CASE = ("--model", "minilm", "--batch-sizes", "4", "--sequence-lengths", "64", "--threads", "1", "--time-budget", "5",
          *(part for name in ("eager", "sdpa", "onnxruntime", "openvino", "eager-bf16", "openvino-bf16",
@@ -56,11 +54,11 @@ def run(chosen: argparse.Namespace) -> int:
 
 def _measure(file: Path) -> None:
     """One session; one that fails is told, and the others go on."""
-    command = [sys.executable, "-m", "eagerbench", "run", "test_latency.py", *CASE, "--benchmark-json", str(file),
-               "--benchmark-storage", f"file://{file.parent.absolute()}/saved"]
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
-    last = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), f"exit code {done.returncode}")
-    say(f"{file.name}: {one_line(last)}", error=True)
+    try:
+        found = own_session.benchmarks(file.name, ["test_latency.py", *CASE], file.absolute())
+        say(f"{file.name}: {count(len(found), 'case')} measured", error=True)
+    except CannotRun as error:
+        say(error, error=True)
 
 
 def table(found: list[Stability], files: int) -> Grid:

@@ -31,7 +31,9 @@ def measuring(session: Session, benchmark: Any, case: Case, built: Built) -> Ite
     with quiet.alone():
         try:
             session.entered("preparing")
-            run = EXPERIMENTS[case.experiment].run(session, benchmark, case, built)
+            experiment = EXPERIMENTS[case.experiment]
+            run = experiment.run(session, benchmark, case, built)
+            run.record_type = experiment.record
             yield run
         except NotEngaged:
             raise

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eagerbench.causes import last_words
 from eagerbench.errors import CannotRun, Crashed, first_line
 from eagerbench.machine import owned
-from eagerbench.measuring.served import ERROR, PARENT
+from eagerbench.machine.children import STARTER
+from eagerbench.measuring.served import ERROR
 
 ELSEWHERE = "in a process of its own"
 _ROOT = Path(__file__).parents[2]
@@ -48,16 +49,18 @@ class OwnProcess:
         arguments: its command.
         notes: the file in which it notes what it is doing (`served.Served`).
         cores: those it has from its first instruction on; None for all of this process.
+        variables: its environment; None for this process's.
     """
 
-    def __init__(self, variant: str, arguments: Sequence[str], notes: Path, cores: Sequence[int] | None = None):
+    def __init__(self, variant: str, arguments: Sequence[str], notes: Path, cores: Sequence[int] | None = None,
+                 variables: Mapping[str, str] | None = None):
         self._variant = variant
         self._notes = notes
         self._kills = _kills_for_memory()
         self._mark = f"{os.getpid()}-{os.urandom(8).hex()}"
         self._late_s: float | None = None
         self.output, self.errors = bytearray(), bytearray()  # the last of what it printed
-        marked = {**environment(), _MARK: self._mark, PARENT: str(os.getpid())}
+        marked = {**(variables or environment()), _MARK: self._mark, STARTER: str(os.getpid())}
         with _on(cores):
             self._process = subprocess.Popen(arguments, env=marked, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                              stderr=subprocess.PIPE, process_group=0)
@@ -109,7 +112,7 @@ class OwnProcess:
             return
         if ended and (error := _read(self._notes.with_suffix(ERROR))):
             raise CannotRun(f"{ELSEWHERE}: {error}")
-        how = f"ended with status {status}" if status >= 0 else signal.Signals(-status).name
+        how = how_it_ended(status)
         if not ended:
             how = f"no answer in {self._late_s:g} s"
         elif -status == signal.SIGKILL:
@@ -132,6 +135,11 @@ class OwnProcess:
             yield
         except Exception as error:
             raise self.crashed(f"ended without a usable result ({first_line(error)})") from error
+
+
+def how_it_ended(status: int) -> str:
+    """Of an exit status, negative for a signal."""
+    return f"ended with status {status}" if status >= 0 else signal.Signals(-status).name
 
 
 def wait(processes: Sequence[OwnProcess], done: Callable[[OwnProcess], bool], timeout_s: float) -> None:

@@ -9,6 +9,7 @@ from eagerbench.measuring import recording
 from eagerbench.measuring.timing import Timing, accept, in_turns, time_alone, time_pairs
 from eagerbench.measuring.turns import seconds_of
 from eagerbench.results import record as records
+from eagerbench.results.bad_record import checked
 from eagerbench.results.record import Record
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ class Run(ABC):
     Attributes:
         judged: whether the timed outputs were found right.
         finished: whether `finish` got to its end.
+        record_type: its experiment's, which the record is checked against.
         conditions: what the machine did meanwhile, from the end of the timing on; `complete` may replace them where
             the time that was taken here is not the result.
     """
 
     judged = finished = False
+    record_type: type[Record]
     conditions: "Conditions"
 
     def __init__(self, session: "Session", benchmark: Any, case: "Case", built: "Built"):
@@ -120,6 +123,7 @@ class Run(ABC):
 
         Raises:
             WrongOutput, NotEngaged, CannotRun.
+            BadRecord: of what was measured none can be made that others could read.
         """
         self.session.measured_s += timing.spent_s
         self.timing, self.conditions = timing, timing.conditions
@@ -138,7 +142,7 @@ class Run(ABC):
             self.session.partner.describe(records.to_json(self.identity()))
         elif self.benchmark.enabled:
             self.session.entered("recording")
-            self.benchmark.extra_info.update(records.to_json(self.complete(timing)))
+            self.benchmark.extra_info.update(checked(self.complete(timing), self.record_type))
         self.finished = True
         accept(self.benchmark)
 

@@ -1,7 +1,6 @@
 """The inside of a process of its own: it dies with its parent, notes what it is doing, and says how it failed."""
 
 import faulthandler
-import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -11,7 +10,6 @@ from typing import Any, NoReturn
 from eagerbench.causes import cause
 from eagerbench.machine import children
 
-PARENT = "EAGERBENCH_PARENT"  # variable with the process number of the parent
 ERROR = ".error"  # suffix of the file beside the notes
 
 
@@ -23,7 +21,7 @@ class Served:
 
     def __init__(self, notes: Path):
         self._notes = notes
-        _die_with_parent()
+        children.die_with_starter()
         faulthandler.enable()
 
     def doing(self, what: str) -> None:
@@ -42,12 +40,3 @@ class Served:
         traceback.print_exception(error)
         self._notes.with_suffix(ERROR).write_text(said or type(error).__name__, errors="backslashreplace")
         sys.exit(1)
-
-
-def _die_with_parent() -> None:
-    """Also where the parent is killed. Not by `preexec_fn`: a parent with threads must not run Python between fork and
-    exec."""
-    if PARENT in os.environ:
-        children.die_with_parent()
-        if os.getppid() != int(os.environ[PARENT]):
-            os._exit(1)

@@ -5,10 +5,11 @@ process after another in drawn order; those that are not asked sleep.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
-import subprocess
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -21,19 +22,25 @@ from cpuinfo import get_cpu_info
 from rich.console import Console
 from rich.table import Table
 
+from eagerbench.errors import CannotRun
 from eagerbench.machine.wait_policy import ACTIVE, ENVIRONMENTS, VARIABLES
-from eagerbench.measuring.own_process import command, environment
+from eagerbench.measuring import own_process, own_session
+from eagerbench.measuring.served import Served
 from eagerbench.selection import default_artifacts
+from eagerbench.shown import say
 
 MODELS = ("tiny-bert", "minilm")
 VARIANTS = ("eager", "torchscript-freeze", "onnxruntime", "onnxruntime-int8", "openvino")
 SHAPE = (4, 64)
-MACHINES = ("quiet", "one core busy")
+MACHINES = {"quiet": 0, "one core busy": 1}  # and how many processes spin on it
 _ASKED_S = 0.1
+_TIMEOUT_S = 1800.0
+_ANSWER = "eagerbench: "  # in front of each, on a line of its own
 
 
-def serve(threads: int, artifacts: Path) -> None:
+def serve(threads: int, artifacts: Path, served: Served) -> None:
     """Answer each line `MODEL VARIANT` on stdin with the median seconds of a call."""
+    served.doing("building")
     from eagerbench.machine import allocator
 
     allocator.configure("pinned")
@@ -43,6 +50,7 @@ def serve(threads: int, artifacts: Path) -> None:
     calls = {name: call for model in MODELS for name, call in _calls(model, threads, artifacts).items()}
     _answer("ready")
     for line in sys.stdin:
+        served.doing(f"calling {line.strip()}")
         call, seconds = calls[line.strip()], []
         call()
         until = time.perf_counter() + _ASKED_S
@@ -54,7 +62,7 @@ def serve(threads: int, artifacts: Path) -> None:
 
 
 def _answer(text: object) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"\n{_ANSWER}{text}\n")
     sys.stdout.flush()
 
 
@@ -79,48 +87,81 @@ def _calls(model_name: str, threads: int, artifacts: Path) -> dict:
 class Asked:
     """A process with one policy."""
 
-    def __init__(self, policy: str, threads: int, artifacts: Path):
-        plain = {name: value for name, value in environment().items() if name not in VARIABLES}
-        self._process = subprocess.Popen(
-            command("eagerbench", "wait-policy", "--serve", "--threads", threads, "--artifacts", artifacts),
-            env={**plain, **ENVIRONMENTS[policy]}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True)
-        if not any(line == "ready\n" for line in self._process.stdout):
-            raise RuntimeError(f"the process with policy {policy} ended before it was ready")
+    def __init__(self, policy: str, threads: int, artifacts: Path, scratch: Path):
+        plain = {name: value for name, value in own_process.environment().items() if name not in VARIABLES}
+        notes = scratch / f"notes-{policy}"
+        self._process = own_process.OwnProcess(
+            f"the process with policy {policy}", own_process.command(
+                "eagerbench", "wait-policy", "--serve", notes, "--threads", threads, "--artifacts", artifacts),
+            notes, variables={**plain, **ENVIRONMENTS[policy]})
+
+    def ready(self) -> None:
+        """Wait until it has built every variant.
+
+        Raises:
+            CannotRun: it did not.
+        """
+        self._answer()
 
     def median_s(self, case: str) -> float:
-        self._process.stdin.write(f"{case}\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
+        """
+        Raises:
+            CannotRun: it ended, or does not answer.
+        """
+        self._process.tell(case)
+        return float(self._answer())
+
+    def _answer(self) -> str:
+        """The next one, past whatever a runtime prints."""
+        own_process.wait([self._process], lambda process: _found(process.output) is not None, _TIMEOUT_S)
+        found = _found(self._process.output)
+        if found is None:
+            self._process.require()
+            raise self._process.crashed("ended well")
+        self._process.output.clear()
+        return found
 
     def end(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        self._process.close()
+
+
+def _found(output: bytes) -> str | None:
+    """A whole answer in what a process has printed."""
+    found = re.search(rf"^{_ANSWER}(.*)\n", bytes(output).decode(errors="replace"), re.MULTILINE)
+    return found and found[1]
 
 
 def measure(threads: int, artifacts: Path, visits: int) -> list[dict[str, Any]]:
-    """A row for each machine and case: by policy `ms`, and `of_active`, the median of its ratio to `active`."""
+    """A row for each machine and case: by policy `ms`, and `of_active`, the median of its ratio to `active`.
+
+    Raises:
+        CannotRun: a process ended: without it nothing can be compared.
+    """
     rows = []
-    asked = {policy: Asked(policy, threads, artifacts) for policy in ENVIRONMENTS}
-    busy = None
-    try:
-        for machine in MACHINES:
-            busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if machine != MACHINES[0] else None
-            for case in (f"{model} {variant}" for model in MODELS for variant in VARIANTS):
-                took = {policy: [] for policy in asked}
-                for _ in range(visits if busy is None else max(3, visits // 3)):
-                    for policy in random.sample(list(asked), len(asked)):
-                        took[policy].append(asked[policy].median_s(case))
-                rows.append({"machine": machine, "case": case,
-                             "ms": {policy: 1e3 * median(seconds) for policy, seconds in took.items()},
-                             "of_active": {policy: _of_active(seconds, took[ACTIVE])
-                                           for policy, seconds in took.items()}})
-    finally:
+    with own_process.scratch() as scratch, contextlib.ExitStack() as started:
+        asked = {}
+        for policy in ENVIRONMENTS:
+            asked[policy] = Asked(policy, threads, artifacts, scratch)
+            started.callback(asked[policy].end)
         for process in asked.values():
-            process.end()
-        if busy is not None:
-            busy.kill()
+            process.ready()
+        for machine, busy in MACHINES.items():
+            with own_session.running(*[own_session.program(own_session.SPIN)] * busy):
+                for case in (f"{model} {variant}" for model in MODELS for variant in VARIANTS):
+                    took = _visited(asked, case, max(3, visits // 3) if busy else visits)
+                    rows.append({"machine": machine, "case": case,
+                                 "ms": {policy: 1e3 * median(seconds) for policy, seconds in took.items()},
+                                 "of_active": {policy: _of_active(seconds, took[ACTIVE])
+                                               for policy, seconds in took.items()}})
     return rows
+
+
+def _visited(asked: dict[str, Asked], case: str, visits: int) -> dict[str, list[float]]:
+    took = {policy: [] for policy in asked}
+    for _ in range(visits):
+        for policy in random.sample(list(asked), len(asked)):
+            took[policy].append(asked[policy].median_s(case))
+    return took
 
 
 def _of_active(seconds: list[float], active: list[float]) -> float:
@@ -143,19 +184,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--artifacts", type=Path, default=Path(default_artifacts()))
     parser.add_argument("--visits", type=int, default=15, help="of each process and case (default: 15)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="save the numbers as JSON too")
-    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", type=Path, metavar="NOTES", help=argparse.SUPPRESS)
 
 
 def run(chosen: argparse.Namespace) -> int:
     if chosen.serve:
-        serve(chosen.threads, chosen.artifacts)
+        served = Served(chosen.serve)
+        served.run(lambda: serve(chosen.threads, chosen.artifacts, served))
         return 0
-    rows = measure(chosen.threads, chosen.artifacts, chosen.visits)
+    try:
+        rows = measure(chosen.threads, chosen.artifacts, chosen.visits)
+    except CannotRun as error:
+        say(error, error=True)
+        return 3
     Console(width=120).print(table(rows, chosen.threads))
     if chosen.output:
         day = datetime.now(UTC).date().isoformat()
         chosen.output.write_text(json.dumps({"date": day, "cpu": get_cpu_info()["brand_raw"],
-                                             "threads": chosen.threads,
-                                             "visits": chosen.visits, "rows": rows}, indent=1) + "\n",
-                                 encoding="utf-8")
+                                             "threads": chosen.threads, "visits": chosen.visits, "rows": rows},
+                                            indent=1) + "\n", encoding="utf-8")
     return 0

@@ -81,6 +81,16 @@ def of_labels(got: np.ndarray, want: np.ndarray, right: np.ndarray) -> Quality:
     return of_answers(ACCURACY, mine, eagers, int(tied.sum()))
 
 
+def right_labels(logits: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Texts that one model labels right, bool (texts,); as `of_labels` counts them."""
+    return _largest(logits, right)[0]
+
+
+def found_first(embeddings: np.ndarray, relevant: Sequence[Sequence[int]]) -> np.ndarray:
+    """Queries whose nearest document is one of theirs, bool (queries,); as `of_search` counts them."""
+    return ranks(embeddings[:len(relevant)], embeddings[len(relevant):], relevant)[0] == 1
+
+
 def ranks(queries: np.ndarray, documents: np.ndarray,
           relevant: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
     """The rank of the best of its documents for each query by cosine, from 1, int64 (queries,); and whether a wrong

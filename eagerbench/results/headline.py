@@ -7,6 +7,7 @@ from typing import Any
 
 from eagerbench.case import DEFAULT
 from eagerbench.experiments import EXPERIMENTS
+from eagerbench.results.bad_record import BadRecord
 from eagerbench.results.decode import decode
 from eagerbench.results.numbers import bounds, milliseconds, times
 from eagerbench.results.record import AgainstEager, Record
@@ -72,10 +73,23 @@ class Headline:
 
 
 def of_bench(bench: Mapping[str, Any]) -> Headline | None:
-    """A benchmark of a file, or of this session; None without a record of ours."""
+    """A benchmark of a file, or of this session; None without a record of ours.
+
+    Raises:
+        BadRecord.
+    """
     if not is_ours(bench):
         return None
     return of_record(decode(bench["extra_info"]), bench["stats"]["median"])
+
+
+def problem(bench: Mapping[str, Any]) -> str:
+    """Why the record of a benchmark cannot be read; empty where it can, and of other suites' benchmarks."""
+    try:
+        of_bench(bench)
+    except BadRecord as error:
+        return str(error)
+    return ""
 
 
 def of_record(record: Record, median_s: float) -> Headline:

@@ -5,6 +5,7 @@ import json
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median, stdev
 
 from eagerbench import backends
 from eagerbench.backends.base import ExportingBackend
@@ -14,6 +15,7 @@ from eagerbench.outputs.predictions import AGREEMENT_ROWS
 from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
 from scripts.docs import kept, pictures
+from scripts.docs import steps as known_steps
 
 ROOT = Path(__file__).parents[2]
 README_MODELS = ("minilm", "camembert-base")
@@ -210,8 +212,54 @@ def turns() -> str:
             "each turn is not timed and not drawn.*")
 
 
+def tree() -> str:
+    return ("![Questions about you, and the variant that each answer leads to](tree.svg)\n\n"
+            f"*MiniLM, {pictures.PLACE}, from [bench.json](results/bench.json): {kept.conditions('bench')}*")
+
+
+def corpus() -> str:
+    return ("![Sentences per second of each variant, in order and sorted by length](corpus.svg)\n\n"
+            "*MiniLM, sentences/s of the median pass at the best batch size of the default run.*")
+
+
+def isolation() -> str:
+    """What a supervisor costs, of a file that scripts/isolation_cost.py wrote."""
+    file = kept.RESULTS / "isolation.json"
+    if not file.exists():
+        return ("No quiet measurement is kept: `python scripts/isolation_cost.py -o docs/results/isolation.json` makes "
+                "one.")
+    found = json.loads(file.read_text(encoding="utf-8"))
+    kinds = [found[name] for name in ("isolated_s", "not_isolated_s")]
+    seconds, spread = [median(kind) for kind in kinds], max(stdev(kind) for kind in kinds)
+    rows = [[code(name), f"{case['ratio']:.4f}", f"{case['spread']:.1%}", " and ".join(map(str, case["sessions"]))]
+            for name, case in found["cases"].items()]
+    own = (f" It used {median(found['supervisor_cpu_s']):.1f} s of processor time, and "
+           f"{median(found['supervisor_rss_bytes']) / 1e6:.0f} MB of memory while it waited."
+           if found.get("supervisor_rss_bytes") else "")
+    machine = found["machine_info"]
+    said = (f"Sessions took {seconds[0]:.1f} s with a supervisor and {seconds[1]:.1f} s without (medians of "
+            f"{len(found['isolated_s'])} and {len(found['not_isolated_s'])}; between sessions of a kind they differ by "
+            f"{spread:.1f} s, sd): {seconds[0] - seconds[1]:.1f} s more."
+            f"{own} Speed-ups over eager with it, divided by those without:")
+    header = ["case", "ratio of medians", "spread between sessions", "sessions"]
+    where = f"{found['datetime'][:10]}, {machine['cpu']['brand_raw']}, {machine['usable_cores']} cores"
+    return (f"{textwrap.fill(said, 120)}\n\n{table(header, rows)}\n\n*{where}; "
+            "[isolation.json](results/isolation.json), made by `python scripts/isolation_cost.py`.*")
+
+
+def steps() -> str:
+    """Change points of three programs on series with known steps."""
+    programs = kept.step_programs()
+    header = ["series of 60 runs", "series", known_steps.OURS,
+              *(f"{name} {programs[name]['version']}" for name in known_steps.PROGRAMS if name in programs)]
+    return (f"{table(header, known_steps.rows())}\n\nSpread 1 %. Found: every step, within {known_steps.NEAR} runs. "
+            "False: a step is named where none is. Each series is a report of its own. eagerbench names steps of 2 % "
+            "and more, the others have no such limit.")
+
+
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
-    "turns": turns, "cpp": cpp, "wait-policy": wait_policy, "quiet": quiet,
+    "turns": turns, "cpp": cpp, "wait-policy": wait_policy, "quiet": quiet, "isolation": isolation, "tree": tree,
+    "corpus": corpus, "steps": steps,
 }

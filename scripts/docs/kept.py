@@ -50,6 +50,11 @@ def command(name: str) -> str:
     return shlex.join(["eagerbench", "run", *content(name)["eagerbench"].get("arguments", [])])
 
 
+def step_programs() -> dict[str, Any]:
+    """Versions of the other programs that were asked for steps."""
+    return json.loads((RESULTS / "step-series.json").read_text(encoding="utf-8"))["programs"]
+
+
 def conditions(name: str) -> str:
     """Day, machine and versions of a file, as one line."""
     ran = content(name)

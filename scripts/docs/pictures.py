@@ -11,7 +11,7 @@ import jinja2
 from eagerbench.results import older
 from eagerbench.results.headline import Headline
 from eagerbench.results.numbers import milliseconds, percent, times
-from scripts.docs import kept
+from scripts.docs import drawn, kept
 
 PLACE, MODEL = "8×128", "minilm"
 _LEAST_ERROR = 1e-7  # where an error of 0 is drawn
@@ -29,7 +29,9 @@ _templates = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).pa
 
 def made() -> dict[str, str]:
     """Every picture by its name in docs."""
-    return {"error-time.svg": error_time(list(kept.latency("bench", MODEL, PLACE).values())), "turns.svg": turns()}
+    return {"error-time.svg": error_time(list(kept.latency("bench", MODEL, PLACE).values())), "turns.svg": turns(),
+            "tree.svg": _templates.get_template("tree.svg.jinja").render(drawn.decision_tree()),
+            "experiments/corpus.svg": _templates.get_template("corpus.svg.jinja").render(drawn.corpus())}
 
 
 @dataclass

@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from eagerbench.errors import BadInput, unknown
-from eagerbench.results.decode import in_plain_words
+from eagerbench.results.bad_record import in_plain_words
 from eagerbench.results.record import Count, Part, Positive, Text
 
 NotNegative = Annotated[float, Meta(ge=0)]
@@ -31,7 +31,8 @@ class Budget(Part, kw_only=True, rename="kebab"):
         max_quality_loss: share of labelled examples, 0.01 is one in a hundred.
         max_latency_ms: of the median call, or at `percentile`.
         min_throughput: samples a second (sentences, in corpus; tokens, in generation).
-        max_memory_mib: of a process that loads the variant and calls it (of the GPU, on one).
+        max_memory_mib: the peak of a process that loads the variant and calls it (of the GPU, on one).
+        max_steady_mib: what stays of it after two calls, as the memory experiment measures.
         max_artifact_mib: of what is shipped: the artifact, or the weights without one.
         max_build_s: to build the variant once.
         max_ready_s: from a running interpreter to the first answer.
@@ -47,6 +48,7 @@ class Budget(Part, kw_only=True, rename="kebab"):
     percentile: Literal[90, 95, 99] | None = None
     min_throughput: Positive | None = None
     max_memory_mib: Positive | None = None
+    max_steady_mib: Positive | None = None
     max_artifact_mib: Positive | None = None
     max_build_s: NotNegative | None = None
     max_ready_s: Positive | None = None
@@ -101,7 +103,8 @@ LIMITS = (
     Limit("max_quality_loss", "quality_loss", "quality loss"),
     Limit("max_latency_ms", "latency_s", "latency", " ms", 1e-3, per_workload=True),
     Limit("min_throughput", "throughput", "throughput", "/s", least=True, per_workload=True),
-    Limit("max_memory_mib", "memory_bytes", "memory", " MiB", 2.0**20),
+    Limit("max_memory_mib", "memory_bytes", "peak memory", " MiB", 2.0**20),
+    Limit("max_steady_mib", "steady_bytes", "steady memory", " MiB", 2.0**20),
     Limit("max_artifact_mib", "size_bytes", "size", " MiB", 2.0**20),
     Limit("max_build_s", "build_s", "build", " s"),
     Limit("max_ready_s", "ready_s", "time until ready", " s"),

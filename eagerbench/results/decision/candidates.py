@@ -34,6 +34,7 @@ class Known:
     error: Estimate | None
     quality_loss: Estimate | None
     memory_bytes: Estimate | None
+    steady_bytes: Estimate | None
     size_bytes: Estimate | None
     build_s: Estimate | None
     load_s: Estimate | None
@@ -42,9 +43,23 @@ class Known:
     pays_back: PayBack | None = None
 
 
-def known(subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -> list[Known]:
+def known(subject: Subject, places: Sequence[tuple[str, str]], budget: Budget,
+          kept: dict[tuple, list[Known]] | None = None) -> list[Known]:
     """Of every variant that was timed on all of `places`, sorted by name. Eager is always in where any was: its time
-    is in every record."""
+    is in every record.
+
+    Args:
+        kept: what was found for budgets before: of limits and calls nothing in it depends.
+    """
+    asked = subject.model, subject.device, tuple(places), budget.percentile
+    kept = {} if kept is None else kept
+    if asked not in kept:
+        kept[asked] = _all_known(subject, places, budget)
+    eager = next((one for one in kept[asked] if one.variant == EAGER), None)
+    return [_with_costs_paid(one, eager, budget) for one in kept[asked]]
+
+
+def _all_known(subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -> list[Known]:
     names = {place: next((shown(place, found[0]) for one in subject.variants.values()
                           if (found := one.observed.get(place))), shown(place, None)) for place in places}
     found = []
@@ -55,7 +70,7 @@ def known(subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -
             found.append(_known(subject, of_variant, places, names, budget))
     if found or all(subject.variant(EAGER).observed.get(place) for place in places):
         found.append(eager)
-    return [_with_costs_paid(one, eager, budget) for one in sorted(found, key=lambda one: one.variant)]
+    return sorted(found, key=lambda one: one.variant)
 
 
 def _known(subject: Subject, of_variant: OfVariant, places: Sequence[tuple[str, str]], names: dict,
@@ -74,7 +89,8 @@ def _known(subject: Subject, of_variant: OfVariant, places: Sequence[tuple[str, 
                                                       for found, place in zip(observed, places, strict=True)]),
         error=quantities.exact(0.0, "the reference") if is_eager else _error(here),
         quality_loss=quantities.exact(0.0, "the reference") if is_eager else quality_loss(of_variant),
-        memory_bytes=_memory(of_variant, here), size_bytes=_size(of_variant, some, is_eager),
+        memory_bytes=_memory(of_variant, here), steady_bytes=_steady(of_variant),
+        size_bytes=_size(of_variant, some, is_eager),
         **_startup(of_variant, here, is_eager))
 
 
@@ -132,6 +148,16 @@ def _memory(of_variant: OfVariant, here: Sequence[Observation]) -> Estimate | No
         if by_source:
             return quantities.measured(list(by_source.values()), "memory")
     return None
+
+
+def _steady(of_variant: OfVariant) -> Estimate | None:
+    """What stays of a process after two calls, the largest over workloads."""
+    by_source: dict[int, float] = {}
+    for one in of_variant.of_experiment("memory"):
+        name = "steady_rss_bytes" if one.record.identity.device == "cpu" else "steady_gpu_bytes"
+        if value := getattr(one.record.result, name):
+            by_source[one.source] = max(value, by_source.get(one.source, 0))
+    return quantities.measured(list(by_source.values()), "memory")
 
 
 def _size(of_variant: OfVariant, some: Observation | None, is_eager: bool) -> Estimate | None:

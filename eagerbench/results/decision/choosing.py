@@ -33,6 +33,7 @@ class Gathered:
     machine: dict[str, str]
     bad: dict[str, str]
     ratios: dict[tuple, Ratios] = field(default_factory=dict)
+    known: dict[tuple, list[Known]] = field(default_factory=dict)
 
     def known_ratios(self, subject: Subject, places: Sequence[tuple[str, str]], budget: Budget) -> Ratios:
         """What was compared for a budget before: limits change nothing of it."""
@@ -84,17 +85,31 @@ def _places(subject: Subject, budget: Budget) -> list[tuple[str, str]] | None:
     """The workloads that are asked, each once; None where the model lacks one of them."""
     if not budget.workload:
         return default_places(subject)
-    by_name = {}
-    for place in reversed(subject.places()):
+    by_name: dict[str, list[tuple[str, str]]] = {}
+    for place in subject.places():
         some = next((found[0] for one in subject.variants.values() if (found := one.observed.get(place))), None)
         name = shown(place, some)
-        by_name |= dict.fromkeys((place[1], key(place), "/".join(place), name, name.replace("×", "x")), place)
-    found = [by_name.get(name) for name in budget.workload]
+        for called in {place[1], key(place), "/".join(place), name, name.replace("×", "x")}:
+            by_name.setdefault(called, []).append(place)
+    found = [_one_of(name, by_name.get(name, [])) for name in budget.workload]
     return None if None in found else list(dict.fromkeys(found))
 
 
+def _one_of(name: str, places: list[tuple[str, str]]) -> tuple[str, str] | None:
+    """The workload of that name; without its experiment, that of latency.
+
+    Raises:
+        BadInput: several other experiments have one of that name.
+    """
+    of_latency = [place for place in places if place[0] == DEFAULT]
+    if len(places) > 1 and not of_latency:
+        names = " or ".join(f"--workload {'/'.join(place)}" for place in places)
+        raise BadInput(f"--workload {name}: {len(places)} experiments have it; give {names}")
+    return next(iter(of_latency or places), None)
+
+
 def _verdict(subject: Subject, places: list[tuple[str, str]], budget: Budget, gathered: Gathered) -> Verdict:
-    found = known(subject, places, budget) if places else []
+    found = known(subject, places, budget, gathered.known) if places else []
     of_limits = {one.variant: judging.judged(one, budget) for one in found}
     weighed = _Weighed(found, of_limits, Comparison(budget, gathered.known_ratios(subject, places, budget)))
     choice = weighed.choice()

@@ -108,6 +108,8 @@ def _axes(one: Known, budget: Budget) -> Iterator[Ends]:
     yield _ends(one.error)
     yield _point(one.memory_bytes)
     yield _ends(one.size_bytes)
+    if budget.max_steady_mib is not None:
+        yield _point(one.steady_bytes)
     if budget.max_quality_loss is not None:
         yield _ends(one.quality_loss)
     if budget.max_build_s is not None or budget.calls is not None:

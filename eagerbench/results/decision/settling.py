@@ -14,6 +14,7 @@ from eagerbench.results.decision.types import Candidate, Estimate, Judged
 _LEAST_S, _MOST_S, _MOST_FOR_CALLS_S = 10, 300, 3600  # of a case, for --time-budget
 # The experiment that measures what a limit asks, where the latency experiment does not.
 _EXPERIMENTS = {"max-quality-loss": "quality", "max-ready-s": "startup", "max-memory-mib": "memory",
+                "max-steady-mib": "memory",
                 "max-build-s": "startup"}
 _FROM_LABELS = " --retrieval FILE"  # or --labels FILE, of a classifier
 _ANEW = " --rebuild"  # what is kept with an artifact is measured once

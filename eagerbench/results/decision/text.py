@@ -87,7 +87,9 @@ def _costs(choice: Candidate, budget: Budget) -> Iterator[str]:
     if budget.max_quality_loss is not None and choice.quality_loss is not None:
         yield f"quality loss {number(choice.quality_loss.value)} at most {number(choice.quality_loss.high or 1)}"
     if choice.memory_bytes is not None:
-        yield f"{mib(choice.memory_bytes.value)} of memory"
+        yield f"{mib(choice.memory_bytes.value)} of memory at its peak"
+    if budget.max_steady_mib is not None and choice.steady_bytes is not None:
+        yield f"{mib(choice.steady_bytes.value)} after that"
     if choice.size_bytes is not None:
         yield f"{mib(choice.size_bytes.value)} on disk"
 

@@ -87,6 +87,7 @@ class Candidate(Part, kw_only=True):
         better: how many times better than eager by the objective.
         speedup: times faster than eager, over all workloads (geometric mean).
         error: the largest over workloads.
+        memory_bytes: the peak of a process; `steady_bytes` what stays of it, None without the memory experiment.
         size_bytes: of the artifact, or of the weights of a variant without one.
         total_s: build, load and the budget's number of calls.
         front: whether no other is provably at least as good in everything and better in something.
@@ -104,6 +105,7 @@ class Candidate(Part, kw_only=True):
     error: Estimate | None = None
     quality_loss: Estimate | None = None
     memory_bytes: Estimate | None = None
+    steady_bytes: Estimate | None = None
     size_bytes: Estimate | None = None
     build_s: Estimate | None = None
     load_s: Estimate | None = None

@@ -85,6 +85,8 @@ COLUMNS = (
     Column("number", "main number", _headline("number")),
     Column("error", "error", _headline("error"), lambda row: percent(row.headline.error)),
     _number("memory", "peak memory, MiB", _headline("peak_bytes"), 2**-20),
+    _number("steady", "steady memory, MiB", _of("result", "steady_rss_bytes"), 2**-20, usual=False),
+    _number("held", "weights as held, MiB", _of("result", "weights_bytes"), 2**-20, usual=False),
     _number("artifact", "artifact, MiB", lambda row: _headline("artifact_bytes")(row) or None, 2**-20),
     _number("build", "build, s", _of("costs", "build_s")),
     _number("load", "load, s", _of("costs", "load_s"), usual=False),

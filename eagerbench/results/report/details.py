@@ -15,7 +15,7 @@ from eagerbench.shown import visible
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)  # percent
 MOST_WITH_TURNS = 1000  # records of a report; above, turns are quantiles only
 MOST_TURNS = 60  # of a record
-LOG_LINES = 20
+LOG_LINES = 41
 _NOT_LISTED = {"reference_rounds", "variant_turns", "reference_turns", "turn_lost", "turn_switches", "facts", "options",
                "engagement"}
 

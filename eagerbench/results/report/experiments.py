@@ -14,7 +14,7 @@ _ROW, _AROUND = 21, 110  # pixels
 _HOVER = "%{y}<br>%{x:.3g}<extra>%{fullData.name}</extra>"
 _DASHES = ("solid", "dash", "dot", "dashdot")
 
-Drawn = tuple[Row, float, float | None, float | None]
+Drawn = tuple[Row, str, float, float | None, float | None]  # with the kind of the mark
 
 
 def figures(name: str, rows: Sequence[Row]) -> list[Figure]:
@@ -34,11 +34,19 @@ def figures(name: str, rows: Sequence[Row]) -> list[Figure]:
 def _of_model(experiment: Experiment, rows: Sequence[Row], title: str, key: str) -> list[Figure]:
     plot = experiment.plot
     if isinstance(plot, Dots):
-        numbers = [(row, *_number(plot, row)) for row in rows if plot.number(row.record) is not None]
+        numbers = [one for row in rows if plot.number(row.record) is not None for one in _drawn(plot, row, rows)]
         return [_dots(key, title, plot, numbers)] if numbers else []
     if isinstance(plot, Bars):
         return [_bars(key, title, plot, rows)]
     return _lines(key, title, plot, rows) if plot else []
+
+
+def _drawn(plot: Dots, row: Row, rows: Sequence[Row]) -> list[Drawn]:
+    """Every mark of a row."""
+    several = len({plot.kind(one.record) for one in rows}) > 1
+    beside = f", {plot.kind(row.record)}" if several else ""
+    return [(row, plot.colour(row.record, several), *_number(plot, row)),
+            *((row, f"{name}{beside}", value, None, None) for name, value in plot.more(row.record).items())]
 
 
 def _number(plot: Dots, row: Row) -> tuple[float, float | None, float | None]:
@@ -47,26 +55,29 @@ def _number(plot: Dots, row: Row) -> tuple[float, float | None, float | None]:
 
 
 def _dots(key: str, title: str, plot: Dots, numbers: Sequence[Drawn]) -> Figure:
-    shown = drawing.thin(numbers)
+    records = list(dict.fromkeys(row.id for row, *_ in numbers))
+    drawn = set(drawing.thin(records, most=drawing.MOST_MARKS * len(records) // len(numbers)))
+    shown = [one for one in numbers if one[0].id in drawn]
     best: dict[str, float] = {}
-    for row, value, *_ in shown:
+    ranked = [one for one in shown if not plot.name or one[1].startswith(plot.name)]
+    for row, _, value, *_ in ranked:
         best[row.variant] = (max if plot.most else min)(best.get(row.variant, value), value)
     variants = sorted(best, key=best.__getitem__, reverse=plot.most)
-    kinds = list(dict.fromkeys(plot.kind(row.record) for row, *_ in shown))
+    kinds = list(dict.fromkeys(kind for _, kind, *_ in shown))
     rows = {variant: len(variants) - 1 - place for place, variant in enumerate(variants)}  # the best on top
     data = []
     for place, kind in enumerate(kinds):
-        here = [one for one in shown if plot.kind(one[0].record) == kind]
+        here = [one for one in shown if one[1] == kind]
         beside = 0.66 * ((len(kinds) - 1) / 2 - place) / len(kinds)  # of the row's middle: no mark hides another
-        data.append({"type": "scatter", "mode": "markers", "name": label(kind), "x": [one[1] for one in here],
+        data.append({"type": "scatter", "mode": "markers", "name": label(kind), "x": [one[2] for one in here],
                      "y": [rows[one[0].variant] + beside for one in here],
-                     "error_x": drawing.ends([one[1:] for one in here]),
+                     "error_x": drawing.ends([one[2:] for one in here]),
                      "marker": {"color": PALETTE[place % len(PALETTE)], "size": 8,
                                 "symbol": ["circle", "diamond", "square"][place // len(PALETTE) % 3]},
                      "text": [label(one[0].variant) for one in here], "customdata": [one[0].id for one in here],
                      "hovertemplate": _HOVER.replace("%{y}", "%{text}")})
-    positive = all(one[1] > 0 for one in shown)
-    reach = drawing.spanned([one[1:] for one in shown])
+    positive = all(one[2] > 0 for one in shown)
+    reach = drawing.spanned([one[2:] for one in shown])
     across = drawing.log_axis(plot.across, [*reach, *([plot.line] if plot.line else [])]) if plot.log and positive \
         else drawing.linear_axis(plot.across, range=drawing.from_zero(reach))
     layout = {**_rows_layout(variants, across, len(kinds) > 1), "shapes": _mark(plot.line)}
@@ -74,7 +85,7 @@ def _dots(key: str, title: str, plot: Dots, numbers: Sequence[Drawn]) -> Figure:
                        "range": layout["yaxis"]["range"], "automargin": True, "zeroline": False}
     title = f"{title}, {kinds[0]}" if len(kinds) == 1 else title  # without a legend
     return Figure(key, title, f"{title}: {plot.across}, of {len(variants)} variants, the best on top. "
-                  "The table below has the numbers.", data, layout, len(shown), len(numbers),
+                  "The table below has the numbers.", data, layout, len(drawn), len(records),
                   (_ROW + 5 * min(len(kinds) - 1, 4)) * len(variants) + _AROUND)
 
 
@@ -113,8 +124,9 @@ def _lines(key: str, title: str, plot: Plot, rows: Sequence[Row]) -> list[Figure
     if len({x for x, *_ in points.values()}) == 1 and len(points) == len(rows):
         kinds = {id(row.record): kind for (_, kind), (_, row, _) in points.items()}
         (at, _, _), *_ = points.values()
-        dots = Dots(lambda record: None, plot.up, plot.read, lambda record: kinds[id(record)], plot.power < 0)
-        numbers = [(row, *spread.around(y, row.bench, plot.power)) for _, row, y in points.values()]
+        dots = Dots(lambda record: None, plot.up, plot.read, most=plot.power < 0)
+        numbers = [(row, kinds[id(row.record)], *spread.around(y, row.bench, plot.power))
+                   for _, row, y in points.values()]
         return [_dots(key, f"{title}, {plot.across.partition(',')[0]} {at:g}", dots, numbers)]
     series: dict[tuple[str, str], list[tuple]] = {}
     for row in rows:

@@ -60,13 +60,15 @@ def page(sources: Sequence[Source], budget: Budget | None = None, base: Path | N
     sections = _sections(current)
     shown = columns.of_files(sources, every)
     figures = [*trade, *bars, *(one for section in sections for one in section.figures)]
+    data, said = _data(every, shown), [details.of(row, turns=False) for row in every]
     return look.render(
-        "report.html.jinja", figures, ["table.js", "report.js"], _data(every, shown), _details(every),
+        "report.html.jinja", figures, ["table.js", "report.js"], data, _details(every, said),
         title=_title(current, sources), about=machine.line(sources), counts=_counts(every),
         left_out=machine.left_out(sources), **_recommended(adviser, advices), trade=trade, panels=bars,
         more_places=max(0, len(overview.latency_places(current)) - overview.MOST_PANELS),
-        trees=_trees(adviser, current), sections=sections, matrix=matrix.of(sources), rows=every, columns=shown,
-        detail=_plain_detail, facts=machine.facts(sources), versions=machine.versions(sources),
+        trees=_trees(adviser, current), sections=sections, matrix=matrix.of(sources), columns=shown,
+        rows=data["rows"], usual=[place for place, one in enumerate(shown) if one.usual],
+        plain=list(map(_plain_detail, every, said)), facts=machine.facts(sources), versions=machine.versions(sources),
         commands=machine.commands(sources, base), base=base, compared=compared, statuses=statuses)
 
 
@@ -164,8 +166,8 @@ def _data(every: Sequence[Row], shown: Sequence[Column]) -> dict[str, Any]:
     }
 
 
-def _details(every: Sequence[Row]) -> dict[str, Any]:
-    """What an opened row shows; each experiment's names of fields stand once."""
+def _details(every: Sequence[Row], said: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What an opened row shows; each experiment's names of fields stand once. `said` is each row's without turns."""
     turns = sum(row.record is not None for row in every) <= details.MOST_WITH_TURNS
     names: dict[str, list[str]] = {}
     values = []
@@ -174,7 +176,7 @@ def _details(every: Sequence[Row]) -> dict[str, Any]:
         known = names.setdefault(row.experiment, [])
         known += [name for name in found if name not in known]
         values.append([found.get(name, "") for name in known])
-    return {"details": [details.of(row, turns) for row in every], "names": names, "fields": values,
+    return {"details": [details.of(row, turns) for row in every] if turns else said, "names": names, "fields": values,
             "quantiles": list(details.QUANTILES), "experiments": [row.experiment for row in every]}
 
 
@@ -182,13 +184,12 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
 
 
-def _plain_detail(row: Row) -> list[str]:
-    """A record's rounds and evidence in a line of text each, for a page without scripts."""
-    found = details.of(row, turns=False)
+def _plain_detail(row: Row, found: dict[str, Any]) -> list[str]:
+    """A record's name, its rounds and evidence in a line of text each, for a page without scripts."""
     names = [f"{percent} %" for percent in details.QUANTILES]
     quantiles = ["; ".join(f"{name} {value:g}" for name, value in zip(names, found[key][1:], strict=True))
                  if key in found else "–" for key in ("rounds", "reference", "ratios")]
     facts = "; ".join(f"{name} {value}" for name, value in found.get("facts", {}).items())
     log = found.get("log", "").replace("\n", " / ")
     evidence = ". ".join(filter(None, [found.get("evidence"), facts, row.reason, log]))
-    return [*quantiles, evidence or "–"]
+    return [row.id, *quantiles, evidence or "–"]

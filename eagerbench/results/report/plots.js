@@ -37,21 +37,28 @@ function inked(data, ink) {
 }
 
 function draw(element, figure, printing) {
+  if (!window.Plotly) return null;  // not read yet: drawAll will draw it
   return Plotly.react(element, inked(figure.data, printing ? "#000" : colours().ink), dressed(figure.layout, element.clientWidth, printing), CONFIG);
 }
 
 const PLOTS = new Map();  // element → its figure, once drawn
 
-// What is in sight first, then the others one by one, so that the page answers meanwhile.
+// What is in sight first; then the page is ready. The others follow one by one while nobody asks anything of it.
 async function drawAll() {
   const left = [...document.querySelectorAll("[data-figure], #explore")];
-  const rest = () => new Promise((done) => { setTimeout(done); });
+  const soon = () => new Promise((done) => { setTimeout(done); });
+  const idle = () => new Promise((done) => {
+    if (window.requestIdleCallback) requestIdleCallback(done, {timeout: 1000}); else setTimeout(done);
+  });
+  const ready = () => { document.documentElement.dataset.ready = "yes"; };
   const inSight = (element) => {
     const box = element.getBoundingClientRect();
     return box.top < innerHeight && box.bottom > 0;
   };
   while (left.length) {
-    await rest();
+    const seen = left.findIndex(inSight);
+    if (seen < 0) ready();
+    await (seen < 0 ? idle() : soon());
     const [element] = left.splice(Math.max(0, left.findIndex(inSight)), 1);
     element.style.minHeight = "";
     if (element.dataset.figure) PLOTS.set(element, DATA.figures[element.dataset.figure]);
@@ -67,4 +74,7 @@ function redraw(printing) {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
 addEventListener("beforeprint", () => redraw(660));
 addEventListener("afterprint", () => redraw());
-drawAll().then(() => { document.documentElement.dataset.drawn = "yes"; });
+// Plotly's own script stands behind this one, so that tables and filters work before it is read.
+addEventListener("DOMContentLoaded", () => drawAll().then(() => {
+  document.documentElement.dataset.ready = document.documentElement.dataset.drawn = "yes";
+}));

@@ -13,6 +13,7 @@ from eagerbench.results.record import Record
 
 # Statuses of cells that are no rows: they are in the matrix, or have a record.
 _SHOWN_APART = ("skipped", "timed", "not run")
+_CRASH_LINES = 20  # of what was printed, and of the stack
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Row:
         source: place of its file among those of the report.
         status: `timed`, `unusable`, or what the cell says.
         reason: why it is not timed or not usable; empty where it is.
-        log: last lines of what it printed, where the file has them.
+        log: of a case that crashed: the last lines that it printed, and its stack.
     """
 
     id: str
@@ -134,8 +135,17 @@ def _failed(place: int, cell: Mapping[str, Any]) -> Row:
 
 
 def _log(cell: Mapping[str, Any]) -> str:
-    log = cell.get("log")
-    return "\n".join(map(str, log)) if isinstance(log, list) else str(log or "")
+    """What a case printed before it ended its process, then its stack, the innermost call first; or its `log`."""
+    crash = cell.get("crash")
+    if not isinstance(crash, dict):
+        return "\n".join(_lines(cell.get("log")))
+    stack = _lines(crash.get("stack"))
+    return "\n".join([*_lines(crash.get("stderr"))[-_CRASH_LINES:], *(["Stack:"] if stack else []),
+                      *stack[:_CRASH_LINES]])
+
+
+def _lines(text: Any) -> list[str]:
+    return list(map(str, text)) if isinstance(text, list) else str(text or "").splitlines()
 
 
 def latest(found: Sequence[Row]) -> list[Row]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from eagerbench.case import DEFAULT
 from eagerbench.results.decision import Budget, Verdict
@@ -45,14 +46,13 @@ def of(adviser: Adviser, model: str, device: str, workloads: Sequence[tuple[str,
         return next((one for one in decision.verdicts if one.device == device), None) if decision else None
 
     def calls(answer: str, **limits) -> Node:
-        found = [(number, verdict(calls=number, **limits)) for number in CALLS]
-        leaves: list[Node] = []
-        for number, one in found:
-            leaf = _leaf(one)
-            if leaves and leaves[-1].variant == leaf.variant:
-                continue
-            leaves.append(Node(f"{number:,} and more" if leaves else f"fewer than {_next(found, leaf):,}",
-                               variant=leaf.variant, said=leaf.said))
+        found: list[tuple[int, Node]] = []  # from how many calls on
+        for number in CALLS:
+            leaf = _leaf(verdict(calls=number, **limits))
+            if not found or found[-1][1].variant != leaf.variant:
+                found.append((number, leaf))
+        ranges = _ranges([number for number, _ in found[1:]])
+        leaves = [replace(leaf, answer=said) for (_, leaf), said in zip(found, ranges, strict=True)]
         return _asked(answer, "How many calls will a process make, building and loading included?", leaves)
 
     def classes(answer: str, **limits) -> Node:
@@ -65,9 +65,12 @@ def of(adviser: Adviser, model: str, device: str, workloads: Sequence[tuple[str,
                                                       for name, shape in list(workloads)[:MOST_WORKLOADS]])
 
 
-def _next(found: Sequence[tuple[int, Verdict | None]], leaf: Node) -> int:
-    """From how many calls on something else is taken than at first."""
-    return next((number for number, one in found if _leaf(one).variant != leaf.variant), CALLS[-1])
+def _ranges(starts: Sequence[int]) -> list[str]:
+    """Between numbers of calls from which on something else is taken: `100 to 9,999`."""
+    if not starts:
+        return ["any number"]
+    between = [f"{one:,} to {other - 1:,}" for one, other in pairwise(starts)]
+    return [f"fewer than {starts[0]:,}", *between, f"{starts[-1]:,} and more"]
 
 
 def _asked(answer: str, question: str, branches: Sequence[Node]) -> Node:

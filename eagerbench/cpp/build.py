@@ -89,8 +89,8 @@ def headers() -> Path | None:
     """ONNX Runtime's: of the variable, else those of the system."""
     if given := os.environ.get(HEADERS):
         return Path(given) if (Path(given) / _HEADER).exists() else None
-    places = [Path(prefix, place) for prefix in ("/usr/local", "/usr") for place in _PLACES]
-    return next((place for place in places if (place / _HEADER).exists()), None)
+    found = [Path(prefix, inside) for prefix in ("/usr/local", "/usr") for inside in _PLACES]
+    return next((directory for directory in found if (directory / _HEADER).exists()), None)
 
 
 def runner(runtime: str, asan: bool = False, root: Path | None = None) -> Path:
@@ -130,11 +130,12 @@ def key(runtime: str, asan: bool = False) -> dict:
     package = RUNTIMES[runtime].package
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in [*files(runtime), sources() / "CMakeLists.txt"]))
     return {"runner": runtime, "asan": asan, "sources": digest.hexdigest(), "machine": platform.machine(),
-            "version": importlib.metadata.version(package), "place": str(_package(runtime)),
+            "version": importlib.metadata.version(package), "place": str(place(runtime)),
             "headers": str(headers()) if runtime == "onnxruntime" else "", "compiler": compiler() or ""}
 
 
-def _package(runtime: str) -> Path:
+def place(runtime: str) -> Path:
+    """The directory of its wheel."""
     return Path(importlib.util.find_spec(RUNTIMES[runtime].package).submodule_search_locations[0])
 
 
@@ -144,7 +145,7 @@ def options(runtime: str, links: Path) -> list[str]:
     Args:
         links: a directory that stays: ONNX Runtime's library has its own name there.
     """
-    package = _package(runtime)
+    package = place(runtime)
     values = {"CMAKE_CXX_COMPILER": compiler(),
               "CMAKE_PREFIX_PATH": f"{package / 'cmake'};{package / 'share' / 'cmake'}"}
     if runtime == "onnxruntime":

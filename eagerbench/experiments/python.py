@@ -82,13 +82,15 @@ PythonRecord = Record[Batch, InTurns, Result]
 
 
 class PythonRun(OneBatchRun):
-    """`call` is the call from C++, `python` that of the Python variant on the same artifact, in this process."""
+    """`call` is the call from C++, `python` that of the Python variant on the same artifact, in this process. Both are
+    loaded for this case, so that first calls are the first after a load."""
 
     def prepare(self) -> None:
         super().prepare()
+        load = self.case.variant, self.built.directory, self.session.selection.placement
+        self.built = replace(self.built, runner=self.built.backend.load(*load))
         start = time.perf_counter()
-        self._runner = self.built.backend.python_runner(self.case.variant, self.built.directory,
-                                                        self.session.selection.placement)
+        self._runner = self.built.backend.python_runner(*load)
         self._load_s = quiet.elapsed(start)
         if self._runner.threads != self.built.runner.threads:
             raise CannotRun(f"{self._runner.threads} threads in Python, {self.built.runner.threads} in C++")

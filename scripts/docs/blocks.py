@@ -157,6 +157,11 @@ def result(name: str) -> str:
             f"From {source} ([{file}.json](../results/{file}.json)): {kept.conditions(file)}")
 
 
+def cpp() -> str:
+    """What Python costs, for the page on calls from C++."""
+    return result("python").replace("(../results/", "(results/")
+
+
 def quality(kind: str) -> str:
     """The table of the quality experiment over texts of a kind, the beginning of their workload's name."""
     found = [record for record in kept.of_experiment("quality", "quality")
@@ -263,6 +268,6 @@ def followed() -> str:
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
-    "turns": turns, "wait-policy": wait_policy, "quiet": quiet, "isolation": isolation, "tree": tree, "corpus": corpus,
-    "steps": steps, "followed": followed,
+    "turns": turns, "cpp": cpp, "wait-policy": wait_policy, "quiet": quiet, "isolation": isolation, "tree": tree,
+    "corpus": corpus, "steps": steps, "followed": followed,
 }

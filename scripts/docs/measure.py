@@ -1,6 +1,7 @@
-"""Measure again what README and docs show: `python -m scripts.docs.measure`. Wants 35 quiet minutes.
+"""Measure again what README and docs show: `python -m scripts.docs.measure`. Wants 45 quiet minutes.
 
-Two default runs, the first with an empty cache of built models, then the table of README with enough pairs of turns.
+Two default runs, the first with an empty cache of built models, then the table of README with enough pairs of turns,
+then what Python costs the variants that are called from C++.
 The files go to docs/results; `python -m scripts.docs` then makes tables and pictures of them.
 """
 
@@ -17,12 +18,13 @@ ROOT = Path(__file__).parents[2]
 SCRATCH = ROOT / ".benchmarks" / "docs"
 TABLE = ["test_latency.py", *(f"--model={model}" for model in blocks.README_MODELS), "--batch-sizes=1,8",
          "--sequence-lengths=128", *(f"--variant={name}" for name in ("eager", *blocks.README_VARIANTS))]
+PYTHON = ["test_python.py", "--model=minilm", "--variant=*-cpp"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.docs.measure", description=__doc__)
-    parser.add_argument("--only", choices=("bench", "latency"), help="measure one of the two files")
-    parser.add_argument("--time-budget", default="24", metavar="SECONDS", help="of a case of the table (default: 24)")
+    parser.add_argument("--only", choices=("bench", "latency", "cpp"), help="measure one of the files")
+    parser.add_argument("--time-budget", default="24", metavar="SECONDS", help="of a case of a table (default: 24)")
     parser.add_argument("--keep", nargs=2, metavar=("NAME", "FILE"), help="measure nothing; keep a saved file by name")
     chosen = parser.parse_args()
     if chosen.keep:
@@ -30,15 +32,16 @@ def main() -> int:
         return 0
     SCRATCH.mkdir(parents=True, exist_ok=True)
     artifacts = f"--artifacts={SCRATCH / 'artifacts'}"
-    if chosen.only != "latency":
+    if chosen.only in (None, "bench"):
         shutil.rmtree(SCRATCH / "artifacts", ignore_errors=True)
         cold = _measured("cold", [artifacts])
         warm = _measured("bench", [artifacts])
         built = sum(file.stat().st_size for file in (SCRATCH / "artifacts").rglob("*") if file.is_file())
         kept.keep(warm, "bench", {"arguments": [], "cold_wall_s": _wall_s(cold), "artifacts_bytes": built})
-    if chosen.only != "bench":
-        arguments = [*TABLE, f"--time-budget={chosen.time_budget}"]
-        kept.keep(_measured("latency", [*arguments, artifacts]), "latency", {"arguments": arguments})
+    for name, what in (("latency", TABLE), ("cpp", PYTHON)):
+        if chosen.only in (None, name):
+            arguments = [*what, f"--time-budget={chosen.time_budget}"]
+            kept.keep(_measured(name, [*arguments, artifacts]), name, {"arguments": arguments})
     return 0
 
 

@@ -51,6 +51,8 @@ class Selection:
             for the quality experiment.
         every_variant: whether variants were named, or the full grid: then every experiment runs on each.
         models_named: whether models were named: then every experiment runs on those.
+        p99_ms: milliseconds that the 99th percentile of the serving experiment's latencies holds.
+        files: names of the experiments whose perf tests were named.
     """
 
     models: tuple[specs.ModelSpec, ...]
@@ -77,6 +79,8 @@ class Selection:
     every_variant: bool = True
     models_named: bool = True
     peaks: str = "fresh"
+    p99_ms: float = 50.0
+    files: tuple[str, ...] = ()
 
     @property
     def series_budget(self) -> float:
@@ -130,6 +134,8 @@ def select(option: Namespace) -> Selection:
         every_variant=bool(option.variant) or option.grid == "full",
         models_named=bool(option.model),
         peaks=option.peaks,
+        p99_ms=option.p99_ms,
+        files=tuple(getattr(option, "files", ())),
     )
 
 

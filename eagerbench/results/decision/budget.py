@@ -19,8 +19,6 @@ NotNegative = Annotated[float, Meta(ge=0)]
 CLASSES = ("exact-math", "half-precision", "reduced-precision", "quantised", "quantised-coarse")
 ToleranceClass = Literal["exact-math", "half-precision", "reduced-precision", "quantised", "quantised-coarse"]
 Objective = Literal["latency", "throughput", "memory", "size"]
-# Calls that a percentile needs (MLPerf's early stopping, at 99 % confidence: loadgen/early_stopping.cc).
-PERCENTILES = {90: 64, 95: 130, 99: 662}
 
 
 class Budget(Part, kw_only=True, rename="kebab"):

@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Sequence
 
 from eagerbench.case import DEFAULT
-from eagerbench.results.decision.budget import PERCENTILES, Budget
+from eagerbench.results.decision.budget import Budget
 from eagerbench.results.decision.candidates import EAGER, Known
 from eagerbench.results.decision.evidence import Subject
 from eagerbench.results.decision.types import Candidate, Estimate, Judged
+from eagerbench.results.numbers import PERCENTILES
 
 _LEAST_S, _MOST_S, _MOST_FOR_CALLS_S = 10, 300, 3600  # of a case, for --time-budget
 # The experiment that measures what a limit asks, where the latency experiment does not.

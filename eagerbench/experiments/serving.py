@@ -93,7 +93,8 @@ def workloads(spec: ModelSpec, selection: "Selection") -> list[UnderLoad]:
 
 class Queries(Part, kw_only=True):
     """`policy` answers up to `most_batch` queries in a call, for which the oldest waits `most_wait_s`, which is
-    `wait_share` of the latency limit. A run has at least `least_queries` and takes `least_s`."""
+    `wait_share` of the latency limit. A run has at least `least_queries` and takes `least_s`; there are
+    `repeated_runs` at the rate that is found."""
 
     sentences: Count
     longest_sentence: Count
@@ -105,7 +106,7 @@ class Queries(Part, kw_only=True):
     p99_limit_s: Positive
     least_queries: Count
     least_s: Positive
-    repeats: Count
+    repeated_runs: Count
     loadgen: Text
 
 
@@ -137,12 +138,12 @@ class Result(Part, kw_only=True):
     single_stream_p99_s: Positive
     offline_per_s: Positive
     mean_batch: Positive | None
-    rates: Annotated[Numbers, Meta(min_length=1)]
-    run_valid: Annotated[list[bool], Meta(min_length=1)]
-    run_queries: Annotated[list[Natural], Meta(min_length=1)]
-    run_p50_s: Annotated[Numbers, Meta(min_length=1)]
-    run_p90_s: Annotated[Numbers, Meta(min_length=1)]
-    run_p99_s: Annotated[Numbers, Meta(min_length=1)]
+    rates: Numbers
+    run_valid: list[bool]
+    run_queries: list[Natural]
+    run_p50_s: Numbers
+    run_p90_s: Numbers
+    run_p99_s: Numbers
 
     def __post_init__(self):
         if len({len(self.rates), *(len(getattr(self, name)) for name in _OF_RUNS)}) > 1:
@@ -189,7 +190,7 @@ class ServingRun(PassRun):
         return Queries(sentences=work.corpus.sentences, longest_sentence=max(self.corpus.lengths),
                        corpus_sha256=self.corpus.sha256, policy=work.name, most_batch=work.most_batch,
                        most_wait_s=work.policy.most_wait_s, wait_share=work.wait_share, p99_limit_s=work.limit_s,
-                       least_queries=generator.ENOUGH, least_s=work.plan.least_s, repeats=work.plan.repeats,
+                       least_queries=generator.ENOUGH, least_s=work.plan.least_s, repeated_runs=work.plan.repeats,
                        loadgen=generator.version())
 
 

@@ -10,7 +10,7 @@ from eagerbench.machine.readings import Counters
 from eagerbench.measuring.disturbance import Turn, between
 from eagerbench.serving.generator import ENOUGH, Call, Load, Outcome, drive
 from eagerbench.serving.policy import Policy
-from eagerbench.serving.search import search
+from eagerbench.serving.search import Found, search
 
 Limit = Literal["latency", "throughput", "load generator"]
 
@@ -86,12 +86,16 @@ class _Measuring:
             raise CannotRun(f"the load generator carries {self.carried:.0f} queries/s here, with a system that does "
                             f"nothing, {1 / single.mean_s:.0f} are answered one at a time: stop other work, or give "
                             "a larger --p99-ms")
-        found = search(self._holds, low, high, self.plan.ratio, self.plan.repeats)
+        if single.p99_s > self.limit_s:  # no rate would be better than one query at a time
+            found = Found(None, None, None)
+        else:
+            found = search(self._holds, low, high, self.plan.ratio, self.plan.repeats)
         limited: Limit = "latency"
-        if found.fails is None:
+        if found.fails is None and found.rate is not None:
             limited = "load generator" if self.carried < offline.samples_per_s else "throughput"
-        missing = None if found.rate is not None else f"p99 is over {1e3 * self.limit_s:g} ms at every rate that was " \
-            f"tried; {1e3 * single.p99_s:.1f} ms one at a time"
+        missing = None if found.rate is not None else (
+            f"p99 is over {1e3 * self.limit_s:g} ms at every rate that was tried: {1e3 * single.p99_s:.1f} ms for one "
+            "query at a time")
         return Measured(found.rate, found.sure, found.fails, missing, limited, self.carried, single, offline,
                         self.runs, self.turns, time.perf_counter() - began, self._mean_batch(found.rate))
 

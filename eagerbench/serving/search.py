@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 _MOST_STEPS = 3  # that a confirmation goes down
-_LOWEST = 64  # of the first rate, a rate this many times lower is the last that is tried
+_LOWEST = 4  # a rate this many times lower than the first one is the last that is tried
 
 Holds = Callable[[float], bool]
 
@@ -28,7 +28,7 @@ class Found:
 def bracket(holds: Holds, low: float, high: float, ratio: float) -> tuple[float | None, float | None]:
     """Two rates, the first of which holds the limit while the second does not, at most `ratio` apart.
 
-    Bisection on a log scale. None for the first where not even `low` / 64 holds it, and for the second where `high`
+    Bisection on a log scale. None for the first where not even `low` / 4 holds it, and for the second where `high`
     does: nothing above `high` is tried.
 
     Args:
@@ -39,7 +39,7 @@ def bracket(holds: Holds, low: float, high: float, ratio: float) -> tuple[float 
     fails = None
     while not holds(low):
         fails = low
-        low /= 4
+        low /= _LOWEST
         if low < least:
             return None, fails
     if fails is None and (low == high or holds(high)):

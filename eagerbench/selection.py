@@ -14,6 +14,7 @@ from eagerbench.errors import BadInput, unknown
 from eagerbench.machine import quota
 from eagerbench.models import specs
 from eagerbench.option_values import output_file, whole, writable_directory
+from eagerbench.results.numbers import P99_MS
 
 DEFAULT_MODEL = "minilm"
 _ARTIFACTS, _ARTIFACTS_VARIABLE = ".artifacts", "EAGERBENCH_ARTIFACTS"
@@ -79,7 +80,7 @@ class Selection:
     every_variant: bool = True
     models_named: bool = True
     peaks: str = "fresh"
-    p99_ms: float = 50.0
+    p99_ms: float = P99_MS
     files: tuple[str, ...] = ()
 
     @property

@@ -39,7 +39,7 @@ DEFAULT = ((1, 0.0), (8, 0.1))
 FULL = ((1, 0.0), (8, 0.02), (8, 0.1), (8, 0.5), (32, 0.1))
 # Policies, sentences, and how a rate is searched for.
 GRIDS = {
-    "smoke": (SMOKE, 16, Plan(ratio=1.5, repeats=2, least_s=0.5)),
+    "smoke": (SMOKE, 16, Plan(ratio=1.5, repeats=2, least_s=0.5, limits=4)),
     "default": (DEFAULT, 64, Plan(ratio=1.1, repeats=6, least_s=2.0)),
     "full": (FULL, 1000, Plan(ratio=1.05, repeats=6, least_s=10.0)),
 }

@@ -191,13 +191,18 @@ def test_one_query_at_a_time_over_the_limit_ends_the_search(monkeypatch):
 
 def test_a_record_says_why_it_has_no_rate():
     record = made("serving", queries_missing="p99 is over 50 ms")
-    assert EXPERIMENTS["serving"].headline(record) == "no queries/s"
+    assert EXPERIMENTS["serving"].headline(record) == "no rate at p99 ≤ 1000 ms"
     assert EXPERIMENTS["serving"].rank(record) is None
     with pytest.raises(BadRecord, match="queries_missing"):
         made("serving", queries_missing=None)
     with pytest.raises(BadRecord, match="as many entries"):
         made("serving", rates=[1.0, 2.0])
     assert decode(made_json(record)) == record
+
+
+def test_more_queries_a_second_are_better():
+    few, many = (made("serving", queries_per_s=rate, queries_missing=None) for rate in (8.0, 9.0))
+    assert EXPERIMENTS["serving"].rank(many) > EXPERIMENTS["serving"].rank(few)
 
 
 def made_json(record):

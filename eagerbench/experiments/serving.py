@@ -262,7 +262,7 @@ def _note(records: Sequence[ServingRecord]) -> str:
 
 def headline(record: ServingRecord) -> str:
     rate = record.result.queries_per_s
-    return "no queries/s" if rate is None else f"{three(rate)} queries/s"
+    return f"no rate at p99 ≤ {1e3 * record.workload.p99_limit_s:g} ms" if rate is None else f"{three(rate)} queries/s"
 
 
 def lines(records: Sequence[ServingRecord]) -> Lines:

@@ -4,6 +4,7 @@ import heapq
 import json
 import math
 import random
+import re
 
 import pytest
 from made_records import made
@@ -273,4 +274,4 @@ def test_a_real_session(tmp_path):
     assert max(result.rates) <= min(result.offline_per_s, result.carried_per_s)
     if result.queries_per_s is not None:
         assert result.queries_per_s in result.rates
-    assert "tiny-bert: queries a second under load" in ended.out
+    assert re.search(r"best of serving: eager, (\d.* queries/s|no rate at p99)", ended.out)

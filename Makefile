@@ -11,7 +11,8 @@ EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
 # Each process would compile all modules anew: two seconds of each of the hundred sessions of `make test`.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: bench report test slow fuzz gpu gpu-wheels gate calibrate release merge noise busy wait-policy architectures docs results site \
+.PHONY: bench report test slow fuzz cpp gpu gpu-wheels gate calibrate release follow history merge noise busy wait-policy architectures docs \
+	results site \
 	environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
 
 # Tests that take too long for every change: full-size models, 10,000 simulated suites, whole gates.
@@ -22,6 +23,10 @@ slow: $(INSTALLED)
 FUZZ_SECONDS ?= 600
 fuzz: $(INSTALLED)
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(RUN) -m pytest correctness_tests/test_fuzz.py --benchmark-disable -m slow $(ARGS)
+
+# The runners in C++ (docs/cpp.md), of what is installed, into .artifacts/cpp; with ASAN=1 with AddressSanitizer.
+cpp: $(INSTALLED)
+	$(RUN) -m eagerbench.cpp.build $(if $(ASAN),--asan) $(ARGS)
 
 # What only a GPU machine can measure, into GPU_OUT (docs/gpu.md). With an interpreter of your own, where nothing can be
 # installed: PYTHON=python3 scripts/gpu.sh OUT_DIR
@@ -71,13 +76,26 @@ calibrate: $(INSTALLED)
 		-o .benchmarks/calibration/$$duet.json -- $(GATE) || exit; done
 	$(RUN) -m eagerbench calibrate .benchmarks/calibration/*.json -o noise-floor.json
 
-# This commit against the last release, its ratios appended to history.jsonl. A slowdown is reported and is no error here.
+# This commit against the last release, its ratios added to the folder HISTORY. A slowdown is reported and is no error here.
+HISTORY ?= history
 release: $(INSTALLED)
 	@release=$$(git describe --tags --abbrev=0 2>/dev/null) || { echo "no release is tagged: nothing to compare with"; exit 0; }; \
 	$(RUN) -m eagerbench gate --base "$$release" --directory .benchmarks/release \
 		$(if $(wildcard noise-floor.json),--noise-floor noise-floor.json) $(GATE_ARGS) -- $(GATE); code=$$?; \
 	test $$code -ne 2 -a $$code -le 4 || exit $$code; \
-	$(RUN) -m eagerbench history .benchmarks/release/verdict.json --file history.jsonl
+	$(RUN) -m eagerbench history add .benchmarks/release/verdict.json --store $(HISTORY)
+
+# This commit's ratios to eager, of the cases FOLLOW, added to the folder HISTORY.
+FOLLOW ?= test_latency.py --model minilm --batch-sizes 4 --sequence-lengths 64 --variant eager --variant sdpa \
+	--variant bettertransformer --variant torchscript-freeze --variant onnxruntime --variant openvino --variant dynamic-int8
+follow: $(INSTALLED)
+	$(RUN) -m eagerbench run $(FOLLOW) --no-report --benchmark-json .benchmarks/follow.json
+	$(RUN) -m eagerbench history add .benchmarks/follow.json --store $(HISTORY)
+
+# The files FROM added to the folder HISTORY, and what changed in it: history.html, history.json and history.atom.
+history: $(INSTALLED)
+	$(if $(FROM),$(RUN) -m eagerbench history add $(FROM) --store $(HISTORY))
+	$(RUN) -m eagerbench history report --store $(HISTORY) -o history.html --json history.json --atom history.atom $(ARGS)
 
 # Files of the shards in the directory FROM as one.
 merge: $(INSTALLED)

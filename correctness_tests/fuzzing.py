@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ NUMBERS = (0, -1, 1, 2, True, False, 0.0, -0.0, 1.0, 0.5, 1e-320, 1e-12, 1e12, 1
 OTHERS = (None, [], {}, [[]], [None], [1, "a"], {"a": None}, {"\x1b[31m": [HOSTILE]}, [{"bench_id": 5}])
 CODES = {"compare": {0, 1, 2, 3, 4}, "merge": {0, 2, 4}, "summary": {0, 2, 4}, "check": {0, 2, 4}, "plot": {0, 2, 4},
          "report": {0, 2, 4},
-         "statements": {0, 2, 4}, "gate": {0, 1, 2, 3, 4}, "calibrate": {0, 2}, "history": {0, 2},
+         "statements": {0, 2, 4}, "gate": {0, 1, 2, 3, 4}, "calibrate": {0, 2}, "history": {0, 2, 4}, "fleet": {0, 2},
          "gpu": {0, 2}, "recommend": {0, 1, 2}}
 _ALLOWED = {"heading_open", "heading_close", "inline", "paragraph_open", "paragraph_close", "table_open", "table_close",
             "thead_open", "thead_close", "tbody_open", "tbody_close", "tr_open", "tr_close", "th_open", "th_close",
@@ -57,12 +58,13 @@ class Fuzzer:
                              fingerprint.of(duets[0]["machine_info"]))
         self._saved("other", _slower(nested))
         self._saved("confirm", duets[1])
-        verdict, history = directory / "verdict.json", directory / "history.json"
+        verdict, store = directory / "verdict.json", directory / "store"
         _called("gate", self._saved("screen", duets[0]), directory / "confirm.json", "--verdict", verdict)
-        _called("history", verdict, "--file", history)
+        _called("history", "add", self._saved("run", nested), directory / "other.json", verdict, "--store", store)
+        entry = next(file for file in store.rglob("*.json") if json.loads(file.read_text())["anchor"] == "eager")
         self._starts = {"older": jsonfile.renamed(session), "session": nested, "duet": duets[0],
                         "verdict": json.loads(verdict.read_text()), "floor": floors,
-                        "history": json.loads(history.read_text()), "gpu": usual()}
+                        "history": json.loads(entry.read_text()), "gpu": usual()}
 
     def run(self, seed: int, number: int) -> list[str]:
         """What a mutated file brought out that it must not."""
@@ -97,14 +99,22 @@ class Fuzzer:
                         ("report", file, "-o", page), ("report", file, "--base", other, "-o", page),
                         ("recommend", file, "--max-error", "0.05", "--calls", "100", "-o", output),
                         ("recommend", file, other, "--max-latency-ms", "9", "--percentile", "90"),
+                        ("history", "add", file, "--store", output.with_suffix("")), ("fleet", file, other, "-o", page),
                         ("plot", "corpus", file, "-o", page), ("plot", "length", file, "-o", page)],
             "duet": [("gate", file), ("gate", file, confirm, "--summary-md", output.with_suffix(".md")),
                      ("calibrate", file, "-o", output), ("gate", file, "--html", page)],
-            "verdict": [("gate", file), ("history", file, "--file", output.with_suffix(".jsonl"))],
+            "verdict": [("gate", file), ("history", "add", file, "--store", output.with_suffix(""))],
             "gpu": [("gpu", file), ("gpu", file, "--markdown")],
             "floor": [("gate", screen, "--noise-floor", file), ("compare", other, DATA, "--noise-floor", file)],
-            "history": [("history", self._directory / "verdict.json", "--file", file)],
+            "history": [("history", "report", "--store", self._mixed(file), "-o", page, "--json", output),
+                        ("history", "report", "--store", self._mixed(file), "--markdown"),
+                        ("fleet", file, other, "-o", page, "--price", "a=1"), ("fleet", file, "--markdown")],
         }[kind]
+
+    def _mixed(self, file: Path) -> Path:
+        """A store with sound entries, and a file among them that may be none."""
+        shutil.copy(file, self._directory / "store" / "fuzzed.json")
+        return self._directory / "store"
 
     def _saved(self, name: str, content: Any) -> Path:
         file = self._directory / f"{name}.json"

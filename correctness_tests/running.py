@@ -13,7 +13,7 @@ WITHOUT_PLUGINS = ("-p", "no:hypothesispytest", "-p", "no:anyio")
 HALF_WRITTEN = shutil.ignore_patterns("*.pyc.*")  # another worker's, which will have gone when it is copied
 CONTRIBUTING = ROOT / "docs" / "contributing.md"
 PARTS = ("conftest.py", "correctness_tests", "eagerbench", "fixtures", "perf_tests", "pyproject.toml", "README.md",
-         "docs")
+         "docs", "runners")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 # Pages that are written elsewhere and not here yet.
 COMING = {"reading-the-report.md"}
 # Options of other programs that a page shows.
-FOREIGN = {"--index-url", "--no-deps", "--check", "--time"}  # the last two of a package's load.py
+# The last three of a package's load.py and of a runner in C++.
+FOREIGN = {"--array", "--index-url", "--no-deps", "--check", "--serve", "--time"}
+PARTS = {"history": ("add", "report", "schema")}  # commands of a command
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -119,8 +121,9 @@ def options_of(command: str) -> frozenset[str]:
         shown = run_python("-m", "eagerbench", command, "--help").out
     else:
         stream = io.StringIO()
-        with contextlib.redirect_stdout(stream), pytest.raises(SystemExit):
-            cli.main([command, "--help"])
+        for words in ([command], *([command, part] for part in PARTS.get(command, ()))):
+            with contextlib.redirect_stdout(stream), pytest.raises(SystemExit):
+                cli.main([*words, "--help"])
         shown = stream.getvalue()
     return frozenset(re.findall(r"--[a-z][a-z0-9-]+", shown))
 

@@ -135,23 +135,3 @@ def gate(base, head, tmp_path, directory, *options):
                           env=quick(tmp_path / "tmp"))
     assert left_of(tmp_path / "tmp") == []
     return done
-
-
-def test_history_holds_a_verdict_once(tmp_path, capsys):
-    verdict, history = tmp_path / "verdict.json", tmp_path / "history.jsonl"
-    screen = saved(tmp_path, "screen.json", drawn(1, {}))
-    analysis(capsys, "gate", screen, "--verdict", verdict)
-    for _ in range(2):
-        assert analysis(capsys, "history", verdict, "--file", history)[0] == 0
-    (line,) = history.read_text().splitlines()
-    entry = json.loads(line)
-    assert entry["outcome"] == "OK"
-    assert entry["benchmarks"]["b0"]["ratio"] == json.loads(verdict.read_text())["benchmarks"][0]["ratio"]
-    code, _, err = analysis(capsys, "history", verdict, "--file", tmp_path)
-    assert (code, len(err.splitlines())) == (2, 1)
-    good = json.loads(verdict.read_text())
-    spoilt = {**good, "benchmarks": [{**good["benchmarks"][0], "ratio": ["1"]}]}, {**good, "outcome": 3}
-    for bad in (*map(json.dumps, spoilt), "{}", '{"format": "eagerbench-verdict/1"}', "[]", "nothing"):
-        verdict.write_text(bad)
-        code, _, err = analysis(capsys, "history", verdict, "--file", history)
-        assert (code, len(err.splitlines())) == (2, 1)

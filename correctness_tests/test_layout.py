@@ -86,7 +86,7 @@ def test_perf_tests_know_only_fixtures_and_the_library():
             assert not [what for what in imported(name) if below(what, ("eagerbench.perf_tests",))], name
 
 
-@pytest.mark.parametrize("package", ["eagerbench.results", "eagerbench.gate"])
+@pytest.mark.parametrize("package", ["eagerbench.results", "eagerbench.gate", "eagerbench.history", "eagerbench.fleet"])
 def test_readers_of_files_never_import_a_runtime(package):
     for name in library():
         if below(name, (package,)):

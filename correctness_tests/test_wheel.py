@@ -69,7 +69,8 @@ def test_it_holds_what_a_clone_has_and_nothing_beside_the_package(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert {name.partition("/")[0] for name in names} == {"eagerbench"}
     wanted = set()
-    for directory, package in (("eagerbench", ""), ("fixtures", "fixtures/"), ("perf_tests", "perf_tests/")):
+    for directory, package in (("eagerbench", ""), ("fixtures", "fixtures/"), ("perf_tests", "perf_tests/"),
+                               ("runners", "runners/")):
         wanted |= {f"eagerbench/{package}{file.relative_to(ROOT / directory).as_posix()}"
                    for file in (ROOT / directory).rglob("*") if file.is_file() and "__pycache__" not in file.parts}
     assert names == wanted

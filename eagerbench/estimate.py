@@ -38,7 +38,7 @@ class Expected:
             build = case.model.name, case.variant.name, case.workload if backend.per_workload else None
             if build not in built:
                 built.add(build)
-                seconds += self._building(backend, cached(f"{case.model.name}-{case.variant.name}"))
+                seconds += self._building(backend, cached(f"{case.model.name}-{_owner(case)}"))
             if case.model.name not in models:
                 models.add(case.model.name)
                 seconds += _REFERENCE
@@ -60,6 +60,12 @@ class Expected:
             return about
         kind = "warm" if self.cached == self.exports else "cold" if not self.cached else "partly cold"
         return f"{about} ({kind}: {self.cached} of {self.exports} artifacts cached)"
+
+
+def _owner(case: Case) -> str:
+    """The variant whose artifact a case loads."""
+    variant, backend = backends.variants()[case.variant.name]
+    return backend.owner(variant)[0].name if isinstance(backend, ExportingBackend) else variant.name
 
 
 def cached_in(root: Path) -> Callable[[str], bool]:

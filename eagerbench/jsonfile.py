@@ -8,12 +8,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import msgspec
+import numpy as np
+
 from eagerbench.shown import one_line, visible
 
 MOST_BYTES = 256 * 2**20  # 200 benchmarks with a million rounds each; parsing takes several times that of memory
 _PART = 2**20
 _MOST_PROBLEMS = 20
 _LARGEST = 2**63  # of a whole number
+_QUOTE, _COLON, _ESCAPE, _SPACES = ord('"'), ord(":"), ord("\\"), b" \t\n\r"
+_ESCAPED = (b"u0022", b"u003a", b"u003A")  # a quote, a colon
 
 
 class UnreadableFile(Exception):
@@ -40,17 +45,49 @@ def read_object(file: Path) -> dict[str, Any]:
         raise UnreadableFile(f"{file}: larger than {MOST_BYTES >> 20} MiB; save it without --benchmark-save-data")
     if not raw.strip():
         raise UnreadableFile(f"{file}: empty, not JSON; was the session that wrote it interrupted?")
+    content = parsed_quickly(raw)
+    if content is None:
+        content = _parsed(file, raw)
+    if not isinstance(content, dict):
+        raise UnreadableFile(f"{file}: a JSON {type(content).__name__}, no object: no list of benchmarks in it")
+    return renamed(content)
+
+
+def parsed_quickly(raw: bytes | bytearray) -> Any:
+    """What JSON says, ten times as fast as Python's own parser; None where that has to look.
+
+    It has to wherever something may be wrong: what is no JSON or no UTF-8, or a name that may be twice in one object.
+    The parser here keeps the last of such twins without a word, so that names are counted: what it found is written
+    again, and has as many of `":` as the file.
+    """
+    try:
+        content = msgspec.json.decode(raw)
+        again = msgspec.json.encode(content)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return None
+    return content if _names(raw) == again.count(b'":') else None
+
+
+def _names(raw: bytes | bytearray) -> int | None:
+    """How many of `":` are in JSON; None where a name may stand otherwise: with space before the colon, or with one of
+    both as an escape."""
+    characters = np.frombuffer(raw, np.uint8)
+    if b"\\u" in raw and any(raw[place + 1:place + 6] in _ESCAPED for place in np.flatnonzero(characters == _ESCAPE)):
+        return None
+    before = characters[np.flatnonzero(characters[1:] == _COLON)]
+    found = np.bincount(before, minlength=128)
+    return None if found[list(_SPACES)].any() else int(found[_QUOTE])
+
+
+def _parsed(file: Path, raw: bytearray) -> Any:
     encoding = json.detect_encoding(raw)
     try:
-        content = json.loads(raw.decode(encoding), object_pairs_hook=_without_twins)
+        return json.loads(raw.decode(encoding), object_pairs_hook=_without_twins)
     except UnicodeDecodeError as error:
         raise UnreadableFile(f"{file}: not JSON (byte {error.start} is no {encoding}: {error.reason}); save it as UTF-8"
                              ) from None
     except (ValueError, RecursionError) as error:
         raise UnreadableFile(f"{file}: not JSON ({one_line(error)}); save it again") from None
-    if not isinstance(content, dict):
-        raise UnreadableFile(f"{file}: a JSON {type(content).__name__}, no object: no list of benchmarks in it")
-    return renamed(content)
 
 
 def renamed(content: dict[str, Any]) -> dict[str, Any]:

@@ -67,6 +67,8 @@ def _by_default(selection: Selection, variant_name: str, experiment: str, built_
     """
     if selection.every_variant:
         return True
+    if backends.variants()[variant_name][1].on_request:
+        return False
     if experiment != DEFAULT and not EXPERIMENTS[experiment].everywhere:
         return variant_name in SHORT_LIST
     if selection.grid != "default":

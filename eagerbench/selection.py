@@ -15,6 +15,7 @@ from eagerbench.machine import quota
 from eagerbench.models import specs
 from eagerbench.option_values import output_file, whole, writable_directory
 from eagerbench.results.numbers import P99_MS
+from eagerbench.shard import Shard
 
 DEFAULT_MODEL = "minilm"
 _ARTIFACTS, _ARTIFACTS_VARIABLE = ".artifacts", "EAGERBENCH_ARTIFACTS"
@@ -54,6 +55,8 @@ class Selection:
         models_named: whether models were named: then every experiment runs on those.
         p99_ms: milliseconds that the 99th percentile of the serving experiment's latencies holds.
         files: names of the experiments whose perf tests were named.
+        shard: the part of the selected cases that runs here; None for all.
+        shard_times: path of the file that parts are balanced by.
     """
 
     models: tuple[specs.ModelSpec, ...]
@@ -82,6 +85,8 @@ class Selection:
     peaks: str = "fresh"
     p99_ms: float = P99_MS
     files: tuple[str, ...] = ()
+    shard: Shard | None = None
+    shard_times: str | None = None
 
     @property
     def series_budget(self) -> float:
@@ -137,6 +142,8 @@ def select(option: Namespace) -> Selection:
         peaks=option.peaks,
         p99_ms=option.p99_ms,
         files=tuple(getattr(option, "files", ())),
+        shard=option.shard,
+        shard_times=option.shard_times,
     )
 
 

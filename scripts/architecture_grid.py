@@ -96,7 +96,8 @@ def _measure(name: str, part: str, out: Path) -> None:
 
 def _variants(part: str) -> list[str]:
     compiled = [name for name in backends.variants() if any(fnmatchcase(name, pattern) for pattern in COMPILED)]
-    rest = [name for name in backends.variants() if name not in compiled]
+    rest = [name for name, (_, backend) in backends.variants().items()
+            if name not in compiled and not backend.on_request]
     return {"latency": rest, "others": list(SOME), "compiled": compiled}[part]
 
 

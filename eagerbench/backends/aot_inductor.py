@@ -8,7 +8,7 @@ from eagerbench.backends.base import Arrays, Engagement, ExportingBackend, Opene
 from eagerbench.backends.torch_compile import no_compiler
 from eagerbench.machine import plain_paths
 
-_PACKAGE, _FACTS = "model.pt2", "facts.json"
+PACKAGE, FACTS = "model.pt2", "facts.json"
 # Loops ask for OpenMP's thread count when they run: a package does not know how many its process will have.
 _OPTIONS = {"freezing": True, "cpp.dynamic_threads": True}
 
@@ -32,7 +32,7 @@ class AotInductor(ExportingBackend):
         from torch._inductor import aoti_compile_and_package
 
         from eagerbench.backends.products import products
-        from eagerbench.backends.torch_runner import TorchRunner
+        from eagerbench.backends.torch_runner import TorchRunner, named_tensors
 
         plain_paths.for_inductor()
         module = model.fresh()
@@ -42,18 +42,19 @@ class AotInductor(ExportingBackend):
         program = exported(model, example)
         with torch.no_grad(), warnings.catch_warnings():  # with gradients on, inductor does not freeze
             warnings.simplefilter("ignore")
-            aoti_compile_and_package(program, package_path=str(directory / _PACKAGE),
+            aoti_compile_and_package(program, package_path=str(directory / PACKAGE),
                                      inductor_configs=dict(variant.options))
-        (directory / _FACTS).write_text(json.dumps({"linear_layers": weighted}))
+        names = {"inputs": list(native), "outputs": list(named_tensors(eager(native)))}  # in the program's order
+        (directory / FACTS).write_text(json.dumps({"linear_layers": weighted, **names}))
 
     def opened_by(self, variant, placement):
-        return OpenedBy("aot-inductor", _PACKAGE)
+        return OpenedBy("aot-inductor", PACKAGE)
 
     def load(self, variant, directory, placement):
         from torch._inductor import aoti_load_package
 
-        layers = json.loads((directory / _FACTS).read_text())["linear_layers"]
-        return _runner(aoti_load_package(str(directory / _PACKAGE)), placement.device, layers)
+        layers = json.loads((directory / FACTS).read_text())["linear_layers"]
+        return _runner(aoti_load_package(str(directory / PACKAGE)), placement.device, layers)
 
     def build_disengaged(self, variant, model, example, placement):
         """The exported program, not compiled."""

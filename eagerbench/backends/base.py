@@ -61,19 +61,20 @@ class OpenedBy:
 
 @dataclass(frozen=True)
 class BuiltBy:
-    """How a variant without an artifact is built, for a process that has torch, transformers and the weights alone.
+    """How a variant without an artifact is built, for a process that has its weights and none of this project.
 
     Attributes:
         recipe: `builds_RECIPE.py` among the templates of `eagerbench.packaging`.
         settings: JSON that the recipe reads, `dtype` and `attention` among them.
-        weights: `model` (its float32 weights), `quantised` (what `save_quantised` writes) or `module` (the runner's).
-        packages: distributions that it needs besides torch, transformers and safetensors.
+        weights: `model` (its float32 weights), `quantised` (what `save_quantised` writes), `module` (the runner's), or
+            `script` (the runner's TorchScript module, which needs no transformers).
+        packages: distributions that it needs.
     """
 
     recipe: str
     settings: Mapping[str, Any]
     weights: str = "model"
-    packages: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ("torch", "transformers", "safetensors")
 
 
 class Backend(ABC):
@@ -82,8 +83,9 @@ class Backend(ABC):
     `packages` are import names that must be installed, by the command `install`; their versions are part of every
     cache key. Set `per_workload` when a build serves one input shape only, `costly` when a build takes more than
     some seconds (the quick tests then build it for fewer models), `right_padding_only` when its runners refuse
-    every other mask, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs
-    the build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
+    every other mask, `on_request` when the variants run only where they are named, `own_process` when calls run in
+    another process, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs the
+    build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
     """
 
     variants: ClassVar[tuple[Variant, ...]]
@@ -92,6 +94,8 @@ class Backend(ABC):
     per_workload: ClassVar[bool] = False
     costly: ClassVar[bool] = False
     right_padding_only: ClassVar[bool] = False
+    on_request: ClassVar[bool] = False
+    own_process: ClassVar[bool] = False
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""
@@ -198,6 +202,13 @@ class ExportingBackend(Backend):
 
     def build(self, variant: Variant, model: "LoadedModel", example: Arrays, placement: Placement) -> Runner:
         raise TypeError(f"{variant.name} is exported and loaded through eagerbench.backends.building")
+
+    def owner(self, variant: Variant) -> tuple[Variant, "ExportingBackend"]:
+        """Whose artifact the variant loads: its own, or that of another variant, which then exports it."""
+        return variant, self
+
+    def make_ready(self, variant: Variant) -> None:
+        """Whatever is to be there before an artifact is loaded, and is no part of loading it: a program to be built."""
 
     @abstractmethod
     def export(self, variant: Variant, model: "LoadedModel", example: Arrays, directory: Path) -> float | None:

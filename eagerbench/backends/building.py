@@ -90,16 +90,19 @@ def _require_products(variant: Variant, model: "LoadedModel", example: Arrays) -
 
 def _export_and_load(variant: Variant, backend: ExportingBackend, model: "LoadedModel", example: Arrays,
                      placement: Placement, store: ArtifactStore, own_shape: bool) -> Built:
+    owned, owner = backend.owner(variant)
+
     def write(directory: Path) -> dict[str, float | None]:
         take_saving_s()  # of an export that failed
         start = time.perf_counter()
-        saved_s = backend.export(variant, model, example, directory) or 0.0
+        saved_s = owner.export(owned, model, example, directory) or 0.0
         return {"build_s": quiet.elapsed(start) + saved_s, "save_s": take_saving_s()}
 
-    determinants = key(variant, backend, model, placement.device)
+    backend.make_ready(variant)
+    determinants = key(owned, owner, model, placement.device)
     if backend.per_workload or own_shape:
         determinants["shapes"] = {name: array.shape for name, array in example.items()}
-    artifact = store.get(f"{model.spec.name}-{variant.name}", determinants, write)
+    artifact = store.get(f"{model.spec.name}-{owned.name}", determinants, write)
     start = time.perf_counter()
     runner = backend.load(variant, artifact.directory, placement)
     load_s = quiet.elapsed(start)

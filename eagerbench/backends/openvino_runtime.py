@@ -14,8 +14,8 @@ from eagerbench.backends.artifacts import saving
 from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Variant
 from eagerbench.errors import CannotRun
 
-_FILE = "model.xml"
-_PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is not quantised
+FILE = "model.xml"
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is not quantised
 _PRODUCTS = ("FullyConnected", "MatMul", "Convolution")
 _PRODUCT_OPERATORS = ("MatMul", "Convolution", "GroupConvolution")
 _ACTIVATIONS = ("Relu", "Gelu", "Swish", "Sigmoid", "Tanh", "HSwish", "Elu")
@@ -41,9 +41,7 @@ class RequestRunner:
         if isinstance(model, Path):
             model = self._core.read_model(model)
         self._names = [output.get_any_name() for output in model.outputs]
-        self._products = {op.get_friendly_name() for op in model.get_ops()
-                          if op.get_type_name() in _PRODUCT_OPERATORS}
-        self.fusable = sum(map(_is_fusable, model.get_ops()))
+        self.products = Products(model)
         if not fuse:
             inner = [op for op in model.get_ops() if op.get_type_name() not in ("Parameter", "Constant", "Result")]
             model.add_outputs([output for op in inner for output in op.outputs()])
@@ -84,9 +82,23 @@ class RequestRunner:
         return [{key: str(getattr(value, "value", value)) for key, value in op.get_rt_info().items()}
                 for op in self._compiled.get_runtime_model().get_ops()]
 
+
+class Products:
+    """Matrix products of a model as it is converted: their names, and how many could take up what follows them.
+
+    Args:
+        model: path of an `.xml` file, or an `openvino.Model`.
+    """
+
+    def __init__(self, model: Any):
+        if isinstance(model, Path):
+            model = _openvino().Core().read_model(model)
+        self._names = {op.get_friendly_name() for op in model.get_ops() if op.get_type_name() in _PRODUCT_OPERATORS}
+        self.fusable = sum(map(_is_fusable, model.get_ops()))
+
     def is_fused(self, product: dict[str, str]) -> bool:
         """Whether a matrix product took up its bias or activation: its name is not that of a bare product."""
-        return product["originalLayersNames"] not in self._products
+        return product["originalLayersNames"] not in self._names
 
 
 class OpenVino(ExportingBackend):
@@ -111,14 +123,14 @@ class OpenVino(ExportingBackend):
         if variant.dtype == "int8":
             converted = _quantise(converted, model)
         with saving():
-            _openvino().save_model(converted, directory / _FILE, compress_to_fp16=False)
+            _openvino().save_model(converted, directory / FILE, compress_to_fp16=False)
 
     def opened_by(self, variant, placement):
-        return OpenedBy("openvino", _FILE, settings(_PRECISIONS[variant.dtype], placement.threads))
+        return OpenedBy("openvino", FILE, settings(PRECISIONS[variant.dtype], placement.threads))
 
     def load(self, variant, directory, placement):
-        _refuse_crash(variant, directory / _FILE, placement.threads)
-        return RequestRunner(directory / _FILE, _PRECISIONS[variant.dtype], placement.threads)
+        _refuse_crash(variant, directory / FILE, placement.threads)
+        return RequestRunner(directory / FILE, PRECISIONS[variant.dtype], placement.threads)
 
     def build_disengaged(self, variant, model, example, placement):
         """float32 without fusions; for bf16 and int8 the float32 build, with them."""
@@ -134,7 +146,7 @@ class OpenVino(ExportingBackend):
         quantised = by_type["i8"] + by_type["u8"]
         facts = {"precision": runner.precision, "products": len(products), "quantised_products": quantised,
                  **{f"products_{name}": count for name, count in sorted(by_type.items())},
-                 "fused_products": sum(map(runner.is_fused, products)), "fused_attention": len(attention),
+                 "fused_products": sum(map(runner.products.is_fused, products)), "fused_attention": len(attention),
                  "softmax_left": sum(node["layerType"] == "Softmax" for node in nodes),
                  "kernels": sorted({node["primitiveType"] for node in products})}
         if variant.dtype == "int8":
@@ -143,11 +155,11 @@ class OpenVino(ExportingBackend):
             facts["native_bf16"] = runner.native_bf16
             engaged = runner.precision == "bf16" and 2 * by_type["bf16"] > len(products) and runner.native_bf16
         else:
-            facts["fusable_products"] = runner.fusable
+            facts["fusable_products"] = runner.products.fusable
             engaged = (runner.precision == "f32" and set(by_type) <= {"f32"}
-                       and (facts["fused_products"] > 0 or not runner.fusable))
+                       and (facts["fused_products"] > 0 or not runner.products.fusable))
         counts = ", ".join(f"{count} in {name}" for name, count in sorted(by_type.items()))
-        fused = (f"{facts['fused_products']} with bias or activation" if runner.fusable
+        fused = (f"{facts['fused_products']} with bias or activation" if runner.products.fusable
                  else "no bias or activation to take up")
         summary = (f"matrix products: {counts or 'none'}, {fused}; "
                    f"{len(attention)} fused attention blocks, {facts['softmax_left']} not")

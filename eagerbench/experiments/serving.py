@@ -283,7 +283,7 @@ def rank(record: ServingRecord) -> float | None:
     return record.result.queries_per_s
 
 
-EXPERIMENT = Experiment("serving", 10, "How many queries a second are answered within a latency limit, under load?",
+EXPERIMENT = Experiment("serving", 11, "How many queries a second are answered within a latency limit, under load?",
                         workloads, ServingRun, ServingRecord, tables, headline, rank,
                         Plot(lines, "queries/s", "latency, ms", "Lower is faster, and a line that stays low farther to "
                              "the right carries more. Queries come at random times; where a line turns up, they come "

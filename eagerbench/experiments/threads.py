@@ -67,6 +67,8 @@ class Layout(InProcesses):
             return "this system cannot pin a process to cores"
         if self.cores < 2:
             return "this process may use one core: there is one layout"
+        if backend.own_process:
+            return "its calls go over a pipe, whose time the rate of instances would hold"
         return super().refuses(spec, variant, backend)
 
 

@@ -61,24 +61,27 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
     unusable = {bench: one.unusable for run in (*old, *new) for bench, one in run.benchmarks.items() if one.unusable}
     old, new = ([_usable(run) for run in side] for side in (old, new))
     names = [dict.fromkeys(bench for run in side for bench in run.benchmarks) for side in (old, new)]
+    there = {run.file.resolve() for run in old}
     for run in new:
-        same = [other.file for other in old if other.file.resolve() == run.file.resolve()]
-        jsonfile.refuse(run.file, ["is on both sides"] if same else [])
+        jsonfile.refuse(run.file, ["is on both sides"] if run.file.resolve() in there else [])
     failed = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "failed"}
     common = [bench for bench in names[0] if bench in names[1]]
     if not common and not failed and not unusable:
         jsonfile.refuse(new[0].file, [f"no benchmark in common with {old[0].file}: files of two suites?"])
     tier, why, differing = _tier(old, new)
-    meanings = {bench: _changed(bench, [*old, *new]) for bench in common}
+    before, after = _by_name(old), _by_name(new)
+    meanings = {bench: sameness.changed(one.meaning for one in (*before[bench], *after[bench]))
+                for bench in common}
     changed = {bench: reason for bench, (reason, _) in meanings.items() if reason}
     same = [bench for bench in common if bench not in changed]
-    rows = [_row(bench, old, new) for bench in same]
+    rows = [_row(bench, before[bench], after[bench]) for bench in same]
     if tier == 2:
-        rows = _tested(rows, same, old, new, floors)
+        rows = _tested(rows, before, after, new[0].machine, floors)
     elif tier == 3:
         machines = [run.machine for run in (*old, *new)]
         rows = [_against_band(row, floors, machines) for row in rows]
-    rows += [{**_row(bench, old, new), "floor": None, "reason": reason} for bench, reason in changed.items()]
+    rows += [{**_row(bench, before[bench], after[bench]), "floor": None, "reason": reason}
+             for bench, reason in changed.items()]
     known = {**names[1], **failed, **unusable}
     skipped = {bench: reason for run in new for bench, (status, reason) in run.cells.items() if status == "skipped"}
     unreadable = {bench: f"{run.file}: {reason}" for run in [*old, *new] for bench, reason in run.unreadable.items()}
@@ -98,11 +101,18 @@ def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None
 
 def _usable(run: Run) -> Run:
     """Without times that say nothing, because other work disturbed them."""
+    if not any(one.unusable for one in run.benchmarks.values()):
+        return run
     return replace(run, benchmarks={bench: one for bench, one in run.benchmarks.items() if not one.unusable})
 
 
-def _changed(bench: str, runs: list[Run]) -> tuple[str, str]:
-    return sameness.changed(run.benchmarks[bench].meaning for run in runs if bench in run.benchmarks)
+def _by_name(runs: list[Run]) -> dict[str, list[Bench]]:
+    """Each benchmark of every run that has it."""
+    found: dict[str, list[Bench]] = {}
+    for run in runs:
+        for bench, one in run.benchmarks.items():
+            found.setdefault(bench, []).append(one)
+    return found
 
 
 def _tier(old: list[Run], new: list[Run]) -> tuple[int, str, list[str]]:
@@ -140,23 +150,18 @@ def _longest_streak(old: list[Run], new: list[Run]) -> float:
     return longest
 
 
-def _medians(bench: str, runs: list[Run]) -> list[float]:
-    return [run.benchmarks[bench].median_s for run in runs if bench in run.benchmarks]
-
-
-def _row(bench: str, old: list[Run], new: list[Run]) -> dict[str, Any]:
-    before, after = _medians(bench, old), _medians(bench, new)
+def _row(bench: str, old: list[Bench], new: list[Bench]) -> dict[str, Any]:
+    before, after = (median(one.median_s for one in side) for side in (old, new))
     return {
-        "id": bench, "status": "NOT JUDGED", "reason": "", "old_s": median(before), "new_s": median(after),
-        "old_files": len(before), "new_files": len(after), "ratio": median(after) / median(before),
+        "id": bench, "status": "NOT JUDGED", "reason": "", "old_s": before, "new_s": after,
+        "old_files": len(old), "new_files": len(new), "ratio": after / before,
         "low": None, "high": None, "p": None, "p_adjusted": None,
-        "old_speedup": _speedup(bench, old), "new_speedup": _speedup(bench, new),
+        "old_speedup": _speedup(old), "new_speedup": _speedup(new),
     }
 
 
-def _speedup(bench: str, runs: list[Run]) -> dict[str, Any] | None:
+def _speedup(found: list[Bench]) -> dict[str, Any] | None:
     """Times faster than eager in its own run; with an interval when there is one run only."""
-    found: list[Bench] = [run.benchmarks[bench] for run in runs if bench in run.benchmarks]
     ratios = [one.speedup for one in found if one.speedup is not None]
     if not ratios:
         return None
@@ -164,14 +169,16 @@ def _speedup(bench: str, runs: list[Run]) -> dict[str, Any] | None:
     return {"value": median(ratios), "low": alone.speedup_low, "high": alone.speedup_high}
 
 
-def _tested(rows: list[dict], common: list[str], old: list[Run], new: list[Run], floors: dict | None) -> list[dict]:
+def _tested(rows: list[dict], old: dict[str, list[Bench]], new: dict[str, list[Bench]], machine: dict[str, str],
+            floors: dict | None) -> list[dict]:
     import numpy as np
 
     from eagerbench.gate.judge import THRESHOLDS
     from eagerbench.statistics import hochberg, rank_sum_p, shift_interval
 
-    limits = {bench: noise_floor.floor_of(bench, floors, new[0].machine) for bench in common}
-    logs = {bench: (np.log(_medians(bench, old)), np.log(_medians(bench, new))) for bench in common}
+    common = [row["id"] for row in rows]
+    limits = {bench: noise_floor.floor_of(bench, floors, machine) for bench in common}
+    logs = {bench: tuple(np.log([one.median_s for one in side[bench]]) for side in (old, new)) for bench in common}
     judged = [bench for bench in common if limits[bench].floor is not None
               and min(map(len, logs[bench])) >= LEAST_FILES]
     p_values = [rank_sum_p(logs[bench][0] + math.log1p(limits[bench].margin), logs[bench][1]) for bench in judged]

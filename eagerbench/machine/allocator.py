@@ -16,6 +16,14 @@ SETTINGS = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, 2**31 - 1), (_M_TOP_PAD, 64 * 
 _BLOCK = 32 * 2**20  # larger than any threshold at which glibc maps a block of its own
 
 
+_in_effect = "system"
+
+
+def in_effect() -> str:
+    """What `configure` has returned last; `system` before."""
+    return _in_effect
+
+
 def configure(choice: str) -> str:
     """Pin the allocator or leave it; returns what is in effect, for the record.
 
@@ -28,6 +36,12 @@ def configure(choice: str) -> str:
     Raises:
         BadInput: torch is already imported, so its blocks may come from the unpinned heap.
     """
+    global _in_effect
+    _in_effect = _configured(choice)
+    return _in_effect
+
+
+def _configured(choice: str) -> str:
     if choice == "system":
         return "system"
     if "torch" in sys.modules:

@@ -1,4 +1,7 @@
-"""What the kernel counts about this process and its machine, read between turns and never inside a timed call."""
+"""What the kernel counts about this process and its machine, read between turns and never inside a timed call.
+
+A process that runs calls of this one counts as a part of it, once it is named by `count_in`.
+"""
 
 import os
 import resource
@@ -13,6 +16,17 @@ from eagerbench.machine import quota
 
 _PROC = Path("/proc")
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+_parts: set[int] = set()  # numbers of processes that run calls of this one
+
+
+def count_in(pid: int) -> None:
+    """Count a process as a part of this one: what it does is no disturbance, and it is waited for between turns."""
+    _parts.add(pid)
+
+
+def leave_out(pid: int) -> None:
+    """The process has ended."""
+    _parts.discard(pid)
 
 
 @dataclass(frozen=True)
@@ -51,17 +65,23 @@ class Counters:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         busy_s, stolen_s = self._machine()
         pauses, paused_s = self._quota()
-        return Reading(time.perf_counter(), self._waited_s(), usage.ru_utime + usage.ru_stime, usage.ru_nivcsw, busy_s,
-                       stolen_s, pauses, paused_s)
+        waited_s, own_s = self._scheduled("self")[1], usage.ru_utime + usage.ru_stime
+        for pid in _parts:
+            ran_s, its_s = self._scheduled(str(pid))
+            waited_s, own_s = waited_s + its_s, own_s + ran_s
+        return Reading(time.perf_counter(), waited_s, own_s, usage.ru_nivcsw, busy_s, stolen_s, pauses, paused_s)
 
-    def _waited_s(self) -> float:
-        """Second number of each thread's schedstat: https://docs.kernel.org/scheduler/sched-stats.html"""
-        nanoseconds = 0
+    def _scheduled(self, process: str) -> tuple[float, float]:
+        """Seconds for which its threads ran, and were ready to and did not: the first two numbers of each thread's
+        schedstat, https://docs.kernel.org/scheduler/sched-stats.html"""
+        ran = waited = 0
+        tasks = self._proc / process / "task"
         with suppress(OSError):
-            for thread in os.listdir(self._proc / "self/task"):
+            for thread in os.listdir(tasks):
                 with suppress(OSError, ValueError, IndexError):  # it may end meanwhile
-                    nanoseconds += int((self._proc / "self/task" / thread / "schedstat").read_text().split()[1])
-        return nanoseconds / 1e9
+                    numbers = (tasks / thread / "schedstat").read_text().split()
+                    ran, waited = ran + int(numbers[0]), waited + int(numbers[1])
+        return ran / 1e9, waited / 1e9
 
     def _machine(self) -> tuple[float, float]:
         """Busy and stolen seconds (man 5 proc, /proc/stat): user, nice, system, irq and softirq; steal."""
@@ -92,16 +112,19 @@ def _pauses(file: Path) -> tuple[int, float]:
 
 
 def other_threads_running(proc: Path = _PROC) -> int:
-    """How many threads of this process besides the calling one are running or ready to (state R in man 5 proc, stat).
+    """How many threads of this process besides the calling one, and of those that are a part of it, are running or
+    ready to (state R in man 5 proc, stat).
 
     Their counters would not show it: the kernel brings them up to date at its ticks only.
     """
     count = 0
-    with suppress(OSError):
-        for thread in os.listdir(proc / "self/task"):
-            if thread != str(threading.get_native_id()):
-                with suppress(OSError):
-                    count += (proc / "self/task" / thread / "stat").read_text().rpartition(")")[2].split()[0] == "R"
+    for process in ("self", *map(str, _parts)):
+        with suppress(OSError):
+            for thread in os.listdir(proc / process / "task"):
+                if thread != str(threading.get_native_id()):
+                    with suppress(OSError):
+                        stat = (proc / process / "task" / thread / "stat").read_text()
+                        count += stat.rpartition(")")[2].split()[0] == "R"
     return count
 
 

@@ -16,18 +16,21 @@ def forget_peaks(device: str) -> None:
         sys.modules["torch"].cuda.reset_peak_memory_stats(device)
 
 
-def peak_bytes() -> int:
-    found = _status("VmHWM")
+def peak_bytes(process: int | None = None) -> int:
+    """Most resident bytes of this process, or of another one."""
+    found = _status("VmHWM", process)
     if found is not None:
         return found
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def bytes_now() -> int:
+def bytes_now(process: int | None = None) -> int:
     """Resident bytes now, of what is in use: garbage is collected, and glibc gives back what is free
     (https://man7.org/linux/man-pages/man3/malloc_trim.3.html), which its malloc, pinned, would keep. Where the system
-    does not say, the peak."""
+    does not say, the peak. Of another process as it is."""
+    if process is not None:
+        return _status("VmRSS", process) or peak_bytes(process)
     gc.collect()
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
@@ -35,9 +38,9 @@ def bytes_now() -> int:
     return _status("VmRSS") or peak_bytes()
 
 
-def _status(name: str) -> int | None:
-    """Bytes of a line of /proc/self/status; None without such a file."""
-    status = Path("/proc/self/status")
+def _status(name: str, process: int | None = None) -> int | None:
+    """Bytes of a line of /proc/self/status, or of another process's; None without such a file."""
+    status = Path("/proc") / str(process or "self") / "status"
     if not status.exists():
         return None
     line = next(line for line in status.read_text().splitlines() if line.startswith(name))

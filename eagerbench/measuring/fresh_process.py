@@ -20,7 +20,7 @@ import numpy as np
 
 from eagerbench import backends
 from eagerbench.backends.base import Arrays, Placement, Runner
-from eagerbench.machine import resident
+from eagerbench.machine import elsewhere, resident
 from eagerbench.measuring import own_process
 from eagerbench.measuring.own_process import OwnProcess
 from eagerbench.measuring.served import Served
@@ -147,10 +147,10 @@ class Imports:
         return timed_import
 
     def apart(self, action: Callable[[], _Result]) -> tuple[_Result, float]:
-        """What an action returned, and its seconds without imports."""
-        before, start = self.seconds, time.perf_counter()
+        """What an action returned, and its seconds without imports, and without those that it spends elsewhere."""
+        before, start = self.seconds + elsewhere.spent_s(), time.perf_counter()
         result = action()
-        return result, time.perf_counter() - start - (self.seconds - before)
+        return result, time.perf_counter() - start - (self.seconds + elsewhere.spent_s() - before)
 
 
 class Opened:
@@ -239,6 +239,7 @@ def _serve(file: Path, served: Served) -> None:
         for index, batch in enumerate(batches):
             resident.forget_peaks(device)
             runner = opened.runner(batch)
+            process = getattr(runner, "pid", None)  # of a runner whose calls are in a process of their own
             served.doing("making its first call" if index == 0 else "being called")
             native = runner.prepare(batch)
             result, call_s = imports.apart(lambda runner=runner, native=native: runner(native))
@@ -249,9 +250,9 @@ def _serve(file: Path, served: Served) -> None:
             del result
             served.doing("being called")
             np.savez(file.with_name(f"out{index}.npz"), **runner.arrays(runner(native)))
-            facts["peaks"].append(resident.peak_bytes())
+            facts["peaks"].append(resident.peak_bytes(process))
             facts["gpu_peaks"].append(resident.gpu_peak_bytes(device))
-            facts["steady"].append(resident.bytes_now())
+            facts["steady"].append(resident.bytes_now(process))
             facts["gpu_steady"].append(resident.gpu_bytes(device))
         facts["weights_bytes"] = opened.weights_bytes
     file.with_name("facts.json").write_text(json.dumps(facts))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from eagerbench.machine import elsewhere
 from eagerbench.measuring.disturbance import MOST_REPEATS, OVERRUN, Conditions, Watch, accepted, disturbed
 from eagerbench.measuring.turns import (
     Call,
@@ -17,6 +18,7 @@ from eagerbench.measuring.turns import (
     WarmUp,
     schedule,
     schedule_of_pairs,
+    seconds_of,
     warm_up,
     warm_up_budget,
 )
@@ -86,9 +88,7 @@ def time_against(benchmark: Any, variant: Call, reference: Call, budget_s: float
         entered: told of the first call and of the timing, before each begins.
     """
     entered("first call")
-    start = time.perf_counter()
-    result = variant()
-    first_call_s = time.perf_counter() - start
+    result, first_call_s = _first(variant)
     if not benchmark.enabled:
         return Timing(benchmark.pedantic(variant), first_call_s, None, None, [], None, first_call_s)
     entered("timing")
@@ -110,9 +110,7 @@ def time_pairs(benchmark: Any, variant: Call, reference: Call, pairs: int, refer
     Args:
         reference_s: seconds of a reference call, which warmed it up.
     """
-    start = time.perf_counter()
-    result = variant()
-    first_call_s = time.perf_counter() - start
+    result, first_call_s = _first(variant)
     if not benchmark.enabled:
         return Timing(benchmark.pedantic(variant), first_call_s, None, None, [], None, first_call_s)
     plan = schedule_of_pairs(first_call_s, reference_s, pairs)
@@ -131,9 +129,7 @@ def time_in_duet(benchmark: Any, call: Call, partner: "Partner", bench_id: str, 
         bench_id: identity of the benchmark on both sides.
         budget_s: as of `time_against`; only its share for warm-up counts, turns are the controller's.
     """
-    start = time.perf_counter()
-    call()
-    first_call_s = time.perf_counter() - start
+    first_call_s = seconds_of(call)
     partner.wait_until_both_are_built(bench_id)
     warm = warm_up(call, warm_up_budget(budget_s))
     rounds = partner.plan(bench_id, warm.call_s)
@@ -166,9 +162,7 @@ def time_alone(benchmark: Any, variant: Call, budget_s: float, rounds: int | Non
         entered: as of `time_against`.
     """
     entered("first call")
-    start = time.perf_counter()
-    variant()
-    first_call_s = time.perf_counter() - start
+    first_call_s = seconds_of(variant)
     if not benchmark.enabled:
         return Timing(benchmark.pedantic(variant), first_call_s, None, None, [], None, first_call_s)
     entered("timing")
@@ -248,13 +242,33 @@ class _Kept:
         return self.result
 
 
+def _first(call: Call) -> tuple[Any, float]:
+    """What a call returned, and its seconds."""
+    kept = _Kept(call)
+    seconds = seconds_of(kept)
+    return kept.result, seconds
+
+
 def _rounds(benchmark: Any, call: Call, rounds: int, before: Call, after: Call) -> Any:
-    """Time rounds of a call, until all are taken or `before` raises Finished; what the last one returned."""
-    kept, had_error = _Kept(call), benchmark.has_error
+    """Time rounds of a call, until all are taken or `before` raises Finished; what the last one returned.
+
+    What a round spends elsewhere is taken off it: pytest-benchmark has noted it when it calls `teardown`.
+    """
+    kept, had_error, elsewhere_s = _Kept(call), benchmark.has_error, 0.0
+
+    def begin() -> None:
+        nonlocal elsewhere_s
+        before()
+        elsewhere_s = elsewhere.spent_s()
+
+    def end() -> None:
+        benchmark.stats.stats.data[-1] -= elsewhere.spent_s() - elsewhere_s
+        after()
+
     gc.collect()
     gc.disable()  # a collection would fall into rounds at random
     try:
-        benchmark.pedantic(kept, rounds=rounds, setup=before, teardown=after)
+        benchmark.pedantic(kept, rounds=rounds, setup=begin, teardown=end)
     except Finished:
         benchmark.has_error = had_error
     finally:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Protocol
 
+from eagerbench.machine import elsewhere
 from eagerbench.machine.readings import other_threads_running
 from eagerbench.measuring.disturbance import overran
 from eagerbench.shown import count
@@ -286,6 +287,7 @@ def warm_up_budget(budget_s: float) -> float:
 
 
 def seconds_of(call: Call) -> float:
-    start = time.perf_counter()
+    """Of a call, without those that it spends elsewhere (`machine.elsewhere`)."""
+    elsewhere_s, start = elsewhere.spent_s(), time.perf_counter()
     call()
-    return time.perf_counter() - start
+    return time.perf_counter() - start - (elsewhere.spent_s() - elsewhere_s)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eagerbench.backends.onnx_session import LEVELS
+from eagerbench.cpp import build
 from eagerbench.packaging.manifest import Manifest
 
-ROOT = Path(__file__).parents[2] / "runners" / "cpp"
+ROOT = build.sources()
 # Settings of TorchScript that the runner in C++ does not have.
 _NOT_TAKEN = ("positional", "optimize_for_inference", "quantized_engine")
 _DISTRIBUTIONS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "torchscript": "torch", "aot-inductor": "torch"}

@@ -49,14 +49,14 @@ NEEDED = ("CPU", "cores", "architecture", "system", "kernel", "Python", "Python 
 _SAY_NOTHING = ("", "unknown", "n/a", "none")  # what tools write where they found nothing
 _LACKS = "not recorded"
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
-_PACKAGES = ("torch", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "openvino", "transformers", "numpy")
+PACKAGES = ("torch", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "openvino", "transformers", "numpy")
 
 
 def of(machine_info: Any) -> dict[str, str]:
     """The fingerprint: a text for each field that `machine_info` (as pytest-benchmark writes it) has."""
     found = {name: _text(_bytes(value) if name.endswith("cache") else value) for name, places in _PLACES.items()
              if (value := _first(machine_info, places.split())) is not None}
-    return found | {package: _text(version) for package in _PACKAGES
+    return found | {package: _text(version) for package in PACKAGES
                     if (version := _at(machine_info, f"packages.{package}")) not in (None, "")}
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eagerbench import jsonfile
-from eagerbench.results import fingerprint, older, records
+from eagerbench.results import fingerprint, older, records, shards
 from eagerbench.shown import count, one_line, say
 
 
@@ -26,10 +26,17 @@ def run(chosen: argparse.Namespace) -> int:
         content, lines = _usable(file, records.read(file))
         contents.append(content)
         left_out += [f"{file}: {line}" for line in lines]
+    wrong, lost = shards.problems({str(file): ours for file, content in zip(files, contents, strict=True)
+                                   if isinstance(ours := content.get("eagerbench"), dict)})
+    if wrong:
+        raise jsonfile.UnreadableFile(*wrong)
+    left_out += lost
     content = merge(files, contents, chosen.keep_first)
     jsonfile.write(chosen.output, content)
     for line in left_out:
         say(one_line(f"left out: {line}"), error=True)
+    for cell in shards.left(content) if lost else ():
+        say(one_line(f"not measured: {cell}"), error=True)
     say(f"wrote {chosen.output}: {count(len(content['benchmarks']), 'benchmark')} of {count(len(files), 'file')}")
     return 4 if left_out else 0
 
@@ -84,6 +91,8 @@ def merge(files: list[Path], contents: list[dict[str, Any]], keep_first: bool = 
     ours = [content["eagerbench"] for content in contents if isinstance(content.get("eagerbench"), dict)]
     if ours:
         merged["eagerbench"] = {**ours[0], "cells": _cells(ours), "session": _session(ours)}
+        if merged["eagerbench"].pop("shard", None):
+            merged["benchmarks"] = shards.in_order(merged["benchmarks"], merged["eagerbench"]["cells"])
     return merged
 
 
@@ -95,8 +104,8 @@ def _marked(bench: dict[str, Any], differences: list[str]) -> dict[str, Any]:
 
 
 def _cells(ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each cell once, in the order of the files: failed before timed before unusable before skipped."""
-    rank = {"failed": 0, "timed": 1, "unusable": 2}
+    """Each cell once, in the order of the files: failed before timed before unusable before skipped before not run."""
+    rank = {"failed": 0, "timed": 1, "unusable": 2, "not run": 4}
     found: dict[str, dict[str, Any]] = {}
     for cell in (cell for part in ours for cell in part.get("cells") or []):
         known = found.get(cell["bench_id"])

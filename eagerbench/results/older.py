@@ -73,6 +73,15 @@ def fields(record_type: type[Record]) -> set[str]:
     return set(_places(record_type))
 
 
+def fields_of(info: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """What `flat` has under these names, of a nested record: none of them is a backend's own."""
+    found: dict[str, Any] = {}
+    for part in info.values():
+        if isinstance(part, dict):
+            found.update((name, part[name]) for name in part.keys() & names)
+    return found
+
+
 def flat(info: Mapping[str, Any]) -> dict[str, Any]:
     """All fields of a nested record side by side, as statements select them and comparisons look at them."""
     if is_flat(info):

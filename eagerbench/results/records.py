@@ -1,51 +1,35 @@
 """Reading saved pytest-benchmark files, of this suite and of any other, and checking the records in them."""
 
-import re
+import contextlib
+import gc
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from eagerbench import jsonfile
 from eagerbench.isolation import journal
 from eagerbench.jsonfile import UnreadableFile
-from eagerbench.results import fingerprint, older, sameness
+from eagerbench.results import fingerprint, older
+from eagerbench.results.bench import (
+    ADDRESS,
+    Bench,
+    bench_problems,
+    identity,
+    identity_fields,
+    is_ours,
+    of,
+    quickly,
+    unusable,
+)
 from eagerbench.results.decode import BadRecord, decode
-from eagerbench.results.record import KIND
 
-__all__ = ["Bench", "Run", "UnreadableFile", "expand", "load", "load_all", "problems", "read"]
+__all__ = ["Bench", "Run", "UnreadableFile", "bench_problems", "expand", "identity", "is_ours", "load", "load_all",
+           "problems", "read", "unusable"]
 
 LATEST = "latest.json"  # in pytest-benchmark's directory: the last file once more
-_ONLY_OURS = ("_sha256", "_fingerprint")  # ends of names of ours; other suites have a `seed` of their own
-# Fields that tell a record of ours of no `kind`: other suites have `model`, `seed` or a `bench_id`, none has two of
-# these.
-_MARKS = ("bench_id", "model_fingerprint", "tolerance_class", "rmse_ratio", "engagement")
-_BENCH_ID = re.compile(r"[^/ ]+(/[^/ ]+)+/(cpu|cuda:[0-9]+)|control/[a-z]+")
-# In a name made of a repr: another one in every process. Without `at`, only what is as long as addresses are.
-_ADDRESS = re.compile(r" at 0x[0-9A-Fa-f]+|\b0x(?:0000)?[0-9A-Fa-f]{11,12}\b")
 _CELL = ("bench_id", "status", "model", "variant", "workload", "reason", "experiment")
-_LEAST_S, _MOST_S = 1e-12, 1e7  # what can be the time of a call
-
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """One benchmark of a run.
-
-    Attributes:
-        median_s: median round in seconds, from the raw rounds where the file has them.
-        speedup, speedup_low, speedup_high: times faster than eager in the same process, where it was recorded.
-        meaning: what was run, a text for each of `sameness.FIELDS`; None for what the file does not say.
-        unusable: why its times say nothing; empty where they can be used.
-    """
-
-    median_s: float
-    speedup: float | None = None
-    speedup_low: float | None = None
-    speedup_high: float | None = None
-    meaning: tuple[str | None, ...] = (None,) * len(sameness.FIELDS)
-    unusable: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +81,27 @@ def load_all(paths: list[Path]) -> list[Run]:
     Raises:
         UnreadableFile: a problem in a file, or files of several suites.
     """
-    runs = [load(file) for file in expand(paths)]
+    files = expand(paths)
+    with _without_collection():
+        runs = [load(file) for file in files]
+    first = {*runs[0].benchmarks, *runs[0].cells, *runs[0].unreadable}
     for run in runs[1:]:
         # All of a file may have failed.
-        known, names = ({**one.benchmarks, **one.cells, **one.unreadable} for one in (runs[0], run))
-        if not known.keys() & names.keys():
+        if first.isdisjoint(run.benchmarks) and first.isdisjoint(run.cells) and first.isdisjoint(run.unreadable):
             jsonfile.refuse(run.file, [f"no benchmark in common with {runs[0].file}: files of two suites?"])
     return runs
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Without a search for circles at every few thousand objects: JSON has none, and it costs a quarter of the time."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def expand(paths: list[Path]) -> list[Path]:
@@ -135,81 +133,34 @@ def reduced(file: Path, content: dict[str, Any]) -> Run:
         UnreadableFile: none of them can, or none of the cells.
     """
     found: dict[str, Bench] = {}
-    unreadable = {}
+    unreadable: dict[str, str] = {}
+    several = False
     for index, bench in enumerate(content["benchmarks"]):
+        quick = quickly(bench)
+        if quick is not None and quick[0] not in found and quick[0] not in unreadable:
+            found[quick[0]] = quick[1]
+            several = several or quick[2]
+            continue
+        several = several or bool(identity_fields(bench).get("machine_differences"))
         name = identity(bench)
         if name is None:
             unreadable[f"benchmark {index}"] = "neither bench_id nor fullname"
         elif name in found or name in unreadable:
             found.pop(name, None)
             unreadable[name] = "occurs twice" + (", apart from an address: give its parameters ids"
-                                                 if _ADDRESS.search(str(bench.get("fullname"))) else "")
+                                                 if ADDRESS.search(str(bench.get("fullname"))) else "")
         elif problems := list(bench_problems(bench)):
             unreadable[name] = "; ".join(problems)
         else:
-            found[name] = _bench(bench)
+            found[name] = of(bench)
     planned, bad_cells = cells(content)
     if (bad_cells and not planned) or (not found and (unreadable or not planned)):
         jsonfile.refuse(file, [f"{name}: {reason}" for name, reason in {**unreadable, **bad_cells}.items()]
                         or ["no benchmark in it"])
     when = content.get("datetime")
-    several = any(_identity(bench).get("machine_differences") for bench in content["benchmarks"])
     return Run(file, when if isinstance(when, str) else "", fingerprint.of(content.get("machine_info")), found,
                {cell["bench_id"]: (cell["status"], cell.get("reason", "")) for cell in planned},
                {**unreadable, **bad_cells}, several)
-
-
-def identity(bench: Any) -> str | None:
-    """What a benchmark is known by: our `bench_id`, or its `fullname` without addresses in memory; None without."""
-    if not isinstance(bench, dict):
-        return None
-    own, name = _identity(bench).get("bench_id"), bench.get("fullname")
-    if isinstance(own, str) and _BENCH_ID.fullmatch(own):
-        return own
-    return _ADDRESS.sub("", name) if isinstance(name, str) and name else None
-
-
-def _identity(bench: Any) -> dict[str, Any]:
-    """Where the fields of `record.Identity` stand in a benchmark; nothing where it has none."""
-    info = bench.get("extra_info") if isinstance(bench, dict) else None
-    return older.topic(info, "identity") if isinstance(info, dict) else {}
-
-
-def bench_problems(bench: dict[str, Any]) -> Iterator[str]:
-    if not isinstance(bench.get("extra_info") or {}, dict):
-        yield "extra_info is no object"
-    stats = bench.get("stats")
-    if not isinstance(stats, dict):
-        yield "no stats in it"
-        return
-    if not _is_time(stats.get("median")):
-        yield f"its median is {_shown(stats.get('median'))}, no time in seconds"
-    rounds = stats.get("data")
-    if rounds is not None and not isinstance(rounds, list):
-        yield f"its rounds are {_shown(rounds)}, no list"
-    elif rounds:
-        wrong = next((value for value in rounds if not _is_time(value)), None)
-        if wrong is not None or not all(map(_is_time, rounds)):
-            yield f"a round of {_shown(wrong)}, no time in seconds"
-
-
-def _is_time(value: Any) -> bool:
-    return type(value) in (int, float) and _LEAST_S <= value <= _MOST_S  # NaN compares false
-
-
-def _shown(value: Any) -> str:
-    text = repr(value) if not isinstance(value, int) or value.bit_length() < 200 else "a huge number"
-    return text if len(text) < 60 else f"{text[:57]}…"
-
-
-def _bench(bench: dict[str, Any]) -> Bench:
-    stats, record = bench["stats"], bench.get("extra_info") or {}
-    record = older.flat(record) if is_ours(bench) else record
-    ratios = [record.get(name) for name in ("speedup_vs_eager", "speedup_low", "speedup_high")]
-    known = record if is_ours(bench) else {name: value for name, value in record.items() if name.endswith(_ONLY_OURS)}
-    return Bench(float(median(stats["data"]) if stats.get("data") else stats["median"]),
-                 *(float(value) if type(value) in (int, float) and 0 < value < 1e9 else None for value in ratios),
-                 sameness.meaning(known), unusable(known))
 
 
 def cells(content: Mapping[str, Any]) -> tuple[list[dict[str, str]], dict[str, str]]:
@@ -230,18 +181,6 @@ def cells(content: Mapping[str, Any]) -> tuple[list[dict[str, str]], dict[str, s
         else:
             found[known["bench_id"]] = cell
     return list(found.values()), bad
-
-
-def is_ours(bench: Any) -> bool:
-    """Whether a benchmark has a record of eagerbench: not that of another suite, nor our controls."""
-    record = bench.get("extra_info") if isinstance(bench, dict) else None
-    return isinstance(record, dict) and (record.get("kind") == KIND
-                                         or sum(mark in _identity(bench) for mark in _MARKS) > 1)
-
-
-def unusable(record: Mapping[str, Any]) -> str:
-    """Why a flat record's times say nothing (other work disturbed it); empty where they can be used."""
-    return str(record.get("unusable_reason") or "no reason given") if record.get("usable") is False else ""
 
 
 def own(content: Mapping[str, Any]) -> list[dict[str, Any]]:

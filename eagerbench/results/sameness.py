@@ -7,6 +7,7 @@ states of the user's model are compared.
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 _WEIGHTS = "weights_sha256"
@@ -21,7 +22,17 @@ Meaning = tuple[str | None, ...]
 
 def meaning(record: Mapping[str, Any]) -> Meaning:
     """What was run, a text for each of FIELDS; None for what the record does not say."""
-    return tuple(None if record.get(name) is None else sys.intern(str(record[name])) for name in FIELDS)
+    values = [record.get(name) for name in FIELDS]
+    try:
+        return known(*values)
+    except TypeError:  # a list where a text belongs
+        return tuple(None if value is None else str(value) for value in values)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def known(*values: Any) -> Meaning:
+    """The same of the values of FIELDS. Thousands of records are of few models."""
+    return tuple(None if value is None else sys.intern(str(value)) for value in values)
 
 
 def changed(meanings: Iterable[Meaning], weights_judged: bool = False) -> tuple[str, str]:
@@ -30,7 +41,7 @@ def changed(meanings: Iterable[Meaning], weights_judged: bool = False) -> tuple[
     Args:
         weights_judged: a model with other weights is one of its states, too: two commits of it are compared.
     """
-    columns = dict(zip(FIELDS, zip(*meanings, strict=True), strict=True))
+    columns = dict(zip(FIELDS, zip(*dict.fromkeys(meanings), strict=True), strict=True))
     differing = {name for name, values in columns.items() if len({*values} - {None}) > 1}
     other = [text for name, text in _BENCHMARK.items() if name in differing - ({_WEIGHTS} if weights_judged else set())]
     if _ALL_IN_ONE in differing and None in columns[_WEIGHTS] and "weights" not in other:

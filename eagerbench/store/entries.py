@@ -14,7 +14,7 @@ from eagerbench.backends.artifacts import MANIFEST, PARTIAL, abandoned, checksum
 from eagerbench.store import in_use, stale
 from eagerbench.store.in_use import COMPILED
 
-PLACES = ("variants", "memory")
+PLACES = ("variants", "memory", "cpp")
 _NAME = re.compile(r"(.+)-[0-9a-f]{16}")
 _LONGEST_MANIFEST = 16 * 2**20  # bytes
 
@@ -24,8 +24,8 @@ class Entry:
     """Something that can be removed alone.
 
     Attributes:
-        kind: artifact, weights (of a model, saved for other processes), peak (a measured peak of memory), compiled
-            (what torch.compile keeps) or half (what a process is writing, or has left).
+        kind: artifact, weights (of a model, saved for other processes), peak (a measured peak of memory), runner (in
+            C++), compiled (what torch.compile keeps) or half (what a process is writing, or has left).
         model, variant: as far as they are known, otherwise empty.
         bytes: of its files.
         last_used: seconds since the epoch.
@@ -99,7 +99,7 @@ def _half(directory: Path) -> Entry:
 def _entry(directory: Path, used_by: str, verify: bool) -> Entry:
     size, _ = measured(directory)
     label = _NAME.fullmatch(directory.name)[1].removesuffix("-checkpoint")  # of a variant, saved quantised
-    kind = "peak" if directory.parent.name == "memory" else "artifact"
+    kind = {"memory": "peak", "cpp": "runner"}.get(directory.parent.name, "artifact")
     try:
         manifest = _manifest(directory)
         variant, why_stale = _of_key(manifest["key"])

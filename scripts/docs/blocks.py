@@ -14,7 +14,9 @@ from eagerbench.outputs import tolerance
 from eagerbench.outputs.predictions import AGREEMENT_ROWS
 from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
+from scripts.docs import followed as known_history
 from scripts.docs import kept, pictures
+from scripts.docs import steps as known_steps
 
 ROOT = Path(__file__).parents[2]
 README_MODELS = ("minilm", "camembert-base")
@@ -22,6 +24,7 @@ README_PLACE = "1×128"  # short calls: many pairs of turns in a case's time
 README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
                    "openvino-int8")
 RESULT_VARIANTS = ("eager", "onnxruntime", "onnxruntime-int8")
+RESULT_FILES = {"python": "cpp"}  # of experiments that no default run has
 SCREEN_LINES = 14, 5  # of the last screen that README shows: the first and the last ones
 
 
@@ -142,13 +145,16 @@ def _docstring(name: str) -> str:
 
 
 def result(name: str) -> str:
-    """The tables of an experiment in a default run, for three variants."""
-    found = [record for record in kept.of_experiment("bench", name) if record.identity.variant in RESULT_VARIANTS]
+    """The tables of an experiment in a default run, for three variants; of a file of its own where that has none."""
+    file = RESULT_FILES.get(name, "bench")
+    found = [record for record in kept.of_experiment(file, name)
+             if file != "bench" or record.identity.variant in RESULT_VARIANTS]
     if not found:
         return "No kept result has this experiment yet."
     model = found[0].identity.model
+    source = "a default run" if file == "bench" else "a run of its own"
     return (f"{grid.as_markdown(EXPERIMENTS[name].tables(model, found))}\n"
-            f"From a default run ([bench.json](../results/bench.json)): {kept.conditions('bench')}")
+            f"From {source} ([{file}.json](../results/{file}.json)): {kept.conditions(file)}")
 
 
 def quality(kind: str) -> str:
@@ -237,8 +243,26 @@ def isolation() -> str:
             "[isolation.json](results/isolation.json), made by `python scripts/isolation_cost.py`.*")
 
 
+def steps() -> str:
+    """Change points of three programs on series with known steps."""
+    programs = kept.step_programs()
+    header = ["series of 60 runs", "series", known_steps.OURS,
+              *(f"{name} {programs[name]['version']}" for name in known_steps.PROGRAMS if name in programs)]
+    return (f"{table(header, known_steps.rows())}\n\nSpread 1 %. Found: every step, within {known_steps.NEAR} runs. "
+            "False: a step is named where none is. Each series is a report of its own. eagerbench names steps of 2 % "
+            "and more, the others have no such limit.")
+
+
+def followed() -> str:
+    """The kept history of real runs."""
+    headline, rows = known_history.summary()
+    header = ["benchmark", "runs", "median ratio to eager", "spread of a run", "changes"]
+    return f"{headline}.\n\n{table(header, rows)}"
+
+
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
     "turns": turns, "wait-policy": wait_policy, "quiet": quiet, "isolation": isolation, "tree": tree, "corpus": corpus,
+    "steps": steps, "followed": followed,
 }

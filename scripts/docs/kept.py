@@ -29,6 +29,9 @@ def benchmarks(name: str) -> Iterator[dict[str, Any]]:
 
 
 def of_experiment(name: str, experiment: str) -> list[Record]:
+    """Its records of a file; none where the file is not there yet."""
+    if not (RESULTS / f"{name}.json").exists():
+        return []
     found = (decode(bench["extra_info"]) for bench in benchmarks(name))
     return [record for record in found if record.identity.experiment == experiment]
 
@@ -45,6 +48,11 @@ def latency(name: str, model: str, place: str) -> dict[str, Headline]:
 
 def command(name: str) -> str:
     return shlex.join(["eagerbench", "run", *content(name)["eagerbench"].get("arguments", [])])
+
+
+def step_programs() -> dict[str, Any]:
+    """Versions of the other programs that were asked for steps."""
+    return json.loads((RESULTS / "step-series.json").read_text(encoding="utf-8"))["programs"]
 
 
 def conditions(name: str) -> str:

@@ -125,7 +125,7 @@ def options_of(command: str) -> frozenset[str]:
             with contextlib.redirect_stdout(stream), pytest.raises(SystemExit):
                 cli.main([*words, "--help"])
         shown = stream.getvalue()
-    return frozenset(re.findall(r"--[a-z][a-z-]+", shown))
+    return frozenset(re.findall(r"--[a-z][a-z0-9-]+", shown))
 
 
 def shown_commands(text: str) -> list[str]:
@@ -155,7 +155,7 @@ def test_options_in_shown_commands_exist(page):
     """Behind `eagerbench NAME` those of that command; behind pytest and `make bench ARGS=` those of a run."""
     run_options = options_of("run")
     for line in shown_commands(page.read_text(encoding="utf-8")):
-        given = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", line)) - FOREIGN
+        given = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", line)) - FOREIGN
         called = re.match(r"eagerbench ([a-z][a-z-]*)", line)
         known = options_of(called[1]) if called else run_options
         if line.startswith(("pytest", "make gate", "eagerbench gate", "eagerbench duet")):
@@ -167,10 +167,10 @@ def test_options_in_shown_commands_exist(page):
 
 def test_options_in_the_text_exist(page):
     every = frozenset().union(*map(options_of, ["run", *cli.COMMANDS]))
-    gpu = set(re.findall(r"--[a-z][a-z-]+", (ROOT / "scripts/gpu/__main__.py").read_text()))
+    gpu = set(re.findall(r"--[a-z][a-z0-9-]+", (ROOT / "scripts/gpu/__main__.py").read_text()))
     text = FENCE.sub("", page.read_text(encoding="utf-8"))
     named = {option for code in re.findall(r"`([^`\n]+)`", text)
-             for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", code)}
+             for option in re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", code)}
     assert named <= every | gpu | FOREIGN
 
 
@@ -192,7 +192,7 @@ def test_the_table_of_options_is_complete():
 
     add_options(Parser())
     rows = re.findall(r"^\| (`--.*?) \|", (ROOT / "docs/options.md").read_text(encoding="utf-8"), re.MULTILINE)
-    assert {name for row in rows for name in re.findall(r"--[a-z-]+", row)} == Parser.group.names
+    assert {name for row in rows for name in re.findall(r"--[a-z0-9-]+", row)} == Parser.group.names
 
 
 def test_generated_parts_are_up_to_date():

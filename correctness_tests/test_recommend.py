@@ -22,7 +22,8 @@ from decision_files import (
 
 from eagerbench.errors import BadInput
 from eagerbench.results import decision, recommend
-from eagerbench.results.decision import Budget, Source, budget
+from eagerbench.results.decision import Budget, Source
+from eagerbench.results.numbers import PERCENTILES
 
 
 def fitting(found) -> set[str]:
@@ -162,7 +163,7 @@ def test_a_workload_without_its_experiment_is_that_of_latency():
                                   "--workload startup/b8-s128")
 
 
-@pytest.mark.parametrize(("percent", "needed"), budget.PERCENTILES.items())
+@pytest.mark.parametrize(("percent", "needed"), PERCENTILES.items())
 def test_a_percentile_needs_enough_calls(percent, needed):
     def found(calls):
         one = bench("openvino", 2.0, rounds=1, pairs=PAIRS * (calls // len(PAIRS)) + PAIRS[:calls % len(PAIRS)])

@@ -34,6 +34,16 @@ def seconds(option: str, text: str) -> float:
     return value
 
 
+def milliseconds(option: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0.1 <= value <= 60_000:
+        raise BadInput(f"{option} {text}: expected a number of milliseconds, 0.1 to 60000")
+    return value
+
+
 def number(option: str, text: str | None, unit: str) -> float | None:
     """A number of 0 or more; None where nothing is given."""
     if text is None:

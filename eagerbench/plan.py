@@ -44,12 +44,19 @@ def plan(selection: Selection) -> list[Case]:
             for name, works in workloads.items():
                 for work in works:
                     reason = unavailable or work.refuses(model, variant, backend)
-                    if not _by_default(selection, variant_name, name, work in rebuilt):
+                    if _unnamed(selection, name):
+                        reason = reason or f"not in the default run; name test_{name}.py"
+                    elif not _by_default(selection, variant_name, name, work in rebuilt):
                         reason = reason or _NOT_BY_DEFAULT
                     elif name == DEFAULT:
                         reason = reason or another_build(backend, work in rebuilt)
                     cases.append(Case(model, variant, name, work, selection.device, reason))
     return cases
+
+
+def _unnamed(selection: Selection, experiment: str) -> bool:
+    """Whether an experiment that takes minutes was not asked for."""
+    return EXPERIMENTS[experiment].named and selection.grid == "default" and experiment not in selection.files
 
 
 def _by_default(selection: Selection, variant_name: str, experiment: str, built_for: bool) -> bool:

@@ -14,6 +14,7 @@ from eagerbench.errors import BadInput, unknown
 from eagerbench.machine import quota
 from eagerbench.models import specs
 from eagerbench.option_values import output_file, whole, writable_directory
+from eagerbench.results.numbers import P99_MS
 from eagerbench.shard import Shard
 
 DEFAULT_MODEL = "minilm"
@@ -52,6 +53,8 @@ class Selection:
             for the quality experiment.
         every_variant: whether variants were named, or the full grid: then every experiment runs on each.
         models_named: whether models were named: then every experiment runs on those.
+        p99_ms: milliseconds that the 99th percentile of the serving experiment's latencies holds.
+        files: names of the experiments whose perf tests were named.
         shard: the part of the selected cases that runs here; None for all.
         shard_times: path of the file that parts are balanced by.
     """
@@ -80,6 +83,8 @@ class Selection:
     every_variant: bool = True
     models_named: bool = True
     peaks: str = "fresh"
+    p99_ms: float = P99_MS
+    files: tuple[str, ...] = ()
     shard: Shard | None = None
     shard_times: str | None = None
 
@@ -135,6 +140,8 @@ def select(option: Namespace) -> Selection:
         every_variant=bool(option.variant) or option.grid == "full",
         models_named=bool(option.model),
         peaks=option.peaks,
+        p99_ms=option.p99_ms,
+        files=tuple(getattr(option, "files", ())),
         shard=option.shard,
         shard_times=option.shard_times,
     )

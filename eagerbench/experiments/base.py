@@ -104,6 +104,7 @@ class Experiment:
             slowest case is known to take.
         model: what it runs on when no model is named, where the default one has no head for it.
         everywhere: whether it is on every variant of the default run; else on few of them.
+        named: whether it is only run when its file is named, or in another grid than the default one.
         wants: what to add where a selection gives it no case.
     """
 
@@ -120,4 +121,5 @@ class Experiment:
     most_s: float = 3600.0
     model: str | None = None
     everywhere: bool = False
+    named: bool = False
     wants: str = "add --variant '*'"

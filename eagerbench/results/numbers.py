@@ -3,6 +3,9 @@
 import math
 
 _MIB = 2**20
+# Samples that a percentile needs (MLPerf's early stopping, at 99 % confidence: loadgen/early_stopping.cc).
+PERCENTILES = {90: 64, 95: 130, 99: 662}
+P99_MS = 50.0  # latency that 99 of 100 queries hold, unless another one is asked for
 
 
 def three(value: float) -> str:

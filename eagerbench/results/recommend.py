@@ -26,6 +26,7 @@ _NUMBERS = {
     "max-artifact-mib": "what is shipped, in MiB: the artifact, or the weights without one",
     "max-build-s": "seconds to build once",
     "max-ready-s": "seconds from a running interpreter to the first answer (start-up experiment)",
+    "qps": "queries a second under load, whose p99 holds --max-latency-ms, or 50 ms (serving experiment)",
 }
 
 

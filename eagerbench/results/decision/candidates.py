@@ -10,6 +10,7 @@ from eagerbench.results.decision.budget import Budget
 from eagerbench.results.decision.evidence import Observation, OfVariant, Subject, key, shown
 from eagerbench.results.decision.quality import quality_loss
 from eagerbench.results.decision.types import Estimate, PayBack, Place
+from eagerbench.results.decision.under_load import limit_ms, queries_per_s
 
 EAGER = "eager"
 ONE = Estimate(value=1.0, low=1.0, high=1.0, basis="the reference")
@@ -39,6 +40,7 @@ class Known:
     build_s: Estimate | None
     load_s: Estimate | None
     ready_s: Estimate | None
+    queries_per_s: Estimate | None
     total_s: Estimate | None = None
     pays_back: PayBack | None = None
 
@@ -51,7 +53,7 @@ def known(subject: Subject, places: Sequence[tuple[str, str]], budget: Budget,
     Args:
         kept: what was found for budgets before: of limits and calls nothing in it depends.
     """
-    asked = subject.model, subject.device, tuple(places), budget.percentile
+    asked = subject.model, subject.device, tuple(places), budget.percentile, budget.qps is None, limit_ms(budget)
     kept = {} if kept is None else kept
     if asked not in kept:
         kept[asked] = _all_known(subject, places, budget)
@@ -89,6 +91,7 @@ def _known(subject: Subject, of_variant: OfVariant, places: Sequence[tuple[str, 
                                                       for found, place in zip(observed, places, strict=True)]),
         error=quantities.exact(0.0, "the reference") if is_eager else _error(here),
         quality_loss=quantities.exact(0.0, "the reference") if is_eager else quality_loss(of_variant),
+        queries_per_s=queries_per_s(of_variant, budget),
         memory_bytes=_memory(of_variant, here), steady_bytes=_steady(of_variant),
         size_bytes=_size(of_variant, some, is_eager),
         **_startup(of_variant, here, is_eager))

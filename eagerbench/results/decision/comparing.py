@@ -116,6 +116,9 @@ def _axes(one: Known, budget: Budget) -> Iterator[Ends]:
         yield _point(one.build_s)
     if budget.max_ready_s is not None:
         yield _point(one.ready_s)
+    if budget.qps is not None:
+        some = one.queries_per_s is not None and one.queries_per_s.low
+        yield _ends(quantities.inverse(one.queries_per_s) if some else None)
     if budget.percentile is not None:
         for place in one.places:
             yield _ends(place.percentile_s)

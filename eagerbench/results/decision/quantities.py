@@ -6,9 +6,9 @@ from statistics import median
 
 import numpy as np
 
-from eagerbench.results.decision.budget import PERCENTILES
 from eagerbench.results.decision.evidence import Observation
 from eagerbench.results.decision.types import Estimate
+from eagerbench.results.numbers import PERCENTILES
 from eagerbench.results.record import AgainstEager
 from eagerbench.shown import count
 from eagerbench.statistics import exact_interval, ratio_of_pairs, shift_interval

@@ -6,16 +6,18 @@ import shlex
 from collections.abc import Sequence
 
 from eagerbench.case import DEFAULT
-from eagerbench.results.decision.budget import PERCENTILES, Budget
+from eagerbench.results.decision.budget import Budget
 from eagerbench.results.decision.candidates import EAGER, Known
 from eagerbench.results.decision.evidence import Subject
 from eagerbench.results.decision.types import Candidate, Estimate, Judged
+from eagerbench.results.decision.under_load import limit_ms
+from eagerbench.results.numbers import PERCENTILES
 
 _LEAST_S, _MOST_S, _MOST_FOR_CALLS_S = 10, 300, 3600  # of a case, for --time-budget
 # The experiment that measures what a limit asks, where the latency experiment does not.
 _EXPERIMENTS = {"max-quality-loss": "quality", "max-ready-s": "startup", "max-memory-mib": "memory",
                 "max-steady-mib": "memory",
-                "max-build-s": "startup"}
+                "max-build-s": "startup", "qps": "serving"}
 _FROM_LABELS = " --retrieval FILE"  # or --labels FILE, of a classifier
 _ANEW = " --rebuild"  # what is kept with an artifact is measured once
 
@@ -44,7 +46,8 @@ def settles(one: Known, found: Sequence[Judged], ranked: bool, subject: Subject,
     for limit in found:
         if limit.fit in ("unknown", "may fit"):
             if experiment := _EXPERIMENTS.get(limit.limit):
-                more = _FROM_LABELS if experiment == "quality" else _ANEW if limit.fit == "may fit" else ""
+                more = {"quality": _FROM_LABELS, "serving": f" --p99-ms {limit_ms(budget):g}"}.get(
+                    experiment, _ANEW if limit.fit == "may fit" else "")
                 return of_experiment(subject, experiment, one.variant, more)
             return again(subject, [one.variant], places, _budget(one, limit.limit, budget))
     return "" if ranked else again(subject, [EAGER, one.variant], places, _budget(one, "", budget))

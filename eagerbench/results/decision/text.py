@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from eagerbench.results.decision.budget import Budget
 from eagerbench.results.decision.judging import number
 from eagerbench.results.decision.types import Candidate, Estimate, Excluded, Judged, Miss, Verdict
+from eagerbench.results.decision.under_load import limit_ms
 from eagerbench.results.numbers import mib, milliseconds
 from eagerbench.shown import count, one_line
 
@@ -84,6 +85,8 @@ def _gain(choice: Candidate, budget: Budget) -> Iterator[str]:
 def _costs(choice: Candidate, budget: Budget) -> Iterator[str]:
     if choice.variant != EAGER and choice.error is not None:
         yield f"error {number(choice.error.value)}" if choice.error.value >= _LEAST_ERROR else "no error to speak of"
+    if budget.qps is not None and choice.queries_per_s is not None:
+        yield f"{number(choice.queries_per_s.value)} queries/s at p99 ≤ {limit_ms(budget):g} ms"
     if budget.max_quality_loss is not None and choice.quality_loss is not None:
         yield f"quality loss {number(choice.quality_loss.value)} at most {number(choice.quality_loss.high or 1)}"
     if choice.memory_bytes is not None:

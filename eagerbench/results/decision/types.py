@@ -110,6 +110,7 @@ class Candidate(Part, kw_only=True):
     build_s: Estimate | None = None
     load_s: Estimate | None = None
     ready_s: Estimate | None = None
+    queries_per_s: Estimate | None = None
     total_s: Estimate | None = None
     pays_back: PayBack | None = None
     judged: list[Judged] = msgspec.field(default_factory=list)

@@ -7,7 +7,6 @@ from argparse import Namespace
 import pytest
 from analysis_files import analysis, drawn, saved
 from fake_suites import environment
-from test_labelled_sessions import LABELS, save
 from their_repository import PYPROJECT, eagerbench, write
 
 from eagerbench import project
@@ -88,8 +87,8 @@ def test_quality_of_two_models_is_in_the_summary(monkeypatch, tmp_path, capsys):
     assert "too large" in lost["reason"]
 
 
-def test_a_model_may_have_another_name(bert_directory):
-    spec = specs.resolve(f"{bert_directory}@layers=1,name=mine", 0)
+def test_a_model_may_have_another_name():
+    spec = specs.resolve("minilm@layers=1,name=mine", 0)
     assert (spec.name, spec.layers) == ("mine@layers=1", 1)
     assert specs.resolve("tiny-bert@name=a.b-c", 0).name == "a.b-c"
     for wrong in ("tiny-bert@name=a/b", "tiny-bert@name=", "tiny-bert@name=-x"):
@@ -100,6 +99,8 @@ def test_a_model_may_have_another_name(bert_directory):
 @pytest.mark.slow
 def test_two_directories_of_one_model(tmp_path):
     """A tuned one against its parent: one benchmark, other weights noted, and what both answer."""
+    from test_labelled_sessions import LABELS, save
+
     for name, names in (("parent", LABELS), ("tuned", {0: "positive", 1: "negative"})):
         save(tmp_path / name, "BertForSequenceClassification", id2label=names)
     write(tmp_path, {"labels.tsv": "".join(f"word{index} word1\tpositive\n" for index in range(30))})

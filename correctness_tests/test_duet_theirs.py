@@ -103,6 +103,17 @@ def test_an_interpreter_that_cannot_run_the_suite(theirs, tmp_path):
     assert "cannot start the suite" in refused(theirs, theirs, python="/bin/false")
 
 
+def test_other_dependencies_are_said(tmp_path, capsys):
+    one, two = (repository(tmp_path / name) for name in ("one", "two"))
+    sides(one, two)
+    assert capsys.readouterr().err == ""
+    write(two, {"pyproject.toml": PYPROJECT.replace('version = "0"', 'version = "1"\ndependencies = ["torch>=2.12"]')})
+    sides(one, two)
+    assert "base and head want other packages" in capsys.readouterr().err
+    sides(one, two, environments=frozenset({"base", "head"}))
+    assert capsys.readouterr().err == ""
+
+
 def test_weights_in_the_repository_are_each_sides_own(tmp_path, capsys):
     one, two = (repository(tmp_path / name) for name in ("one", "two"))
     for directory in (one, two):
@@ -219,13 +230,24 @@ def test_a_duet_of_their_commits(measured):
     assert git(directory, "worktree", "list").count("\n") == 0
 
 
-def test_their_perf_tests_are_those_of_plain_pytest(measured):
-    directory = measured[0]
-    done = subprocess.run([sys.executable, "-m", "pytest", "--benchmark-only", "--time-budget=0.1", "--benchmark-json",
-                           "run.json", "-q"], cwd=directory, capture_output=True, text=True, check=False, timeout=300,
+def plain_pytest(directory, *arguments):
+    done = subprocess.run([sys.executable, "-m", "pytest", "--benchmark-only", "-q", *arguments], cwd=directory,
+                          capture_output=True, text=True, check=False, timeout=300,
                           env={**environment(directory / "tmp"), "PYTHONPATH": f"{ROOT}:{directory / 'src'}"})
     assert done.returncode == 0, done.stdout + done.stderr
-    found = json.loads((directory / "run.json").read_text())["benchmarks"]
+    return done.stdout
+
+
+def test_their_perf_tests_are_collected_by_plain_pytest(theirs):
+    said = plain_pytest(theirs, "--collect-only")
+    assert "perf_tests/test_mine.py::test_classifier[my_package.models.build-eager-b4-s16]" in said
+    assert "perf_tests/test_mine.py::test_sum" in said
+
+
+@pytest.mark.slow
+def test_their_perf_tests_by_plain_pytest(theirs):
+    plain_pytest(theirs, "--time-budget=0.1", "--benchmark-json", "run.json")
+    found = json.loads((theirs / "run.json").read_text())["benchmarks"]
     assert {bench["name"].partition("[")[0] for bench in found} == {"test_classifier", "test_sum"}
     names = {older.flat(bench["extra_info"])["bench_id"] for bench in found}
     assert names == {"my_package.models.build/eager/b4/s16/cpu", "my_package/sum"}

@@ -89,7 +89,7 @@ def test_compiled_generation_runs_compiled(workshops):
     built = build("torch-compile", workshop.model, work.inputs(workshop.model), workshop.placement, workshop.store)
     expected = greedy.expected(workshop.model, work.inputs(workshop.model), work.new_tokens)
     plain = built.runner.graphs
-    generate = greedy.Greedy(built.runner.generating(), expected.inputs, work, "cpu")
+    generate = greedy.Greedy(built.runner.generating(), expected.inputs, work.new_tokens, work.cache, "cpu")
     first, second = generate.generated(generate()), generate.generated(generate())
     assert built.runner.graphs == plain + 2
     assert not built.runner.recompilations

@@ -120,6 +120,20 @@ def test_p_is_the_share_of_orders():
     (place,), (p,) = changes.strongest([values], [(2, 5)], 1e-6, np.random.default_rng(9))
     assert place == 4
     assert p == pytest.approx(true, abs=0.01 if true < 0.1 else 0.2)
+    assert changes.bound(values, size, 2, 5) >= true
+
+
+def test_the_bound_is_one():
+    """No smaller than the share of random orders, of short and long series with a step; and small for a long one."""
+    rng = np.random.default_rng(16)
+    for runs, step in ((20, 0.02), (60, 0.03), (200, 0.01), (400, 0.006)):
+        values = rng.normal(0, SPREAD, runs)
+        values[runs // 2:] += step
+        size = changes._statistic(values, 5, runs - 5)[0]
+        share = np.mean([changes._statistic(rng.permutation(values), 5, runs - 5)[0] >= size for _ in range(500)])
+        assert changes.bound(values, size, 5, runs - 5) >= share
+    values = np.append(rng.normal(0, SPREAD, 500), rng.normal(STEP, SPREAD, 500))
+    assert changes.bound(values, changes._statistic(values, 5, 995)[0], 5, 995) < 1e-9
 
 
 def test_the_same_series_give_the_same_changes():

@@ -63,6 +63,13 @@ def test_texts_give_the_embeddings_of_the_suite_in_an_empty_environment(by_onnxr
     assert "ready after" in ended.err
 
 
+def test_a_query_has_the_prompt_of_its_role(by_onnxruntime, empty):
+    code = ("from load import Model, prepare; m = Model(); a = m(['the dog'], role='query')['embedding']; "
+            "b = m.forward(prepare(['the dog'], 'query'))['last_hidden_state']; print(a.shape, b.shape)")
+    ended = packages.run(empty, by_onnxruntime, code)
+    assert ended.out.strip() == "(1, 16) (1, 6, 32)", ended.err  # [CLS] what is the dog [SEP]
+
+
 def test_neither_torch_nor_transformers_nor_this_project_is_loaded(by_onnxruntime, by_openvino, empty, root):
     other = packages.environment(root / "openvino-environment", by_openvino / "requirements.txt")
     for python, directory in ((empty, by_onnxruntime), (other, by_openvino)):
@@ -117,7 +124,8 @@ def test_what_is_in_the_manifest(by_onnxruntime, by_openvino):
     assert found["session"]["settings"]["graph_optimization_level"] == "ORT_ENABLE_ALL"
     assert found["session"]["settings"]["intra_op_num_threads"] == found["session"]["threads"] == 1
     assert found["inputs"][0] == {"name": "input_ids", "dtype": "int64", "shape": ["batch", "sequence"]}
-    assert found["text"] == {"prompt": "the cat is ", "lower_case": True, "max_length": 20}
+    assert found["text"] == {"prompt": "the cat is ", "prompts": {"query": "what is "}, "lower_case": True,
+                             "max_length": 20}
     assert found["pooling"]["modes"] == ["cls", "mean"]
     assert found["pooling"]["skipped_tokens"] == 4
     assert found["licence"] == {"name": "apache-2.0", "source": "the model card, README.md"}
@@ -230,8 +238,8 @@ def test_a_decision_names_variant_model_and_record(root, embedder, tmp_path, cap
     assert found["measured"]["machine"] == "a CPU, 1 thread"
     assert found["needs"]["memory_is"] == "measured"
     assert np.load(tmp_path / "taken" / "check" / "inputs" / "input_ids.npy").shape == (4, 16)
-    assert cli.main([*asked, "--model", "another"]) == 4
-    assert "0 verdicts on the CPU for another (it has embedder)" in capsys.readouterr().err
+    assert cli.main([*asked, "--model", "tiny-bert"]) == 4
+    assert "0 verdicts on the CPU for tiny-bert (it has embedder)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

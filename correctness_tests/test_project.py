@@ -36,7 +36,7 @@ lenient = true
 tests = "perf_tests"
 '''
 # Options of one session, or of what it writes: they are typed.
-TYPED = {"resume", "rebuild", "no-isolation", "list-cases", "report", "no-report", "summary-md"}
+TYPED = {"resume", "rebuild", "no-isolation", "list-cases", "report", "no-report", "summary-md", "shard", "shard-times"}
 
 
 def written(directory, text: str):

@@ -15,6 +15,7 @@ WARNINGS = (
 )
 # By the logger that says it: torch sets the levels of those above them anew when it is imported.
 _SAID = {
+    "root": ("Please consider to run pre-processing before quantization",),  # of ONNX Runtime's quantiser
     "torch.utils._pytree": ("is an Enum subclass",),
     "torch.onnx._internal.exporter._registration": ("torchvision is not installed",),
     "torchao": ("Skipping import of cpp extensions", "Failed to load"),  # of its libraries for another torch

@@ -7,6 +7,7 @@ Sample: python scripts/package_cost.py --pairs 6 --threads 1 onnxruntime openvin
 """
 
 import argparse
+import datetime
 import json
 import math
 import os
@@ -22,7 +23,8 @@ TURN_S, TURNS = 0.12, 12
 _GOAL = 0.02
 # Both sides, once `call` is there: a turn at a line of stdin, its median seconds on stdout.
 _TURNS = """
-import statistics, sys, time
+import os, statistics, sys, time
+clock = time.process_time if os.environ.get("PACKAGE_COST_CLOCK") == "cpu" else time.perf_counter
 for _ in range(3):
     call()
 print("ready", flush=True)
@@ -30,9 +32,9 @@ for line in sys.stdin:
     call()  # its working set comes back
     rounds, end = [], time.perf_counter() + float(line)
     while time.perf_counter() < end or len(rounds) < 3:
-        began = time.perf_counter()
+        began = clock()
         call()
-        rounds.append(time.perf_counter() - began)
+        rounds.append(clock() - began)
     print(statistics.median(rounds), flush=True)
 """
 _PACKAGE = """
@@ -80,18 +82,22 @@ def main() -> int:
     parser.add_argument("--threads", default="1")
     parser.add_argument("--workload", default="8x128", metavar="BxS")
     parser.add_argument("--pairs", type=int, default=6, help="of processes (default: 6)")
+    parser.add_argument("--clock", choices=["wall", "cpu"], default="wall", help="cpu: processor time, for a machine "
+                        "with other work on it; means something with one thread only")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write what was found")
     chosen = parser.parse_args()
     found = []
+    os.environ["PACKAGE_COST_CLOCK"] = chosen.clock
     with tempfile.TemporaryDirectory(prefix="package-cost-") as scratch:
         for variant in chosen.variants:
             found.append(_of(variant, chosen, Path(scratch)))
             print("{variant}: {mib:.1f} MiB, ready after {ready_s:.2f} s, load.py takes {ratio:.4f} times as long "
                   "[{low:.4f}, {high:.4f}] ({pairs} pairs of processes)".format(**found[-1]), flush=True)
     if chosen.json:
-        chosen.json.write_text(json.dumps({"model": chosen.model, "threads": int(chosen.threads),
-                                           "workload": chosen.workload, "machine": _machine(), "packages": found},
-                                          indent=1) + "\n")
+        content = {"date": datetime.date.today().isoformat(), "cpu": _machine(), "model": chosen.model,
+                   "threads": int(chosen.threads), "workload": chosen.workload, "clock": chosen.clock,
+                   "packages": found}
+        chosen.json.write_text(json.dumps(content, indent=1) + "\n")
     return int(any(abs(one["ratio"] - 1) > _GOAL for one in found))
 
 
@@ -104,11 +110,26 @@ def _of(variant: str, chosen: argparse.Namespace, scratch: Path) -> dict:
         sys.exit(f"{variant}: {done.stderr.strip()[-500:]}")
     size = sum(file.stat().st_size for file in package.rglob("*") if file.is_file())
     ready_s = statistics.median(_ready(package) for _ in range(3))
+    loaders = _loaders(package) if (package / "model" / "model.pt2").exists() else {}
     logs = [_pair(variant, chosen, package, artifacts) for _ in range(chosen.pairs)]
     off = 2 * statistics.stdev(logs) / math.sqrt(len(logs)) if len(logs) > 1 else 0.0
     middle = statistics.median(logs)
     return {"variant": variant, "mib": size / 2**20, "ready_s": ready_s, "ratio": math.exp(middle),
-            "low": math.exp(middle - off), "high": math.exp(middle + off), "pairs": len(logs)}
+            "low": math.exp(middle - off), "high": math.exp(middle + off), "pairs": len(logs), **loaders}
+
+
+def _loaders(package: Path) -> dict[str, float]:
+    """Seconds by which torch's two loaders of an AOTInductor package open it, in a cold process each."""
+    opened = {"direct_loader_s": 'torch._C._aoti.AOTIModelPackageLoader(file, "model", False, 1, -1)',
+              "python_loader_s": "__import__('torch._inductor')._inductor.aoti_load_package(file)"}
+    found = {}
+    for name, how in opened.items():
+        code = (f"import sys, time, torch; file = sys.argv[1]; began = time.perf_counter(); made = {how}; "
+                "print(time.perf_counter() - began)")
+        done = subprocess.run([sys.executable, "-c", code, str(package / "model" / "model.pt2")], capture_output=True,
+                              text=True, check=True)
+        found[name] = float(done.stdout.splitlines()[-1])
+    return found
 
 
 def _ready(package: Path) -> float:

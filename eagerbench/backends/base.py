@@ -61,19 +61,20 @@ class OpenedBy:
 
 @dataclass(frozen=True)
 class BuiltBy:
-    """How a variant without an artifact is built, for a process that has torch, transformers and the weights alone.
+    """How a variant without an artifact is built, for a process that has its weights and none of this project.
 
     Attributes:
         recipe: `builds_RECIPE.py` among the templates of `eagerbench.packaging`.
         settings: JSON that the recipe reads, `dtype` and `attention` among them.
-        weights: `model` (its float32 weights), `quantised` (what `save_quantised` writes) or `module` (the runner's).
-        packages: distributions that it needs besides torch, transformers and safetensors.
+        weights: `model` (its float32 weights), `quantised` (what `save_quantised` writes), `module` (the runner's), or
+            `script` (the runner's TorchScript module, which needs no transformers).
+        packages: distributions that it needs.
     """
 
     recipe: str
     settings: Mapping[str, Any]
     weights: str = "model"
-    packages: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ("torch", "transformers", "safetensors")
 
 
 class Backend(ABC):

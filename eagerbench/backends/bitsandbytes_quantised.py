@@ -39,7 +39,7 @@ class BitsAndBytes(Backend):
     def built_by(self, variant, runner):
         sdpa = getattr(runner.module, "_supports_sdpa", False)
         return BuiltBy("bitsandbytes", {"attention": "sdpa" if sdpa else "eager", "dtype": "float32"}, "quantised",
-                       ("bitsandbytes", "accelerate"))
+                       (*BuiltBy.packages, "bitsandbytes", "accelerate"))
 
     def weights_bytes(self, runner):
         from eagerbench.backends.bitsandbytes_layers import footprint_bytes

@@ -31,7 +31,7 @@ class TorchAoInt8(Backend):
 
     def built_by(self, variant, runner):
         return BuiltBy("torchao", {"attention": "sdpa", "dtype": "float32", "inductor": dict(variant.options),
-                                   "reduce_range": _narrow()}, packages=("torchao",))
+                                   "reduce_range": _narrow()}, packages=(*BuiltBy.packages, "torchao"))
 
     def build_disengaged(self, variant, model, example, placement):
         """The quantised module through dynamo alone: its graph is run as it is, without inductor."""

@@ -2,7 +2,7 @@
 
 import re
 
-from eagerbench.backends.base import Backend, Engagement, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Engagement, Variant
 from eagerbench.errors import Refused
 from eagerbench.outputs.tolerance import relative_distance
 
@@ -53,6 +53,9 @@ class TorchScriptOneDnn(Backend):
             raise Refused(f"oneDNN graph fusion changes what {type(model.module).__name__} computes (relative "
                           f"distance {distance:.2g} to the unfused trace): use `torchscript-freeze`")
         return runner
+
+    def built_by(self, variant, runner):
+        return BuiltBy("onednn", {"dtype": "float32"}, "script", ("torch",))
 
     def build_disengaged(self, variant, model, example, placement):
         """The same frozen trace, in the same dtype, not fused."""

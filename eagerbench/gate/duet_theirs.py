@@ -8,6 +8,7 @@ import json
 import os
 import re
 import subprocess
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,6 +75,9 @@ def sides(places: Mapping[str, Checkout], asked: Theirs, repository: Path, copie
         raise CannotCheckOut("nothing of this repository would be measured: name its models, as model = "
                              '["my_package.models:build"] in [tool.eagerbench] of pyproject.toml or behind --, as in '
                              "-- --model my_package.models:build")
+    if copied and not asked.environments and len({_packages_wanted(place.directory) for place in places.values()}) > 1:
+        say("base and head want other packages (pyproject.toml): both run in this environment; give each its own by "
+            "--base-python and --head-python", error=True)
     found = {}
     for name, place in places.items():
         roots = asked.project.roots(place.directory)
@@ -90,6 +94,15 @@ def sides(places: Mapping[str, Checkout], asked: Theirs, repository: Path, copie
             _verify(found[name], [place.python, *command], roots if copied else [], factories,
                     name in asked.environments)
     return found
+
+
+def _packages_wanted(directory: Path) -> str:
+    """Of a side's pyproject.toml; empty where it does not say."""
+    try:
+        table = tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    return json.dumps([table.get(name) for name in ("dependencies", "optional-dependencies")], sort_keys=True)
 
 
 def _models(name: str, asked: Theirs, places: Mapping[str, Checkout], repository: Path) -> list[str]:

@@ -19,7 +19,8 @@ LEAST_AFTER = 3  # of the newest runs that are tried for a change
 LEAST = 0.02  # smallest change that is reported, as a share
 _CLIP = 5.0  # robust standard deviations from the median, beyond which a value counts as that far
 _NEAR = 2.0  # the same, from the levels on either side of a change
-_ORDERS = (200, 2_000, 16_000, 128_000)  # random orders, more where they can still decide
+_ORDERS = 200, 2_000  # random orders that are tried first; then as many as can decide
+_MOST_ORDERS = 128_000
 _ENOUGH = 10  # random orders as extreme as what was seen, from which on p is known well enough
 _CHUNK = 2**21  # values drawn at a time
 _PLACE = 7.35  # of the likelihood ratio of a place, for a 95 % interval (Hansen, Econometrica 68, 2000, table 1)
@@ -94,7 +95,8 @@ def clipped(values: np.ndarray) -> np.ndarray:
 
 def strongest(values: Sequence[np.ndarray], splits: Sequence[tuple[int, int]], alpha: float,
               rng: np.random.Generator) -> tuple[list[int], list[float]]:
-    """The strongest split of each segment, and its p: the share of random orders whose strongest is as strong.
+    """The strongest split of each segment, and its p: the share of random orders whose strongest is as strong, or a
+    bound of that share where it is small enough.
 
     Random orders are added, for as long as they can tell whether a segment passes Hochberg's procedure over all.
     """
@@ -102,9 +104,11 @@ def strongest(values: Sequence[np.ndarray], splits: Sequence[tuple[int, int]], a
     sizes = np.array([float(size[0]) for size, _ in seen])
     places = [int(place[0]) for _, place in seen]
     as_strong, orders = np.zeros(len(values)), np.zeros(len(values))
-    open_ = np.array([float(np.ptp(one)) > 0 for one in values], bool)
-    p = np.ones(len(values))
-    for most in _ORDERS:
+    p = np.array([bound(one, size, *ends) for one, size, ends in zip(values, sizes, splits, strict=True)])
+    open_ = np.array([float(np.ptp(one)) > 0 for one in values], bool) & (np.array(hochberg(p)) > alpha)
+    for most in (*_ORDERS, min(_MOST_ORDERS, max(_ORDERS[-1], int(2 * len(values) / alpha)))):
+        if not open_.any():
+            break
         for group in _alike([(len(values[place]), *splits[place]) for place in range(len(values))], open_):
             stack = np.stack([values[place] for place in group])
             for order in _random_orders(stack.shape[1], len(group), most - int(orders[group[0]]), rng):
@@ -114,9 +118,18 @@ def strongest(values: Sequence[np.ndarray], splits: Sequence[tuple[int, int]], a
         p[open_] = (as_strong[open_] + 1) / (orders[open_] + 1)
         passed = np.array(hochberg(p)) <= alpha
         open_ &= (as_strong < _ENOUGH) & ~passed
-        if not open_.any():
-            break
     return places, [float(one) for one in p]
+
+
+def bound(values: np.ndarray, size: float, first: int, last: int) -> float:
+    """At most the share of all orders whose strongest split is as strong as `size`: the sum over splits of Serfling's
+    inequality for samples without replacement (Annals of Statistics 2, 1974), whatever the values. Small for a step in
+    a long series, where random orders would take minutes to show as much."""
+    width, before = float(np.ptp(values)), np.arange(first, last + 1)
+    if width == 0:
+        return 1.0
+    side = np.maximum(before, len(values) - before)
+    return float(min(1.0, 2 * np.exp(-2 * (size / width) ** 2 * side / (side + 1)).sum()))
 
 
 def _alike(keys: Sequence[tuple], open_: np.ndarray) -> Iterator[np.ndarray]:

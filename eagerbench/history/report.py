@@ -38,7 +38,7 @@ class Change(Part, kw_only=True, omit_defaults=False):
         ratio: speed after over speed before, with its 95 % interval; below 1 it became slower.
         was, now: median ratio to the anchor on either side.
         runs_before, runs_after: in the segments beside it.
-        p: adjusted for all series of this report.
+        p: adjusted for all series of this report; a bound of it where that is small enough.
         provisional: fewer than five runs follow: it may go away.
         causes: what moved between the last run before `earliest` and `latest`.
     """

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from eagerbench.history.changes import LEAST_AFTER, SETTLED
 from eagerbench.history.entry import EAGER, seconds
 from eagerbench.history.report import Change, Report, Run, StreamPart
-from eagerbench.results.grid import Grid, interval
+from eagerbench.results.grid import Grid
 from eagerbench.shown import count
 
 _SHORT = 10  # digits of a commit
@@ -39,15 +39,20 @@ def grids(report: Report) -> list[Grid]:
     return found
 
 
-HEADER = ("benchmark", "change", "was → now", "between", "runs before, after", "p", "")
+HEADER = ("benchmark", "change", "was → now", "between", "runs before, after", "p at most", "")
 
 
 def row(stream: StreamPart, change: Change) -> list[str]:
     where = stream.runs[change.before], stream.runs[change.after]
-    return [change.bench, f"{change.ratio:.3f}×{interval(change.low, change.high)}",
+    return [change.bench, f"{change.ratio:.3f}×{_bounds(change)}",
             f"{change.was:.2f} → {change.now:.2f} × {anchor(stream)}",
             " and ".join(moment(run) for run in where), f"{change.runs_before}, {change.runs_after}",
             f"{change.p:.2g}", state(change)]
+
+
+def _bounds(change: Change) -> str:
+    """` [0.914, 0.926]`: steps are of percents."""
+    return "" if change.low is None or change.high is None else f" [{change.low:.3f}, {change.high:.3f}]"
 
 
 def state(change: Change) -> str:

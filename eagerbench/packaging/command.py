@@ -95,12 +95,13 @@ def _named(chosen: argparse.Namespace) -> tuple[str, str, list[Path]]:
 
 def _verdict(content: dict[str, Any], chosen: argparse.Namespace) -> dict[str, Any]:
     """The one that is meant."""
+    from eagerbench.models import specs
     from eagerbench.results.decision.types import FORMAT
 
     where = f"--from {chosen.decision}"
     if content.get("format") != FORMAT or not isinstance(content.get("verdicts"), list):
         raise BadInput(f"{where}: no decision; write one with: eagerbench recommend FILE -o decision.json")
-    wanted = Path(chosen.model).name if chosen.model else None
+    wanted = specs.resolve(chosen.model, chosen.seed).name if chosen.model else None
     found = [one for one in content["verdicts"] if isinstance(one, dict) and one.get("device") == "cpu"
              and (wanted is None or one.get("model") == wanted)]
     if len(found) != 1:

@@ -61,9 +61,11 @@ class Needs(Part, kw_only=True, omit_defaults=False):
 
 
 class TextInput(Part, kw_only=True, omit_defaults=False):
-    """What comes before `tokenizer.json`: the prompt is put before each text. `max_length` is in that file, too."""
+    """What comes before `tokenizer.json`: the prompt is put before each text, that of its role before one with a role
+    (`query`, `document`). `max_length` is in that file, too."""
 
     prompt: str
+    prompts: dict[str, str]
     lower_case: bool
     max_length: Count
 

@@ -124,6 +124,9 @@ def _opened(built: Built, model: "LoadedModel", placement: Placement) -> Opened:
     recipe = backend.built_by(variant, built.runner)
     if recipe is None:
         raise CannotRun(f"{variant.name} leaves no artifact, and there is no recipe to build it elsewhere")
+    if recipe.weights == "script":
+        return Opened("built", recipe.settings, f"{MODEL}/model.pt", (f"builds_{recipe.recipe}",), recipe.packages,
+                      recipe)
     import transformers
 
     kind = type(model.module)
@@ -168,6 +171,10 @@ def _write_model(package: Package, directory: Path, store: ArtifactStore) -> Non
     directory.mkdir()
     if recipe is None:
         _copy(built.directory, directory)
+    elif recipe.weights == "script":
+        from eagerbench.backends import tracing
+
+        tracing.save(built.runner.module, directory)
     elif recipe.weights == "quantised":
         built.backend.save_quantised(built.variant, package.model, directory)
     else:

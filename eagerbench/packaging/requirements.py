@@ -14,7 +14,7 @@ RUNTIMES = {
     "openvino": ("openvino",),
     "torchscript": ("torch",),
     "aot-inductor": ("torch",),
-    "built": ("torch", "transformers", "safetensors"),
+    "built": (),  # those of its recipe
 }
 
 

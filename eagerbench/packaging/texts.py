@@ -40,9 +40,9 @@ def write_tokenizer(model: "LoadedModel", directory: Path, pairs: bool) -> TextI
                         pad_token=made.id_to_token(number) or "")
     pipeline = model.sentence if model.sentence.declared else Pipeline()
     made.save(str(directory / TOKENIZER))
-    found = TextInput(prompt=pipeline.prompt, lower_case=pipeline.lower_case, max_length=limit)
     _require_same(model, made, pipeline, limit, pairs)
-    return found
+    return TextInput(prompt=pipeline.prompt, prompts=dict(pipeline.roles), lower_case=pipeline.lower_case,
+                     max_length=limit)
 
 
 def _require_same(model: "LoadedModel", made: Any, pipeline: Pipeline, limit: int, pairs: bool) -> None:

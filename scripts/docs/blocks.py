@@ -14,6 +14,7 @@ from eagerbench.outputs import tolerance
 from eagerbench.outputs.predictions import AGREEMENT_ROWS
 from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
+from scripts.docs import followed as known_history
 from scripts.docs import kept, pictures
 from scripts.docs import steps as known_steps
 
@@ -257,9 +258,16 @@ def steps() -> str:
             "and more, the others have no such limit.")
 
 
+def followed() -> str:
+    """The kept history of real runs."""
+    headline, rows = known_history.summary()
+    header = ["benchmark", "runs", "median ratio to eager", "spread of a run", "changes"]
+    return f"{headline}.\n\n{table(header, rows)}"
+
+
 BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
     "turns": turns, "cpp": cpp, "wait-policy": wait_policy, "quiet": quiet, "isolation": isolation, "tree": tree,
-    "corpus": corpus, "steps": steps,
+    "corpus": corpus, "steps": steps, "followed": followed,
 }

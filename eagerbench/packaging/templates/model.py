@@ -8,8 +8,8 @@ class Model:
         start()
         self.session = Session()
 
-    def __call__(self, given):
-        inputs = prepare(given)
+    def __call__(self, given, **how):
+        inputs = prepare(given, **how)
         return finish(self.forward(inputs), inputs)
 
     def forward(self, inputs):

@@ -128,10 +128,15 @@ def default_root() -> Path:
 def key(runtime: str, asan: bool = False) -> dict:
     """Everything that determines a runner, as JSON."""
     package = RUNTIMES[runtime].package
-    digest = hashlib.sha256(b"".join(file.read_bytes() for file in [*files(runtime), sources() / "CMakeLists.txt"]))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in [*files(runtime), *_of_the_suite()]))
     return {"runner": runtime, "asan": asan, "sources": digest.hexdigest(), "machine": platform.machine(),
             "version": importlib.metadata.version(package), "place": str(place(runtime)),
             "headers": str(headers()) if runtime == "onnxruntime" else "", "compiler": compiler() or ""}
+
+
+def _of_the_suite() -> list[Path]:
+    """Files that no package has."""
+    return [sources() / name for name in ("CMakeLists.txt", "asan.cpp")]
 
 
 def place(runtime: str) -> Path:

@@ -166,6 +166,8 @@ def test_a_step_that_hangs_is_stopped_with_all_that_it_started(tmp_path, monkeyp
     ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", FAILED, "ended by SIGSEGV: no output"),
     ("import sys; sys.exit(0)", FAILED, "exit code 0: no output"),
     ("print('SKIPPED [1] fixtures/plugin.py:12: the driver is too old')", SKIPPED, "the driver is too old"),
+    ("import sys; print('nothing ran (exit code 5)\\n  2 of them: runs on cuda, not on cpu'); sys.exit(5)", SKIPPED,
+     "runs on cuda, not on cpu"),
 ])
 def test_what_became_of_a_process(tmp_path, text, status, said):
     outcome = ran(code("step", text), tmp_path)

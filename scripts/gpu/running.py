@@ -197,8 +197,9 @@ def records(file: Path) -> list[dict[str, Any]]:
 
 
 def _skip_reasons(log: Path) -> list[str]:
+    """Of skipped tests, and of cases that cannot run, which are no tests (fixtures/outcomes.py)."""
     lines = log.read_text(errors="replace").splitlines()
-    found = (re.match(r"SKIPPED \[\d+\] [^:]+(?::\d+)?: (.+)", line) for line in lines)
+    found = (re.match(r"(?:SKIPPED \[\d+\] [^:]+(?::\d+)?|  \d+ of them): (.+)", line) for line in lines)
     return list(dict.fromkeys(match[1] for match in found if match))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import refusals
+from hypothesis import HealthCheck, settings
 
 from eagerbench import backends
 from eagerbench.backends.artifacts import ArtifactStore
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 # A store of the tests' own, kept from run to run: their models are not the user's. Sessions that they start share it.
 os.environ.setdefault("EAGERBENCH_ARTIFACTS", str(Path(__file__).parents[1] / ".artifacts" / "tests"))
 os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is imported: later it would ask the network, and wait
+# No test may fail because the machine is slow, and these two ask for the time.
+settings.register_profile("any-speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-speed")
 # More rows than AGREEMENT_ROWS, and the longest sentence: no column is empty, as tokenizers pad.
 COMPILED_SHAPE = (40, 20)
 QUICK_MODELS = ("tiny-bert", "minilm")  # what costly variants are built for every time

@@ -19,7 +19,9 @@ OTHERS = ("corpus", "quality", "startup", "memory", "threads", "padding", "gener
 _ERRORS = {"exact-math": 1e-6, "reduced-precision": 1e-2, "quantised": 0.1}
 _RESULTS = {"corpus": {"policy": "sorted", "batch_size": 8}, "quality": {"neighbours_changed": 0.02},
             "tasks": {"predictions_equal": 0.75},
-            "length": {"sequence_length": 16}}
+            "length": {"sequence_length": 16},
+            "serving": {"rates": [100.0, 200.0], "run_valid": [True, False], "run_queries": [700, 700],
+                        "run_p50_s": [0.01, 0.03], "run_p90_s": [0.02, 0.06], "run_p99_s": [0.04, 0.09]}}
 
 
 def bench(variant: str = "eager", model: str = "m", experiment: str = "latency", tolerance: str = "exact-math",
@@ -37,13 +39,13 @@ def bench(variant: str = "eager", model: str = "m", experiment: str = "latency",
              "peak_rss_bytes": int(5e8 / speed), "parameter_bytes": 9 * 10**7, "artifact_bytes": 10**7,
              "build_s": 2.5, "load_s": 0.4, "first_call_s": 3 * call_s, "engagement": "12 kernels <ran> & more",
              **_RESULTS.get(experiment, {})}
-    if experiment in ("latency", "length", "memory", "startup", "threads"):
+    if experiment in ("latency", "length", "memory", "startup", "threads", "python"):
         given |= {"batch_size": shape[0], "sequence_length": shape[1]}
     given["workload"] = "b{}-s{}".format(*shape) if experiment != "corpus" else "b8-sorted-n64"
     marked = () if experiment == "latency" else (experiment,)
     given["bench_id"] = "/".join((model, variant, *marked, *given["workload"].split("-"), "cpu"))
     own, eagers = rounds(call_s), rounds(eager_s)
-    if experiment in ("latency", "startup", "padding", "tasks"):
+    if experiment in ("latency", "startup", "padding", "tasks", "python"):
         given |= {"pairs": pairs, "variant_turns": [3] * pairs, "reference_turns": [3] * pairs,
                   "reference_rounds": eagers}
     if experiment in ("latency", "startup", "tasks"):

@@ -40,13 +40,19 @@ def test_three_digits(value, text):
     assert digits(value) == text
 
 
+def test_a_report_of_load_without_a_single_run_has_no_plot(tmp_path):
+    none = {name: [] for name in ("rates", "run_valid", "run_queries", "run_p50_s", "run_p90_s", "run_p99_s")}
+    file = made.saved(tmp_path, made.content([made.bench(experiment="serving", **none)]))
+    assert experiments.figures("serving", source.rows(source.read([file]))) == []
+
+
 @settings(max_examples=60)
 @given(st.floats(1e-6, 1e6), st.floats(1.06, 1e9))
 def test_a_logarithmic_axis_has_a_few_round_ticks(low, factor):
     axis = drawing.log_axis("t", [low, low * factor])
     assert 2 <= len(axis["tickvals"]) <= 20
-    assert axis["range"][0] <= math.log10(min(axis["tickvals"]))
-    assert math.log10(max(axis["tickvals"])) <= axis["range"][1]
+    assert axis["range"][0] - 0.001 <= math.log10(min(axis["tickvals"]))
+    assert math.log10(max(axis["tickvals"])) <= axis["range"][1] + 0.001
     assert len(set(axis["ticktext"])) == len(axis["ticktext"])
 
 
@@ -85,7 +91,7 @@ def test_every_experiment_is_drawn_and_says_how_to_read_it(name, tmp_path):
                                               for variant in ("eager", "sdpa")]))
     rows = source.rows(source.read([file]))
     found = experiments.figures(name, rows)
-    assert sum(figure.marks for figure in found) == 2
+    assert sum(figure.marks for figure in found) == (12 if name == "serving" else 2)  # two rates, three percentiles
     plot = EXPERIMENTS[name].plot
     assert len(plot.read.split()) > 15
     if isinstance(plot, Dots):

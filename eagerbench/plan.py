@@ -56,7 +56,7 @@ def plan(selection: Selection) -> list[Case]:
 
 def _unnamed(selection: Selection, experiment: str) -> bool:
     """Whether an experiment that takes minutes was not asked for."""
-    return EXPERIMENTS[experiment].named and selection.grid == "default" and experiment not in selection.files
+    return EXPERIMENTS[experiment].named and selection.grid != "full" and experiment not in selection.files
 
 
 def _by_default(selection: Selection, variant_name: str, experiment: str, built_for: bool) -> bool:

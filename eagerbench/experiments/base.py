@@ -104,7 +104,7 @@ class Experiment:
             slowest case is known to take.
         model: what it runs on when no model is named, where the default one has no head for it.
         everywhere: whether it is on every variant of the default run; else on few of them.
-        named: whether it is only run when its file is named, or in another grid than the default one.
+        named: whether it is only run when its file is named, or in the full grid.
         wants: what to add where a selection gives it no case.
     """
 

@@ -9,6 +9,7 @@ that also times them elsewhere. Both need Python's lock for a moment: what that 
 (`carried`).
 """
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -32,7 +33,8 @@ Call = Callable[[list[int]], Any]
 _CARRIED_SHARE = 0.1  # of the latency limit that the generator itself may take at p99
 _CARRIED_FROM, _CARRIED_TO = 500.0, 16000.0
 _CARRIED_TRIES = 3  # a pause of the machine is no limit of the generator
-_DETAIL = "mlperf_log_detail.txt"
+_DETAIL, _SAMPLES = "mlperf_log_detail.txt", b'"loaded_qsl_set"'
+_LOG_S = 5.0  # that the log may take to write on a busy machine
 
 
 def missing() -> str | None:
@@ -123,7 +125,7 @@ def drive(load: Load, samples: int, policy: Policy, lengths: Sequence[int], call
     with tempfile.TemporaryDirectory(prefix="eagerbench-loadgen-") as directory:
         sut = loadgen.ConstructSUT(
             lambda queries: inbox.put([Query(query.id, query.index, clock()) for query in queries]), lambda: None)
-        library = loadgen.ConstructQSL(samples, samples, lambda _: None, lambda _: None)
+        library = loadgen.ConstructQSL(samples, samples, lambda _: None, lambda _: _until_written(directory))
         generator = threading.Thread(target=_generate, args=(loadgen, sut, library, load, directory, inbox))
         generator.start()
         batcher = Batcher(policy, lengths)
@@ -134,6 +136,20 @@ def drive(load: Load, samples: int, policy: Policy, lengths: Sequence[int], call
             loadgen.DestroyQSL(library)
             loadgen.DestroySUT(sut)
         return None if load.each_once else read(Path(directory, _DETAIL), batches)
+
+
+def _until_written(directory: str) -> None:
+    """Keep the generator's list of samples alive until its log, a thread of its own, has written it.
+
+    The log (version 6.0) holds a reference to the list; a run of some milliseconds ended before the log looked at it,
+    and the process by SIGSEGV.
+    """
+    until = time.monotonic() + _LOG_S
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            if _SAMPLES in Path(directory, _DETAIL).read_bytes():
+                return
+        time.sleep(0.002)
 
 
 def _generate(loadgen: Any, sut: Any, library: Any, load: Load, directory: str, inbox: SimpleQueue) -> None:

@@ -135,6 +135,8 @@ def _lines(key: str, title: str, plot: Plot, rows: Sequence[Row]) -> list[Figure
                                                 for x, y in of_record.items())
     variants = list(dict.fromkeys(variant for variant, _ in series))
     every = [one for found in series.values() for one in found]
+    if not every:  # no case got as far as a point
+        return []
     up = drawing.log_axis(plot.up, [end for one in every for end in one[1:] if end])
     at = sorted({one[0] for one in every})
     figures = []

@@ -87,6 +87,7 @@ def test_it_asks_for_precision_and_threads(both, workshops):
     assert any(path.name.startswith("libopenvino.so") for path in runner.libraries)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_what_python_costs_is_recorded(name, tmp_path, selection):
     skip_unavailable(name)

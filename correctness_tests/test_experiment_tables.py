@@ -109,12 +109,15 @@ def test_headline(experiment, fields, says):
 @pytest.mark.parametrize("experiment", list(LINES))
 def test_plot_is_one_file_with_every_line(tmp_path, experiment, capsys):
     file, output = tmp_path / "run.json", tmp_path / "plot.html"
-    records = [*RECORDS, *(length_record(1, n, n / 1000) for n in (8, 16))]
+    load = {"rates": [100.0, 200.0], "run_valid": [True, False], "run_queries": [700, 700], "run_p50_s": [0.01, 0.03],
+            "run_p90_s": [0.02, 0.06], "run_p99_s": [0.04, 0.09]}
+    records = [*RECORDS, *(length_record(1, n, n / 1000) for n in (8, 16)), made("serving", variant="sdpa", **load)]
     file.write_text(json.dumps(saved_file(*records)))
     assert main(["plot", experiment, str(file), "-o", str(output)]) == 0
     html = output.read_text()
     lines, panels = {"corpus": (["sdpa", "eager"], ["m, sorted", "m, in-order"]),
-                     "length": (["sdpa"], ["m, batch 1"])}[experiment]
+                     "length": (["sdpa"], ["m, batch 1"]),
+                     "serving": (["sdpa"], ["m, p50", "m, p90", "m, p99"])}[experiment]
     assert all(f'"name":"{name}"' in html for name in lines)
     assert all(f"<h3>{panel}" in html for panel in panels)
     drawn = LINES[experiment].lines([record for record in records if record.identity.experiment == experiment])

@@ -57,9 +57,9 @@ _SWITCH = _Kind(_is_switch, "true or false")
 OPTIONS = {
     "model": _TEXTS, "variant": _TEXTS, "device": _TEXT, "device-map": _TEXT, "max-memory": _TEXT,
     "batch-sizes": _WHOLES, "sequence-lengths": _WHOLES, "corpus": _TEXT, "sentences": _WHOLE, "eval": _TEXT,
-    "retrieval": _TEXT, "labels": _TEXT, "threads": _WHOLE, "grid": _TEXT, "time-budget": _NUMBER, "artifacts": _TEXT,
-    "artifacts-limit": _WHOLE, "seed": _WHOLE, "allocator": _TEXT, "wait-policy": _TEXT, "peaks": _TEXT,
-    "case-timeout": _NUMBER,
+    "retrieval": _TEXT, "labels": _TEXT, "threads": _WHOLE, "grid": _TEXT, "time-budget": _NUMBER,
+    "p99-ms": _NUMBER, "artifacts": _TEXT, "artifacts-limit": _WHOLE, "seed": _WHOLE, "allocator": _TEXT,
+    "wait-policy": _TEXT, "peaks": _TEXT, "case-timeout": _NUMBER,
 }
 # Options of `gate` and `duet`.
 GATE = {"base": _TEXT, "design": _TEXT, "turns": _WHOLE, "time-out": _NUMBER, "noise-floor": _TEXT, "lenient": _SWITCH,

@@ -49,7 +49,8 @@ def write(name: str, sources: Sequence[Source], file: Path) -> None:
     rows = [row for row in source.rows(sources) if row.experiment == name and row.usable]
     figures = experiments.figures(name, rows)
     if not figures:
-        raise ValueError(f"no record of the experiment {name} in it")
+        raise ValueError(f"no record of the experiment {name} in it" if not rows else
+                         f"nothing to draw: no case of the experiment {name} got as far as a result")
     experiment = EXPERIMENTS[name]
     about, title = machine.line(sources), f"{name.capitalize()}: {experiment.question}"
     if file.suffix.lower() in _IMAGES:

@@ -258,6 +258,7 @@ def test_a_log_without_a_result_is_a_reason(tmp_path):
         generator.read(tmp_path / "none.txt", 0)
 
 
+@pytest.mark.slow
 @NEEDS_LOADGEN
 def test_a_real_session(tmp_path):
     """A rate with its curve in the record, the outputs judged, and no file of the generator left."""

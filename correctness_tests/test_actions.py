@@ -85,16 +85,16 @@ def test_the_ten_lines_of_another_repository(ours, tmp_path, suspects, code, job
     workflow = their_workflow(ours, "      arguments: |\n        --lenient\n        "
                                     "--html=a b;$(touch planted).html\n      requirements: |\n        -e .\n")
     theirs = two_commits(tmp_path / "theirs", workflow, {"README": "words"})
-    runner = Runner({OURS: ours, THEIRS: theirs}, THEIRS, tmp_path / "work", programs)
+    runner = Runner({OURS: ours, THEIRS: theirs}, THEIRS, tmp_path / "_work", programs)
     found = runner.workflow(".github/workflows/gate.yml")["gate"]
     assert list(found["jobs"]) == jobs
     assert found["result"] == ("failure" if code else "success")
     assert [step.code for step in runner.steps] == [0, 0, 0, code][:2 * len(jobs)]
     calls = [json.loads(line) for line in log.read_text().splitlines()]
     for job, install, gate in zip(jobs, calls[::2], calls[1::2], strict=True):
-        workspace = tmp_path / "work" / f"job-gate.{job}"
+        workspace = tmp_path / "_work" / f"job-gate.{job}"
         assert install[:5] == [str(workspace), "-m", "pip", "install", "--quiet"]
-        assert install[5] == f"{tmp_path}/work/_actions/{OURS}[onnxruntime]"
+        assert install[5] == f"{tmp_path}/_work/_actions/{OURS}[onnxruntime]"
         assert gate[gate.index("--base") + 1] == "HEAD^1"
         assert gate[gate.index("--stage") + 1] == job
         assert gate[gate.index("--summary-md") + 2:] == ["--lenient", "--html=a b;$(touch planted).html", "--"]
@@ -110,7 +110,7 @@ def test_our_own_gate_is_the_same(ours, tmp_path):
     programs = program(tmp_path / "bin", "python", PYTHON.format(python=sys.executable, log=str(log), suspects=0,
                                                                  code=0))
     event = {"action": "opened", "pull_request": {"labels": []}}
-    runner = Runner({OURS: ours}, OURS, tmp_path / "work", programs, event)
+    runner = Runner({OURS: ours}, OURS, tmp_path / "_work", programs, event)
     found = runner.workflow(".github/workflows/benchmark-gate.yml")["gate"]
     assert list(found["jobs"]) == ["screen"]
     install, gate = (json.loads(line)[1:] for line in log.read_text().splitlines())
@@ -132,11 +132,11 @@ def test_steps_of_other_workflows_call_what_is_there(ours, tmp_path, name):
     subprocess.run(["git", "clone", "-q", f"file://{ours}", str(clone)], check=True)
     program(clone / ".ci", "run", noted)
     commit(clone, "replaced")
-    runner = Runner({OURS: clone}, OURS, tmp_path / "work", programs)
+    runner = Runner({OURS: clone}, OURS, tmp_path / "_work", programs)
     content = yaml.safe_load((clone / ".github" / "workflows" / name).read_text())
     for job_name, job in content["jobs"].items():
         for number, matrix in enumerate(_matrix(job)[:2]):
-            workspace = tmp_path / "work" / f"{job_name}-{number}"
+            workspace = tmp_path / "_work" / f"{job_name}-{number}"
             workspace.mkdir(parents=True)
             context = {**runner._github(), "matrix": matrix, "steps": {}, "env": {}}
             for step in job["steps"]:  # what a step leaves for a later one or for an artifact
@@ -209,7 +209,7 @@ def test_for_real(ours, tmp_path, monkeypatch, red):
     workflow = their_workflow(ours, "      arguments: --turns=4\n")
     theirs = two_commits(tmp_path / "theirs", workflow, {
         **change, "pyproject.toml": PYPROJECT.replace("threads = 1", "threads = 1\ntime-budget = 0.2")})
-    runner = Runner({OURS: ours, THEIRS: theirs}, THEIRS, tmp_path / "work", programs)
+    runner = Runner({OURS: ours, THEIRS: theirs}, THEIRS, tmp_path / "_work", programs)
     found = runner.workflow(".github/workflows/gate.yml")["gate"]
     told = "\n".join(step.output for step in runner.steps)
     last = runner.artifacts["gate-confirm" if "gate-confirm" in runner.artifacts else "gate-screen"]

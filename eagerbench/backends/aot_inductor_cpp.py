@@ -30,7 +30,6 @@ class AotInductorCpp(CppBackend):
     """
 
     variants = (Variant("aot-inductor-cpp", "exact-math"),)
-    packages = aot_inductor.BACKEND.packages
     python = aot_inductor.BACKEND
     runtime = "aot_inductor"
 

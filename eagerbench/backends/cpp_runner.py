@@ -82,6 +82,9 @@ class CppBackend(ExportingBackend):
     python: ClassVar[ExportingBackend]
     runtime: ClassVar[str]
 
+    def __init_subclass__(cls) -> None:
+        cls.packages, cls.install = cls.python.packages, cls.python.install
+
     def twin(self, variant: Variant) -> Variant:
         """The Python variant of the same name."""
         return next(one for one in self.python.variants if one.name == variant.name.removesuffix(SUFFIX))

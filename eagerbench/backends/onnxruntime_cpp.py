@@ -39,8 +39,6 @@ class OnnxRuntimeCpp(CppBackend):
         Variant("onnxruntime-cpp", "exact-math"),
         Variant("onnxruntime-int8-cpp", "quantised", "int8"),
     )
-    packages = onnxruntime.BACKEND.packages
-    install = onnxruntime.BACKEND.install
     python = onnxruntime.BACKEND
     runtime = "onnxruntime"
 

@@ -36,8 +36,6 @@ class OpenVinoCpp(CppBackend):
         Variant("openvino-cpp", "exact-math"),
         Variant("openvino-int8-cpp", "quantised", "int8"),
     )
-    packages = openvino_runtime.BACKEND.packages
-    install = openvino_runtime.BACKEND.install
     python = openvino_runtime.BACKEND
     runtime = "openvino"
 

@@ -12,7 +12,6 @@ class TorchScriptCpp(CppBackend):
     """
 
     variants = (Variant("torchscript-freeze-cpp", "exact-math"),)
-    packages = torchscript.BACKEND.packages
     python = torchscript.BACKEND
     runtime = "torchscript"
 

@@ -19,7 +19,7 @@ from eagerbench.models.specs import ModelSpec
 from eagerbench.results.grid import Grid, interval
 from eagerbench.results.numbers import milliseconds, times
 from eagerbench.results.record import Batch, CallSeconds, InTurns, Part, Positive, Record, Seconds, Text
-from eagerbench.workloads.base import OneBatch, Workload
+from eagerbench.workloads.base import OnBatch, OneBatch
 from eagerbench.workloads.processes import batches
 
 if TYPE_CHECKING:
@@ -32,27 +32,15 @@ GRIDS = {"smoke": ((1, 16),), "default": ((1, 16), (1, 128), (8, 128)), "full": 
 
 
 @dataclass(frozen=True)
-class CalledTwice(Workload):
+class CalledTwice(OnBatch):
     """One batch, on which a variant is called from C++ and from Python."""
 
     batch: OneBatch
 
-    @property
-    def parts(self) -> tuple[str, ...]:
-        return self.batch.parts
-
-    @property
-    def title(self) -> str:
-        return self.batch.title
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return self.batch.facts
-
     def refuses(self, spec, variant, backend):
         if not isinstance(backend, CppBackend):
             return "is not called from C++; name one that is, such as --variant openvino-cpp"
-        return self.batch.refuses(spec, variant, backend)
+        return super().refuses(spec, variant, backend)
 
 
 def workloads(spec: ModelSpec, selection: "Selection") -> list[CalledTwice]:

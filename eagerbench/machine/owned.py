@@ -5,6 +5,7 @@ again. `flock` is the kernel's, whatever namespace its holder is in, and a SIGKI
 """
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 FREE, HELD, UNKNOWN = "free", "held", "unknown"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LONGEST = 4096  # bytes of a lock file
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL)  # of a file system that knows none
 
 
 class Lock:
@@ -88,8 +90,9 @@ def alone(file: Path, waits: Callable[[], None]) -> Iterator[None]:
         except BlockingIOError:
             waits()
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        except OSError:
-            pass  # no locks on this file system
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
         yield
     finally:
         os.close(descriptor)

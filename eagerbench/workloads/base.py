@@ -64,6 +64,27 @@ class OneBatch(Workload):
         """The batch, as the model's named inputs."""
 
 
+class OnBatch(Workload):
+    """A workload that is another way to call one batch. Subclasses have it as their field `batch`."""
+
+    batch: OneBatch
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        return self.batch.parts
+
+    @property
+    def title(self) -> str:
+        return self.batch.title
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return self.batch.facts
+
+    def refuses(self, spec, variant, backend):
+        return self.batch.refuses(spec, variant, backend)
+
+
 def too_long(spec: ModelSpec, tokens: int) -> str | None:
     """The reason why a model cannot take a sequence, if its length limit says so."""
     if spec.max_length is not None and tokens > spec.max_length:

@@ -11,7 +11,7 @@ from eagerbench.machine import quota
 from eagerbench.models.specs import ModelSpec
 from eagerbench.results.record import Batch, Count
 from eagerbench.workloads import workload
-from eagerbench.workloads.base import OneBatch, Workload
+from eagerbench.workloads.base import OnBatch, OneBatch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,7 +23,7 @@ _TOPOLOGY = Path("/sys/devices/system/cpu")
 
 
 @dataclass(frozen=True)
-class InProcesses(Workload):
+class InProcesses(OnBatch):
     """One batch in a process that loads the variant.
 
     Attributes:
@@ -36,16 +36,8 @@ class InProcesses(Workload):
     grid: str
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        return self.batch.parts
-
-    @property
-    def title(self) -> str:
-        return self.batch.title
-
-    @property
     def facts(self):
-        return {**self.batch.facts, "processes": self.processes}
+        return {**super().facts, "processes": self.processes}
 
     def inputs(self, model: "LoadedModel") -> "dict[str, np.ndarray]":
         return self.batch.inputs(model)
@@ -53,7 +45,7 @@ class InProcesses(Workload):
     def refuses(self, spec, variant, backend):
         if self.grid != "full" and backend.costly and not isinstance(backend, ExportingBackend):
             return "compiled again in every process; add --grid full"
-        return self.batch.refuses(spec, variant, backend)
+        return super().refuses(spec, variant, backend)
 
 
 class BatchInProcesses(Batch, kw_only=True):

@@ -11,7 +11,7 @@ from fake_supervised import NAME, PROGRAM, ran, supervised
 from running import run_python
 
 from eagerbench.isolation import death, journal, supervisor
-from eagerbench.machine.owned import FREE, look
+from eagerbench.machine.owned import FREE, HELD, look
 
 pytestmark = pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
 
@@ -78,6 +78,17 @@ def in_test(process, directory, name="t1"):
     raise AssertionError("no test began")
 
 
+def held(lock):
+    """Wait until the supervisor holds this lock: a session does not wait for that, so a test may begin before."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with look(lock) as state:
+            if state == HELD:
+                return
+        time.sleep(0.01)
+    raise AssertionError("nobody took the lock")
+
+
 @pytest.mark.parametrize("to_group", [False, True])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 2), (signal.SIGTERM, -15), (signal.SIGHUP, -1)])
 def test_a_signal_ends_both_once(number, code, to_group, tmp_path, monkeypatch):
@@ -102,11 +113,13 @@ def test_what_ignores_sigterm_is_killed_after_a_while(tmp_path):
 
 
 def test_a_killed_supervisor_takes_the_session_with_it(tmp_path):
+    lock = (tmp_path / NAME).with_suffix(".lock")
     with supervised(tmp_path, t1="sleep") as process:
         in_test(process, tmp_path)
+        held(lock)
         process.kill()
         process.wait()
-    with look((tmp_path / NAME).with_suffix(".lock")) as state:
+    with look(lock) as state:
         assert state == FREE
     assert list(journal.read(tmp_path / NAME).finished) == ["t0"]
 

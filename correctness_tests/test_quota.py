@@ -8,6 +8,7 @@ from running import WITHOUT_PLUGINS, run_python
 from eagerbench.experiments import threads
 from eagerbench.machine import quota
 from eagerbench.machine.quota import Quota, cpu_quota, cpu_stat_files, scarce, usable_cores, usable_cpus
+from eagerbench.workloads import processes
 
 V2 = "30 23 0:26 {root} /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw,nsdelegate\n"
 V1 = ("31 23 0:27 / /sys/fs/cgroup/cpuset rw - cgroup cgroup rw,cpuset\n"
@@ -105,7 +106,7 @@ def test_thread_layouts_have_no_more_instances_than_the_quota_fills(monkeypatch)
     from eagerbench.models import specs
     from eagerbench.selection import Selection
 
-    monkeypatch.setattr(threads, "physical_cores", lambda: list(range(64)))
+    monkeypatch.setattr(processes, "physical_cores", lambda: list(range(64)))
     monkeypatch.setattr(quota, "cpu_quota", lambda root=None: Quota(2.0, ""))
     monkeypatch.setattr(quota, "usable_cpus", lambda root=None: set(range(64)))
     selection = Selection((), (), "cpu", (), 2, 1.0, Path(), False, 0, "pinned", None, grid="full")

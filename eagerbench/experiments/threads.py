@@ -1,7 +1,6 @@
 """Threads and instances: total throughput of processes pinned to disjoint cores, against this one on all of them."""
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 from msgspec import Meta
 
 from eagerbench.experiments.base import Dots, Experiment, Number
-from eagerbench.machine import quota
 from eagerbench.measuring import recording
 from eagerbench.measuring.disturbance import Conditions
 from eagerbench.measuring.one_batch import OneBatchRun
@@ -20,7 +18,7 @@ from eagerbench.results.numbers import three
 from eagerbench.results.record import Batch, Count, Part, Positive, Record, Turns, WarmedUp
 from eagerbench.shown import count
 from eagerbench.statistics import ratio_of_pairs
-from eagerbench.workloads.processes import InProcesses, batches, physical_cores
+from eagerbench.workloads.processes import InProcesses, batches, cannot_pin, cores_of, instance_cores
 
 if TYPE_CHECKING:
     from eagerbench.measuring.instances import Instance
@@ -61,15 +59,7 @@ class Layout(InProcesses):
                 "window_s": self.window_s}
 
     def refuses(self, spec, variant, backend):
-        if self.device != "cpu":
-            return "instances are pinned to cores: for the CPU only"
-        if not hasattr(os, "sched_setaffinity"):
-            return "this system cannot pin a process to cores"
-        if self.cores < 2:
-            return "this process may use one core: there is one layout"
-        if backend.own_process:
-            return "its calls go over a pipe, whose time the rate of instances would hold"
-        return super().refuses(spec, variant, backend)
+        return cannot_pin(backend, self.device, self.cores) or super().refuses(spec, variant, backend)
 
 
 def layouts(cores: int, every: bool) -> list[tuple[int, int]]:
@@ -92,7 +82,7 @@ def workloads(spec: ModelSpec, selection: "Selection") -> list[Layout]:
     No more of them than its CPU quota fills.
     """
     shapes, window_s = GRIDS[selection.grid]
-    cores = min(len(physical_cores()), quota.usable_cores())
+    cores = instance_cores()
     return [Layout(batch, instances, selection.grid, instances, threads, cores, window_s, selection.device)
             for batch in batches(spec, selection, shapes)
             for instances, threads in layouts(cores, selection.grid == "full")]
@@ -138,8 +128,8 @@ class ThreadsRun(OneBatchRun):
     """The batch is timed here, alone; then instances run it side by side, and the outputs of each are judged."""
 
     def complete(self, timing: "Timing") -> ThreadsRecord:
-        work, cores = self.work, physical_cores()
-        sets = [cores[number * work.threads:(number + 1) * work.threads] for number in range(work.instances)]
+        work = self.work
+        sets = cores_of(work.instances, work.threads)
         found = self.session.processes.instances(self.case.model, self.built, self.inputs, sets, work.window_s)
         self.session.measured_s += work.window_s
         for number, instance in enumerate(found):

@@ -10,14 +10,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eagerbench.backends.base import Arrays, Placement
+from eagerbench.backends.base import Arrays, Placement, Runner
 from eagerbench.machine.readings import Counters
 from eagerbench.measuring import own_process
 from eagerbench.measuring.disturbance import Turn, between
@@ -55,19 +55,8 @@ def run_instances(variant_name: str, directory: Path | None, spec: "ModelSpec", 
         CannotRun: a process ended by a Python exception, or one is not on its cores or threads.
         Crashed: one died, took longer than 30 minutes to be ready or to end, or left no result.
     """
-    placement = replace(placement, threads=len(cores[0]))
-    with own_process.scratch() as scratch, contextlib.ExitStack() as started:
-        file = write_request(scratch, variant_name, directory, spec, [batch], placement, allocator,
-                             cores=[list(those) for those in cores], window_s=window_s)
-        processes = []
-        for number, those in enumerate(cores):
-            process = OwnProcess(variant_name, own_process.command(__name__, file, number), _notes(file, number), those)
-            started.callback(process.close)
-            processes.append(process)
-        own_process.wait(processes, lambda process: _is_ready(process) or _any_ended(processes), TIMEOUT_S)
-        for process in processes:
-            if not _is_ready(process) and (process.ended or not _any_ended(processes)):
-                process.require()  # the others still wait for their start
+    with ready(__name__, variant_name, directory, spec, [batch], placement, allocator, cores,
+               window_s=window_s) as (scratch, processes):
         start = time.monotonic() + _LEAD_S
         for process in processes:
             process.tell(f"{start!r}")
@@ -79,6 +68,35 @@ def run_instances(variant_name: str, directory: Path | None, spec: "ModelSpec", 
             with process.results():
                 found.append(_instance(scratch, number))
         return found
+
+
+@contextlib.contextmanager
+def ready(module: str, variant_name: str, directory: Path | None, spec: "ModelSpec", batches: list[Arrays],
+          placement: Placement, allocator: str, cores: Sequence[Sequence[int]],
+          **more: Any) -> Iterator[tuple[Path, list[OwnProcess]]]:
+    """Processes of `python -m MODULE REQUEST.json NUMBER`, one on each set of cores with as many threads, once all of
+    them have said that they are ready; and the directory of their files. They are ended with the context.
+
+    Args:
+        more: what the request has besides.
+
+    Raises:
+        CannotRun, Crashed: one of them did not get as far; see `run_instances`.
+    """
+    placement = replace(placement, threads=len(cores[0]))
+    with own_process.scratch() as scratch, contextlib.ExitStack() as started:
+        file = write_request(scratch, variant_name, directory, spec, batches, placement, allocator,
+                             cores=[list(those) for those in cores], **more)
+        processes = []
+        for number, those in enumerate(cores):
+            process = OwnProcess(variant_name, own_process.command(module, file, number), _notes(file, number), those)
+            started.callback(process.close)
+            processes.append(process)
+        own_process.wait(processes, lambda process: _is_ready(process) or _any_ended(processes), TIMEOUT_S)
+        for process in processes:
+            if not _is_ready(process) and (process.ended or not _any_ended(processes)):
+                process.require()  # the others still wait for their start
+        yield scratch, processes
 
 
 def _any_ended(processes: Sequence[OwnProcess]) -> bool:
@@ -102,20 +120,8 @@ def _instance(scratch: Path, number: int) -> Instance:
 
 def _serve(file: Path, number: int, served: Served) -> None:
     request, (batch,) = read_request(file)
-    threads, cores = request["placement"]["threads"], set(request["cores"][number])
-    runner = Opened(request, Imports(), served).runner(batch)
-    if runner.threads != threads or os.sched_getaffinity(0) != cores:
-        sys.exit(f"{runner.threads} threads on cores {sorted(os.sched_getaffinity(0))}, asked for {threads} on "
-                 f"{sorted(cores)}")
-    served.doing("warming up")
-    native = runner.prepare(batch)
-    warm = time.monotonic() + _WARM_UP_S
-    runner(native)
-    while time.monotonic() < warm:
-        runner(native)
-    served.doing("being called")
-    sys.stdout.write("\nready\n")
-    sys.stdout.flush()
+    runner = pinned(request, number, batch, served)
+    native = warmed(runner, batch, served)
     start = float(sys.stdin.readline())
     gc.collect()
     gc.disable()
@@ -139,10 +145,37 @@ def _serve(file: Path, number: int, served: Served) -> None:
         {"calls": calls, "seconds": seconds, "slices": slices, "turn": asdict(turn)}))
 
 
-def _main(file: Path, number: int) -> None:
+def pinned(request: dict, number: int, batch: Arrays, served: Served) -> Runner:
+    """The variant of a request, in the process of this number: on its cores, with as many threads, or the process ends.
+    """
+    threads, cores = request["placement"]["threads"], set(request["cores"][number])
+    runner = Opened(request, Imports(), served).runner(batch)
+    if runner.threads != threads or os.sched_getaffinity(0) != cores:
+        sys.exit(f"{runner.threads} threads on cores {sorted(os.sched_getaffinity(0))}, asked for {threads} on "
+                 f"{sorted(cores)}")
+    return runner
+
+
+def warmed(runner: Runner, batch: Arrays, served: Served) -> Any:
+    """Call it for a while, and say that it is ready; returns the runtime's own inputs."""
+    served.doing("warming up")
+    native = runner.prepare(batch)
+    warm = time.monotonic() + _WARM_UP_S
+    runner(native)
+    while time.monotonic() < warm:
+        runner(native)
+    served.doing("being called")
+    sys.stdout.write("\nready\n")
+    sys.stdout.flush()
+    return native
+
+
+def main(serve: Callable[[Path, int, Served], None]) -> None:
+    """Of such a process: `REQUEST.json NUMBER` are its arguments."""
+    file, number = Path(sys.argv[1]), int(sys.argv[2])
     served = Served(_notes(file, number))
-    served.run(lambda: _serve(file, number, served))
+    served.run(lambda: serve(file, number, served))
 
 
 if __name__ == "__main__":
-    _main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(_serve)

@@ -172,15 +172,15 @@ def wait(processes: Sequence[OwnProcess], done: Callable[[OwnProcess], bool], ti
             for process in open_ends:  # before the last output is read
                 process.look()
             for fd in ready:
-                if not _drained(fd, buffers.get(fd)):
+                if not drained(fd, buffers.get(fd)):
                     waiting.unregister(fd)
             for process in open_ends:
                 if process.ended:
                     for stream, buffer in process.streams.items():
-                        _drained(stream, buffer)
+                        drained(stream, buffer)
 
 
-def _drained(fd: int, buffer: bytearray | None) -> bool:
+def drained(fd: int, buffer: bytearray | None) -> bool:
     """Read what is there; whether more may come. A process that has ended says nothing more."""
     if buffer is None:
         return False

@@ -1,6 +1,7 @@
 """Variants in processes of their own: what loads them there, and whether what they gave is right."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from eagerbench.backends.building import Built, key
 from eagerbench.case import Case
 from eagerbench.errors import CannotRun, WrongOutput, first_line
 from eagerbench.measuring.fresh_process import FreshRun, run_fresh
-from eagerbench.measuring.instances import Instance, run_instances
+from eagerbench.measuring.instances import Instance, ready, run_instances
 from eagerbench.measuring.models import Models
+from eagerbench.measuring.own_process import OwnProcess
 from eagerbench.models.saved import Saved, saved
 from eagerbench.models.specs import ModelSpec
 from eagerbench.workloads.base import Workload
@@ -75,6 +77,17 @@ class Processes:
         """
         return run_instances(built.variant.name, built.directory, self.saved(spec).spec, inputs, self._placement,
                              self._allocator, cores, window_s)
+
+    def side_by_side(self, module: str, spec: ModelSpec, built: Built, batches: list[Arrays],
+                     cores: Sequence[Sequence[int]],
+                     **more: Any) -> AbstractContextManager[tuple[Path, list[OwnProcess]]]:
+        """Processes of a module, pinned to their cores, that have a variant ready (`instances.ready`).
+
+        Raises:
+            CannotRun: one of them failed.
+        """
+        return ready(module, built.variant.name, built.directory, self.saved(spec).spec, batches,
+                               self._placement, self._allocator, cores, **more)
 
     def demand(self, case: Case, built: Built, outputs: Arrays, where: str) -> None:
         """

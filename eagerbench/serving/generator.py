@@ -25,10 +25,12 @@ from typing import Any
 from eagerbench.errors import CannotRun
 from eagerbench.results.numbers import PERCENTILES
 from eagerbench.serving.policy import Batcher, Policy, Query
+from eagerbench.serving.side_by_side import SideBySide
 
 MISSING = "not installed: mlcommons-loadgen, run: pip install -e '.[load]'"
 ENOUGH = PERCENTILES[99]  # queries behind a p99
-Call = Callable[[list[int]], Any]
+Call = Callable[[list[int]], Any] | SideBySide
+Put = Callable[[list[Query] | None], None]
 
 _CARRIED_SHARE = 0.1  # of the latency limit that the generator itself may take at p99
 _CARRIED_FROM, _CARRIED_TO = 500.0, 16000.0
@@ -111,7 +113,8 @@ class Outcome:
 
 def drive(load: Load, samples: int, policy: Policy, lengths: Sequence[int], call: Call,
           clock: Callable[[], float] = time.perf_counter) -> Outcome | None:
-    """Put a load on `call`, which takes the samples of a batch and returns when they are answered.
+    """Put a load on `call`, which takes the samples of a batch and returns when they are answered, or on instances that
+    answer batches side by side.
 
     Returns:
         what became of it; None of a run in which each sample is asked for once.
@@ -122,15 +125,24 @@ def drive(load: Load, samples: int, policy: Policy, lengths: Sequence[int], call
     import mlperf_loadgen as loadgen
 
     inbox: SimpleQueue = SimpleQueue()
+
+    def put(came: list[Query] | None) -> None:
+        inbox.put(came)
+        if isinstance(call, SideBySide):
+            call.wake()
+
     with tempfile.TemporaryDirectory(prefix="eagerbench-loadgen-") as directory:
         sut = loadgen.ConstructSUT(
-            lambda queries: inbox.put([Query(query.id, query.index, clock()) for query in queries]), lambda: None)
+            lambda queries: put([Query(query.id, query.index, clock()) for query in queries]), lambda: None)
         library = loadgen.ConstructQSL(samples, samples, lambda _: None, lambda _: _until_written(directory))
-        generator = threading.Thread(target=_generate, args=(loadgen, sut, library, load, directory, inbox))
+        generator = threading.Thread(target=_generate, args=(loadgen, sut, library, load, directory, put))
         generator.start()
         batcher = Batcher(policy, lengths)
         try:
-            batches = _serve(inbox, batcher, call, loadgen, clock)
+            if isinstance(call, SideBySide):
+                batches = call.serve(inbox, batcher, lambda batch: _answer(batch, loadgen), clock)
+            else:
+                batches = _serve(inbox, batcher, call, loadgen, clock)
         finally:
             _give_up(inbox, batcher, loadgen, generator)
             loadgen.DestroyQSL(library)
@@ -152,7 +164,7 @@ def _until_written(directory: str) -> None:
         time.sleep(0.002)
 
 
-def _generate(loadgen: Any, sut: Any, library: Any, load: Load, directory: str, inbox: SimpleQueue) -> None:
+def _generate(loadgen: Any, sut: Any, library: Any, load: Load, directory: str, put: Put) -> None:
     try:
         output = loadgen.LogOutputSettings()
         output.outdir = directory
@@ -162,7 +174,7 @@ def _generate(loadgen: Any, sut: Any, library: Any, load: Load, directory: str, 
         logs.enable_trace = False
         loadgen.StartTestWithLogSettings(sut, library, load.settings(loadgen), logs, "")
     finally:
-        inbox.put(None)
+        put(None)
 
 
 def _serve(inbox: SimpleQueue, batcher: Batcher, call: Call, loadgen: Any, clock: Callable[[], float]) -> int:

@@ -1,12 +1,13 @@
 """Workloads that run in processes of their own, which start-up, memory and threads have in common."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eagerbench.backends.base import ExportingBackend
+from eagerbench.backends.base import Backend, ExportingBackend
 from eagerbench.machine import quota
 from eagerbench.models.specs import ModelSpec
 from eagerbench.results.record import Batch, Count
@@ -43,9 +44,43 @@ class InProcesses(OnBatch):
         return self.batch.inputs(model)
 
     def refuses(self, spec, variant, backend):
-        if self.grid != "full" and backend.costly and not isinstance(backend, ExportingBackend):
-            return "compiled again in every process; add --grid full"
-        return super().refuses(spec, variant, backend)
+        return compiled_again(backend, self.grid) or super().refuses(spec, variant, backend)
+
+
+def compiled_again(backend: Backend, grid: str) -> str | None:
+    """Why a backend is not worth processes of its own below the full grid."""
+    if grid != "full" and backend.costly and not isinstance(backend, ExportingBackend):
+        return "compiled again in every process; add --grid full"
+    return None
+
+
+def cannot_pin(backend: Backend, device: str, cores: int) -> str | None:
+    """Why there are no instances of a backend on cores of their own.
+
+    Args:
+        device: of the selection.
+        cores: physical ones that this process may use.
+    """
+    if device != "cpu":
+        return "instances are pinned to cores: for the CPU only"
+    if not hasattr(os, "sched_setaffinity"):
+        return "this system cannot pin a process to cores"
+    if cores < 2:
+        return "this process may use one core: there is one layout"
+    if backend.own_process:
+        return "its calls go over a pipe, whose time the rate of instances would hold"
+    return None
+
+
+def cores_of(instances: int, threads: int) -> list[list[int]]:
+    """The physical cores of each instance."""
+    cores = physical_cores()
+    return [cores[number * threads:(number + 1) * threads] for number in range(instances)]
+
+
+def instance_cores() -> int:
+    """Physical cores that this process may use, no more of them than its CPU quota fills."""
+    return min(len(physical_cores()), quota.usable_cores())
 
 
 class BatchInProcesses(Batch, kw_only=True):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eagerbench import backends, jsonfile, quieter
+from eagerbench.backends.cpp_runner import CppBackend
 from eagerbench.errors import BadInput, CannotRun, Refused, WrongOutput
 from eagerbench.machine import quota, waiting
 from eagerbench.option_values import writable_directory
@@ -63,6 +64,7 @@ def _package(chosen: argparse.Namespace) -> None:
     refuse_unknown_variants([variant])
     if variant not in backends.variants():
         raise BadInput(f"{variant}: name one variant")
+    variant, beside = _in_python(variant)
     if chosen.output is None:
         raise BadInput("-o: name a new directory, or a .zip file")
     target = writing.target(chosen.output)
@@ -72,8 +74,19 @@ def _package(chosen: argparse.Namespace) -> None:
         raise BadInput(f"--from {chosen.decision}: its files have no latency record of {variant} for {spec.name}; name "
                        "the file with --record")
     found, note = _make(chosen, variant, spec, seen, target)
+    notes = "; ".join(filter(None, [note, beside]))
     say(f"wrote {target}: {found.model} as {found.variant}, {found.given} in, {found.gives} out"
-        + (f" ({note})" if note else ""))
+        + (f" ({notes})" if notes else ""))
+
+
+def _in_python(variant: str) -> tuple[str, str]:
+    """The variant whose `load.py` opens the artifact; for one that is called from C++ the one of the same name in
+    Python, with a line on that."""
+    found, backend = backends.variants()[variant]
+    if not isinstance(backend, CppBackend):
+        return variant, ""
+    twin = backend.twin(found).name
+    return twin, f"{variant} is the artifact of {twin} called from C++: cpp/ has that call, load.py the one of {twin}"
 
 
 def _named(chosen: argparse.Namespace) -> tuple[str, str, list[Path]]:

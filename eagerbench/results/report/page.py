@@ -28,6 +28,7 @@ from eagerbench.results.report.source import Row, Source, latest, rows
 from eagerbench.shown import count, visible
 
 MOST_TREES = 4
+MOST_AT_ONCE = 500  # rows of folded tables that a browser makes before they are unfolded
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Section:
     figures: Sequence[Figure]
     grids: Sequence[Grid]
     more: str = ""
+
+    @property
+    def long(self) -> bool:
+        """Whether a browser makes its tables only when they are unfolded or printed."""
+        return sum(len(grid.rows) for grid in self.grids) > MOST_AT_ONCE
 
 
 def page(sources: Sequence[Source], budget: Budget | None = None, base: Path | None = None,

@@ -43,14 +43,21 @@ function draw(element, figure, printing) {
 
 const PLOTS = new Map();  // element → its figure, once drawn
 
+// Says, to whoever waits for the page or measures it, how far it is.
+function done(what) {
+  if (document.documentElement.dataset[what]) return;
+  document.documentElement.dataset[what] = "yes";
+  performance.mark(what);
+}
+
 // What is in sight first; then the page is ready. The others follow one by one while nobody asks anything of it.
 async function drawAll() {
   const left = [...document.querySelectorAll("[data-figure], #explore")];
-  const soon = () => new Promise((done) => { setTimeout(done); });
-  const idle = () => new Promise((done) => {
-    if (window.requestIdleCallback) requestIdleCallback(done, {timeout: 1000}); else setTimeout(done);
+  const soon = () => new Promise((resolve) => { setTimeout(resolve); });
+  const idle = () => new Promise((resolve) => {
+    if (window.requestIdleCallback) requestIdleCallback(resolve, {timeout: 1000}); else setTimeout(resolve);
   });
-  const ready = () => { document.documentElement.dataset.ready = "yes"; };
+  const ready = () => done("ready");
   const inSight = (element) => {
     const box = element.getBoundingClientRect();
     return box.top < innerHeight && box.bottom > 0;
@@ -75,6 +82,4 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redr
 addEventListener("beforeprint", () => redraw(660));
 addEventListener("afterprint", () => redraw());
 // Plotly's own script stands behind this one, so that tables and filters work before it is read.
-addEventListener("DOMContentLoaded", () => drawAll().then(() => {
-  document.documentElement.dataset.ready = document.documentElement.dataset.drawn = "yes";
-}));
+addEventListener("DOMContentLoaded", () => drawAll().then(() => { done("ready"); done("drawn"); }));

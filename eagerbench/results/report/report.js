@@ -113,6 +113,15 @@ function filterMatrix() {
   $("reason-said").textContent = wanted === "" ? "" : rows === 1 ? "1 variant" : `${rows} variants`;
 }
 
+// Long tables are text until they are unfolded: a browser takes seconds for 10,000 rows that nobody looks at.
+function unfold(details) {
+  for (const held of details.querySelectorAll(":scope > noscript")) {
+    const made = document.createElement("template");
+    made.innerHTML = held.textContent;
+    held.replaceWith(made.content);
+  }
+}
+
 async function copy(button) {
   const text = button.parentElement.querySelector("code").textContent;
   try {
@@ -162,7 +171,8 @@ function start() {
     if (anchor) { event.preventDefault(); follow(anchor); }
   });
   addEventListener("hashchange", () => { if (readAddress()) { refresh(); filterMatrix(); } go(section); });
-  addEventListener("beforeprint", () => document.querySelectorAll("section > details").forEach((one) => { one.open = true; }));
+  for (const one of document.querySelectorAll("details.later")) one.addEventListener("toggle", () => unfold(one));
+  addEventListener("beforeprint", () => document.querySelectorAll("section > details").forEach((one) => { unfold(one); one.open = true; }));
   refresh();
   started = true;
   go(section);

@@ -121,7 +121,7 @@ wait-policy: $(INSTALLED)
 docs: $(INSTALLED)
 	$(RUN) -m scripts.docs $(ARGS)
 
-# What README and docs show, measured again into docs/results (about 45 minutes on a quiet machine), then `docs`.
+# What README and docs show, measured again into docs/results (about an hour on a quiet machine), then `docs`.
 results: $(INSTALLED)
 	$(RUN) -m scripts.docs.measure $(ARGS)
 	$(RUN) -m scripts.docs

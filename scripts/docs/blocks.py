@@ -24,7 +24,7 @@ README_PLACE = "1×128"  # short calls: many pairs of turns in a case's time
 README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
                    "openvino-int8")
 RESULT_VARIANTS = ("eager", "onnxruntime", "onnxruntime-int8")
-RESULT_FILES = {"python": "cpp"}  # of experiments that no default run has
+RESULT_FILES = {"python": "cpp", "serving": "serving"}  # of experiments that no default run has
 SCREEN_LINES = 14, 5  # of the last screen that README shows: the first and the last ones
 
 
@@ -175,11 +175,12 @@ def quality(kind: str) -> str:
 def replayed() -> str:
     """Published statements on the kept results."""
     sources, published = statements.published()
-    seen = [record for name in ("bench", "latency") for record in statements.records_of(kept.content(name))]
+    files = [name for name in ("bench", "latency", "serving") if kept.exists(name)]
+    seen = [record for name in files for record in statements.records_of(kept.content(name))]
     counted = [record for record in seen if statements.fit(record)]
     judged = statements.tables([statements.judge(statement, counted) for statement in published], sources)
-    return (f"{grid.as_markdown(judged[:3])}\nMade of [bench.json](results/bench.json) and "
-            f"[latency.json](results/latency.json). {kept.conditions('latency')}")
+    made_of = " and ".join(f"[{name}.json](results/{name}.json)" for name in files)
+    return f"{grid.as_markdown(judged[:3])}\nMade of {made_of}. {kept.conditions('latency')}"
 
 
 def wait_policy() -> str:

@@ -15,6 +15,10 @@ from eagerbench.results.record import Record
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
+def exists(name: str) -> bool:
+    return (RESULTS / f"{name}.json").exists()
+
+
 @functools.cache
 def content(name: str) -> dict[str, Any]:
     """A file of docs/results by its stem: `bench` is a default run, `latency` what README's table shows."""
@@ -30,7 +34,7 @@ def benchmarks(name: str) -> Iterator[dict[str, Any]]:
 
 def of_experiment(name: str, experiment: str) -> list[Record]:
     """Its records of a file; none where the file is not there yet."""
-    if not (RESULTS / f"{name}.json").exists():
+    if not exists(name):
         return []
     found = (decode(bench["extra_info"]) for bench in benchmarks(name))
     return [record for record in found if record.identity.experiment == experiment]

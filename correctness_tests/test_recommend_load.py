@@ -22,7 +22,7 @@ def test_a_variant_that_holds_the_rate_is_taken():
     found = verdict(*BENCHES, qps=90, percentile=99)
     assert found.choice == "openvino"
     assert {found.of(name).fit for name in ("openvino-bf16", "eager")} == {"does not"}
-    assert "95.0 queries/s at p99 ≤ 50 ms" in found.text[0]
+    assert "95.0 queries/s at p99 ≤ 50 ms (one-by-one)" in found.text[0]
 
 
 def test_a_variant_without_a_load_is_open():
@@ -51,6 +51,15 @@ def test_the_best_policy_counts():
     dynamic = load("eager", 120.0)
     dynamic["extra_info"]["identity"] |= {"workload": "b8-s1", "bench_id": "m/eager/serving/b8/s1/cpu"}
     assert verdict(*BENCHES, dynamic, qps=110, percentile=99).of("eager").fit == "fits"
+
+
+def test_the_policy_that_carries_the_rate_is_said():
+    """A rate of two instances is nothing that one process carries."""
+    several = load("openvino", 150.0, instances=2, instance_threads=1)
+    several["extra_info"]["identity"] |= {"workload": "b1-s2", "bench_id": "m/openvino/serving/b1/s2/cpu"}
+    found = verdict(*BENCHES, several, qps=90, percentile=99)
+    assert "150 queries/s at p99 ≤ 50 ms (one-by-one, 2 × 1 thread)" in found.text[0]
+    assert found.of("openvino").queries_per_s.basis == "one-by-one, 2 × 1 thread"
 
 
 def test_another_percentile_is_refused():

@@ -98,12 +98,16 @@ def tables(model: str, records: Sequence[ServingRecord]) -> list[Grid]:
     return [Grid(f"{model}: queries a second under load", header, rows, _note(records))]
 
 
-def _policy(record: ServingRecord) -> str:
-    """`dynamic, 8 in 5 ms, 2 × 1 thread, p99 ≤ 50 ms`: instances × threads of each, where there are several."""
+def how(record: ServingRecord) -> str:
+    """`dynamic, 8 in 5 ms, 2 × 1 thread`: instances × threads of each, where there are several."""
     of = record.workload
-    how = ONE_BY_ONE if of.most_batch == 1 else f"{of.policy}, {of.most_batch} in {1e3 * of.most_wait_s:g} ms"
+    batches = ONE_BY_ONE if of.most_batch == 1 else f"{of.policy}, {of.most_batch} in {1e3 * of.most_wait_s:g} ms"
     several = f", {of.instances} × {count(of.instance_threads, 'thread')}" if of.instances > 1 else ""
-    return f"{how}{several}, p99 ≤ {1e3 * of.p99_limit_s:g} ms"
+    return f"{batches}{several}"
+
+
+def _policy(record: ServingRecord) -> str:
+    return f"{how(record)}, p99 ≤ {1e3 * record.workload.p99_limit_s:g} ms"
 
 
 def _rate(record: ServingRecord) -> str:

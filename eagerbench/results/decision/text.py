@@ -86,7 +86,8 @@ def _costs(choice: Candidate, budget: Budget) -> Iterator[str]:
     if choice.variant != EAGER and choice.error is not None:
         yield f"error {number(choice.error.value)}" if choice.error.value >= _LEAST_ERROR else "no error to speak of"
     if budget.qps is not None and choice.queries_per_s is not None:
-        yield f"{number(choice.queries_per_s.value)} queries/s at p99 ≤ {limit_ms(budget):g} ms"
+        load = choice.queries_per_s
+        yield f"{number(load.value)} queries/s at p99 ≤ {limit_ms(budget):g} ms ({load.basis})"
     if budget.max_quality_loss is not None and choice.quality_loss is not None:
         yield f"quality loss {number(choice.quality_loss.value)} at most {number(choice.quality_loss.high or 1)}"
     if choice.memory_bytes is not None:

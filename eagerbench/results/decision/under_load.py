@@ -2,6 +2,7 @@
 
 from statistics import median
 
+from eagerbench.experiments.serving_tables import how
 from eagerbench.results.decision.budget import Budget
 from eagerbench.results.decision.evidence import Observation, OfVariant
 from eagerbench.results.decision.types import Estimate
@@ -16,7 +17,8 @@ def limit_ms(budget: Budget) -> float:
 def queries_per_s(of_variant: OfVariant, budget: Budget) -> Estimate | None:
     """At the limit of the budget or a tighter one, of the policy that answers most; the median of several files.
 
-    The ends are rates that were run: the highest that every repeated run held, and the lowest that a run did not.
+    The ends are rates that were run: the highest that every repeated run held, and the lowest that a run did not. The
+    basis is the policy.
     """
     if budget.qps is None:
         return None
@@ -31,7 +33,7 @@ def queries_per_s(of_variant: OfVariant, budget: Budget) -> Estimate | None:
     found = list(best.values())
     lows, highs = [_low(one) for one in found], [_high(one) for one in found]
     return Estimate(value=median(map(_rate, found)), low=None if None in lows else min(lows),
-                    high=None if None in highs else max(highs), basis="rates that were run")
+                    high=None if None in highs else max(highs), basis=" or ".join(dict.fromkeys(how(one.record) for one in found)))
 
 
 def _rate(one: Observation) -> float:

@@ -49,13 +49,34 @@ def test_complete_with_little(browser, tmp_path, name):
         assert found.count("[data-figure]") == found.count("[data-figure] .main-svg") // 3 or not taken
 
 
-def test_more_marks_than_a_plot_has_are_thinned_and_said(browser, tmp_path):
+def many() -> dict:
+    """621 variants at one place."""
     benches = [made.bench("eager"), *made.large(620)["benchmarks"]]
     for number, bench in enumerate(benches[1:]):
         bench["extra_info"]["identity"] |= {"model": "m", "variant": f"v{number}", "workload": "b8-s128",
                                             "bench_id": f"m/v{number}/b8/s128/cpu"}
         bench["extra_info"]["workload"] = {"batch_size": 8, "sequence_length": 128}
-    file = made.saved(tmp_path, made.content(benches))
+    return made.content(benches)
+
+
+def test_long_tables_are_made_when_they_are_unfolded(browser, tmp_path):
+    """They have every row then, on paper, and where there are no scripts."""
+    file, rows = written(tmp_path, many()), "section[aria-labelledby=latency] > details tbody tr"
+    with opened(browser, file) as found:
+        assert found.count(rows) == 0
+        found.page.locator("summary", has_text="Numbers of latency").click()
+        found.page.wait_for_selector(rows)
+        assert found.count(rows) == 621
+        assert found.console == []
+    with opened(browser, file) as found:
+        found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        assert found.count(rows) == 621
+    with opened(browser, file, java_script_enabled=False) as found:
+        assert found.count(rows) == 621
+
+
+def test_more_marks_than_a_plot_has_are_thinned_and_said(tmp_path):
+    file = made.saved(tmp_path, many())
     from eagerbench.results.report import overview, source
 
     rows = source.rows(source.read([file]))

@@ -32,8 +32,9 @@ def queries_per_s(of_variant: OfVariant, budget: Budget) -> Estimate | None:
         return None
     found = list(best.values())
     lows, highs = [_low(one) for one in found], [_high(one) for one in found]
+    policies = dict.fromkeys(how(one.record) for one in found)
     return Estimate(value=median(map(_rate, found)), low=None if None in lows else min(lows),
-                    high=None if None in highs else max(highs), basis=" or ".join(dict.fromkeys(how(one.record) for one in found)))
+                    high=None if None in highs else max(highs), basis=" or ".join(policies))
 
 
 def _rate(one: Observation) -> float:

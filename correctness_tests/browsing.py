@@ -60,6 +60,14 @@ class Opened:
         if drawn:
             self.page.wait_for_selector(DRAWN, state="attached")
 
+    def draw_all(self) -> "Opened":
+        """Scroll to each plot, which draws it, and back."""
+        for plot in self.page.locator("[data-figure], #explore").all():
+            plot.scroll_into_view_if_needed()
+            plot.locator("svg").first.wait_for(state="attached")
+        self.page.evaluate("scrollTo(0, 0)")
+        return self
+
     def texts(self, selector: str) -> list[str]:
         return self.page.locator(selector).all_text_contents()
 

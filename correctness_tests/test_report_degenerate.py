@@ -40,6 +40,7 @@ def test_complete_with_little(browser, tmp_path, name):
     content, taken = DEGENERATE[name]
     file = written(tmp_path, content)
     with opened(browser, file, "#records") as found:
+        found.draw_all()
         assert (found.requests, found.console) == ([file.as_uri()], [])
         assert found.count("#table tbody tr") == len(content["benchmarks"]) + sum(
             cell["status"] == "failed" for cell in content["eagerbench"]["cells"])
@@ -93,6 +94,7 @@ def test_ten_thousand_records(browser, tmp_path):
     with opened(browser, file) as found:
         assert found.console == []
         assert found.texts("#count") == ["10,000 of 10,000 records, the first 250 shown"]
+        found.draw_all()
         assert "500 of 1,000 records are drawn" in " ".join(found.texts("figcaption"))
         assert found.count("#explore .scatterlayer path.point") == 500
         found.page.locator("#q").fill("variant-07 model-3")

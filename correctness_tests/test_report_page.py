@@ -30,7 +30,7 @@ def usual(tmp_path_factory) -> Path:
 def first(browser, usual):
     """The usual report, opened once: what it asked for and said, before anything was pressed."""
     with opened(browser, usual, permissions=["clipboard-read", "clipboard-write"]) as found:
-        yield found
+        yield found.draw_all()
 
 
 @pytest.fixture
@@ -101,6 +101,23 @@ def test_as_many_marks_as_records(page):
         assert page.count(f"[id^=figure-{name}-] .scatterlayer path.point") == len(records(name)), name
     assert page.count("[id^=figure-startup-] .barlayer .trace:first-child .point") == len(records("startup"))
     assert page.count("#explore .scatterlayer path.point") == len(made.usual()["benchmarks"])
+
+
+def test_plots_are_drawn_when_they_are_near_and_on_paper(browser, usual):
+    """A page is complete before those that nobody has scrolled to."""
+    with opened(browser, usual) as found:
+        plots = found.page.locator("[data-figure], #explore")
+        drawn = [plot.locator("svg").count() > 0 for plot in plots.all()]
+        assert drawn[0]
+        assert not drawn[-1]
+        assert drawn == sorted(drawn, reverse=True)
+        marks = found.page.evaluate("performance.getEntriesByType('mark').map(one => one.name)")
+        assert marks == ["ready", "drawn"]
+        plots.last.scroll_into_view_if_needed()
+        plots.last.locator("svg").first.wait_for(state="attached")
+        found.page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        found.page.wait_for_function("every().every(isDrawn)")
+        assert found.console == []
 
 
 def test_hollow_marks_are_what_is_excluded(page):
@@ -201,6 +218,7 @@ def serious(page) -> set[tuple[str, str]]:
 def test_in_the_dark_with_a_record_open(browser, usual):
     """Every label is light, and axe finds nothing serious."""
     with opened(browser, usual, "#records?open=m/sdpa/b8/s128/cpu", color_scheme="dark") as found:
+        found.draw_all()
         fills = found.page.evaluate("[...document.querySelectorAll('.xtick text, .ytick text, .legendtext')].map("
                                     "one => getComputedStyle(one).fill)")
         assert fills
@@ -212,6 +230,7 @@ def test_in_the_dark_with_a_record_open(browser, usual):
 def test_on_a_narrow_screen(browser, usual):
     """Nothing is wider than it but what scrolls by itself; axe finds nothing serious."""
     with opened(browser, usual, "#matrix?reason=0", width=375) as found:
+        found.draw_all()
         assert found.page.evaluate("document.documentElement.scrollWidth") <= 375
         assert found.page.evaluate("[...document.querySelectorAll('.plot svg.main-svg')].every(one => "
                                    "one.getBoundingClientRect().width <= one.closest('.plot').clientWidth + 1)")

@@ -37,49 +37,57 @@ function inked(data, ink) {
 }
 
 function draw(element, figure, printing) {
-  if (!window.Plotly) return null;  // not read yet: drawAll will draw it
   return Plotly.react(element, inked(figure.data, printing ? "#000" : colours().ink), dressed(figure.layout, element.clientWidth, printing), CONFIG);
 }
 
-const PLOTS = new Map();  // element → its figure, once drawn
+const PLOTS = new Map();  // element → its figure, as it is or will be drawn
+const every = () => [...document.querySelectorAll("[data-figure], #explore")];
+const isDrawn = (element) => element.querySelector("svg") !== null;
+
+async function drawOnce(element) {
+  if (isDrawn(element)) return;
+  if (element.dataset.figure) PLOTS.set(element, DATA.figures[element.dataset.figure]);
+  if (PLOTS.has(element)) await draw(element, PLOTS.get(element));
+  element.style.minHeight = "";
+}
 
 // Says, to whoever waits for the page or measures it, how far it is.
 function done(what) {
-  if (document.documentElement.dataset[what]) return;
   document.documentElement.dataset[what] = "yes";
   performance.mark(what);
 }
 
-// What is in sight first; then the page is ready. The others follow one by one while nobody asks anything of it.
-async function drawAll() {
-  const left = [...document.querySelectorAll("[data-figure], #explore")];
+// What is in sight, then the page is ready; what is a screen away, then it is drawn. Any other plot is drawn when it
+// comes as near: a browser takes seconds for dozens of plots that nobody looks at.
+async function drawNear() {
   const soon = () => new Promise((resolve) => { setTimeout(resolve); });
-  const idle = () => new Promise((resolve) => {
-    if (window.requestIdleCallback) requestIdleCallback(resolve, {timeout: 1000}); else setTimeout(resolve);
-  });
-  const ready = () => done("ready");
-  const inSight = (element) => {
+  const within = (screens) => every().filter((element) => {
     const box = element.getBoundingClientRect();
-    return box.top < innerHeight && box.bottom > 0;
-  };
-  while (left.length) {
-    const seen = left.findIndex(inSight);
-    if (seen < 0) ready();
-    await (seen < 0 ? idle() : soon());
-    const [element] = left.splice(Math.max(0, left.findIndex(inSight)), 1);
-    element.style.minHeight = "";
-    if (element.dataset.figure) PLOTS.set(element, DATA.figures[element.dataset.figure]);
-    if (PLOTS.has(element) && !element.querySelector("svg")) await draw(element, PLOTS.get(element));
+    return box.width > 0 && box.top < (1 + screens) * innerHeight && box.bottom > -screens * innerHeight;
+  });
+  for (const [screens, what] of [[0, "ready"], [1, "drawn"]]) {
+    for (const element of within(screens)) {
+      await soon();
+      await drawOnce(element);
+    }
+    done(what);
   }
+  const observer = new IntersectionObserver((entries) => {
+    for (const entry of entries.filter((one) => one.isIntersecting)) {
+      observer.unobserve(entry.target);
+      drawOnce(entry.target);
+    }
+  }, {rootMargin: "100% 0px"});
+  every().forEach((element) => observer.observe(element));
 }
 
 function redraw(printing) {
-  for (const element of document.querySelectorAll("[data-figure]")) PLOTS.set(element, DATA.figures[element.dataset.figure]);
-  for (const [element, figure] of PLOTS) draw(element, figure, printing);
+  for (const element of every()) {
+    if (element.dataset.figure) PLOTS.set(element, DATA.figures[element.dataset.figure]);
+    if (PLOTS.has(element) && (printing || isDrawn(element))) draw(element, PLOTS.get(element), printing);
+  }
 }
 
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => redraw());
 addEventListener("beforeprint", () => redraw(660));
 addEventListener("afterprint", () => redraw());
-// Plotly's own script stands behind this one, so that tables and filters work before it is read.
-addEventListener("DOMContentLoaded", () => drawAll().then(() => { done("ready"); done("drawn"); }));

@@ -58,7 +58,6 @@ function refresh(query = true) {
 }
 
 const MOST_MARKS = 500;
-let started = false;
 
 function explore(found) {
   const x = byKey($("x").value), y = byKey($("y").value), log = !$("lin").checked;
@@ -93,7 +92,7 @@ function explore(found) {
     + (shown.length < whole.length ? ", evenly chosen" : "") + (lost ? `; ${lost.toLocaleString("en")} have no such number` : "") + (atEdge ? `; ${atEdge.toLocaleString("en")} zeros stand at the edge` : "");
   const figure = {data, layout};
   PLOTS.set($("explore"), figure);
-  if (started) draw($("explore"), figure);  // before, it waits for its turn
+  if (isDrawn($("explore"))) draw($("explore"), figure);  // before, it waits until it is near
 }
 
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\n/g, "<br>");
@@ -174,7 +173,6 @@ function start() {
   for (const one of document.querySelectorAll("details.later")) one.addEventListener("toggle", () => unfold(one));
   addEventListener("beforeprint", () => document.querySelectorAll("section > details").forEach((one) => { unfold(one); one.open = true; }));
   refresh();
-  started = true;
   go(section);
 }
 start();

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 # Field of the fingerprint -> where `machine_info` has it; later places are those of older versions of py-cpuinfo.
 _PLACES = {
     "CPU": "cpu.brand_raw cpu.brand",
@@ -54,6 +56,24 @@ PACKAGES = ("torch", "onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "
 
 def of(machine_info: Any) -> dict[str, str]:
     """The fingerprint: a text for each field that `machine_info` (as pytest-benchmark writes it) has."""
+    try:
+        key = msgspec.json.encode(machine_info)
+    except (TypeError, ValueError, OverflowError, RecursionError):  # half of a character, a huge number
+        return _of(machine_info)
+    if b"null" in key:  # so it writes NaN, too
+        return _of(machine_info)
+    if key not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = _of(machine_info)
+    return dict(_known[key])
+
+
+_known: dict[bytes, dict[str, str]] = {}  # thousands of files are of few machines
+_MOST_KNOWN = 256
+
+
+def _of(machine_info: Any) -> dict[str, str]:
     found = {name: _text(_bytes(value) if name.endswith("cache") else value) for name, places in _PLACES.items()
              if (value := _first(machine_info, places.split())) is not None}
     return found | {package: _text(version) for package in PACKAGES

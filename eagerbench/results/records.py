@@ -11,7 +11,7 @@ from typing import Any
 from eagerbench import jsonfile
 from eagerbench.isolation import journal
 from eagerbench.jsonfile import UnreadableFile
-from eagerbench.results import fingerprint, older
+from eagerbench.results import beside, fingerprint, older
 from eagerbench.results.bench import (
     ADDRESS,
     Bench,
@@ -76,14 +76,14 @@ def load(file: Path) -> Run:
 
 
 def load_all(paths: list[Path]) -> list[Run]:
-    """Every file of `paths`, directories included, one after the other: only what is needed stays in memory.
+    """Every file of `paths`, directories included: only what is needed of each stays in memory.
 
     Raises:
         UnreadableFile: a problem in a file, or files of several suites.
     """
     files = expand(paths)
-    with _without_collection():
-        runs = [load(file) for file in files]
+    with without_collection():
+        runs = beside.load(files)
     first = {*runs[0].benchmarks, *runs[0].cells, *runs[0].unreadable}
     for run in runs[1:]:
         # All of a file may have failed.
@@ -93,7 +93,7 @@ def load_all(paths: list[Path]) -> list[Run]:
 
 
 @contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Without a search for circles at every few thousand objects: JSON has none, and it costs a quarter of the time."""
     collects = gc.isenabled()
     gc.disable()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import jsonschema
 import msgspec
@@ -16,8 +15,8 @@ import pytest
 from decision_files import bench, content
 from packages import manifest_of, package
 
-from eagerbench import backends, cli
-from eagerbench.packaging import command, loader, manifest, requirements, writing
+from eagerbench import cli
+from eagerbench.packaging import loader, manifest, requirements, writing
 from eagerbench.results import decision
 
 ALLOWED = {"numpy", "tokenizers", "verify", "pooling"}
@@ -241,27 +240,6 @@ def test_a_decision_names_variant_model_and_record(root, embedder, tmp_path, cap
     assert np.load(tmp_path / "taken" / "check" / "inputs" / "input_ids.npy").shape == (4, 16)
     assert cli.main([*asked, "--model", "tiny-bert"]) == 4
     assert "0 verdicts on the CPU for tiny-bert (it has embedder)" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("variant", [name for name in backends.variants() if name.endswith("-cpp")])
-def test_a_variant_called_from_cpp_is_packed_as_its_python_variant(variant, tmp_path, monkeypatch, capsys):
-    """Whether its runner can be built here or not: the package has the source of that call."""
-    asked = []
-
-    def make(chosen, name, spec, seen, target):
-        asked.append((name, [one.record.identity.variant for one in seen]))
-        return SimpleNamespace(model=spec.name, variant=name, given="texts", gives="arrays"), "it has no labels"
-
-    twin = variant.removesuffix("-cpp")
-    monkeypatch.setattr(command, "_make", make)
-    saved = content(bench("eager", 1.0, model="tiny-bert"), bench(variant, 2.0, model="tiny-bert"),
-                    bench(twin, 2.0, model="tiny-bert"))
-    (tmp_path / "run.json").write_text(json.dumps(saved))
-    assert cli.main(["package", variant, "--model", "tiny-bert", "-o", str(tmp_path / "made"), "--record",
-                     str(tmp_path / "run.json")]) == 0
-    assert asked == [(twin, [twin])]
-    said = capsys.readouterr().out
-    assert f"tiny-bert as {twin}, texts in, arrays out (it has no labels; {variant} is the artifact of {twin}" in said
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

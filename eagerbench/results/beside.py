@@ -1,50 +1,50 @@
 """Many files read by two processes: this one reads the first part, another the rest.
 
-Run as `python -m eagerbench.results.beside`: a pickled list of paths comes on its standard input, and a pickled answer
-goes to its standard output.
+Run as `python -m eagerbench.results.beside`: what reads a file, and a list of paths, come pickled on its standard
+input, and a pickled answer goes to its standard output.
 """
 
 import contextlib
+import gc
 import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from eagerbench.jsonfile import UnreadableFile
 from eagerbench.machine import quota
 
 LEAST_BYTES = 32 * 2**20  # below it a second process takes longer to start than it saves
 _OWN_SHARE = 0.55  # of the bytes: the other process has to start first
+Read = TypeVar("Read")
 _ROOT = Path(__file__).parents[2]
 
 
-def load(files: Sequence[Path]) -> list[Any]:
-    """`records.load` of each file, in order.
+def mapped(read: Callable[[Path], Read], files: Sequence[Path]) -> list[Read]:
+    """What `read`, a function of a module, makes of each file, in order.
 
     Raises:
         UnreadableFile: of the first file that cannot be read.
     """
-    from eagerbench.results import records
-
     cut = _cut(files)
     if cut == len(files):
-        return [records.load(file) for file in files]
+        return [read(file) for file in files]
     with subprocess.Popen([sys.executable, "-m", __name__], env=_environment(), stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as other:
         try:
             with contextlib.suppress(OSError):  # it has ended
-                other.stdin.write(pickle.dumps(list(files[cut:])))
+                other.stdin.write(pickle.dumps((read, list(files[cut:]))))
                 other.stdin.close()
-            found = [records.load(file) for file in files[:cut]]
+            found = [read(file) for file in files[:cut]]
             rest = _answer(other.stdout.read(), len(files) - cut)
         finally:
             other.kill()
     # Without an answer (killed, out of memory) nothing of it may be missing.
-    return found + ([records.load(file) for file in files[cut:]] if rest is None else rest)
+    return found + ([read(file) for file in files[cut:]] if rest is None else rest)
 
 
 def _cut(files: Sequence[Path]) -> int:
@@ -77,15 +77,14 @@ def _answer(raw: bytes, count: int) -> list[Any] | None:
 
 
 def main() -> None:
-    from eagerbench.results import records
-
+    gc.disable()  # as in the process that asks
     answer: tuple[list[Any], list[str]]
-    with records.without_collection():
-        try:
-            answer = [records.load(file) for file in pickle.load(sys.stdin.buffer)], []
-        except UnreadableFile as error:
-            answer = [], str(error).split("\n")
-        sys.stdout.buffer.write(pickle.dumps(answer, protocol=5))
+    read, files = pickle.load(sys.stdin.buffer)
+    try:
+        answer = [read(file) for file in files], []
+    except UnreadableFile as error:
+        answer = [], str(error).split("\n")
+    sys.stdout.buffer.write(pickle.dumps(answer, protocol=5))
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ def load_all(paths: list[Path]) -> list[Run]:
         UnreadableFile: a problem in a file, or files of several suites.
     """
     files = expand(paths)
-    with without_collection():
-        runs = beside.load(files)
+    with _without_collection():
+        runs = beside.mapped(load, files)
     first = {*runs[0].benchmarks, *runs[0].cells, *runs[0].unreadable}
     for run in runs[1:]:
         # All of a file may have failed.
@@ -93,7 +93,7 @@ def load_all(paths: list[Path]) -> list[Run]:
 
 
 @contextlib.contextmanager
-def without_collection() -> Iterator[None]:
+def _without_collection() -> Iterator[None]:
     """Without a search for circles at every few thousand objects: JSON has none, and it costs a quarter of the time."""
     collects = gc.isenabled()
     gc.disable()

@@ -68,6 +68,6 @@ def table(found: list[Stability], files: int) -> Grid:
         ties = f" (= {', '.join(one.together_ties)})" if one.together_ties else ""
         rows.append([one.budget, f"{one.together}{ties}", chosen, f"{one.missed} of {files}",
                      f"{one.flips} of {one.pairs}"])
-    return Grid(f"Choices of {files} measurements", ["allowed", "all together", "chosen", "left it out", "flips"], rows,
-                "Left it out: files whose choice and ties do not have what all together decide. Flips: pairs of files "
-                "with different choices, neither of which called the other's a tie.")
+    return Grid(f"Choices of {files} measurements", ["allowed", "all together", "chosen", "missed it", "flips"], rows,
+                "Missed it: files that name that variant neither as choice nor as tie. Flips: pairs of files "
+                "with different choices, neither of which called the other's choice a tie.")

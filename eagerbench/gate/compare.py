@@ -28,12 +28,12 @@ TIERS = {2: "same machine, processes in turns", 3: "same machine, few files", 4:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "eagerbench compare [options] OLD.json NEW.json | OLD… --with NEW…"
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="old and new, or with --with "
-                                                                         "only old files or directories of them")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE",
+                        help="an old and a new file; with --with only old files or directories of them")
     parser.add_argument("--with", dest="new", type=Path, nargs="+", metavar="NEW", help="new files or directories")
-    parser.add_argument("--noise-floor", type=Path, metavar="FILE", help="as `calibrate` wrote it")
+    parser.add_argument("--noise-floor", type=Path, metavar="FILE", help="noise floor that `calibrate` wrote")
     parser.add_argument("--strict", action="store_true", help="exit 3 when inconclusive")
-    parser.add_argument("--markdown", action="store_true", help="as Markdown")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -26,12 +26,12 @@ class NotMeasured(Exception):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("measuring first, instead of giving files")
+    group = parser.add_argument_group("to measure first, instead of giving files")
     duet.add_sides(group)
-    group.add_argument("--stage", choices=("screen", "confirm"), help="only this one (default: both)")
+    group.add_argument("--stage", choices=("screen", "confirm"), help="run only this stage (default: both)")
     group.add_argument("--directory", type=Path, default=Path(".benchmarks") / "gate", metavar="DIR",
                        help="where duets, verdict.json, summary.md and report.html are (default: %(default)s)")
-    group.add_argument("--lenient", action="store_true", help="exit 0, with a warning, where the measurement was "
+    group.add_argument("--lenient", action="store_true", help="exit 0, with a warning, if the measurement was "
                        "contaminated: a machine that was too noisy is no fault of head's")
 
 

@@ -105,7 +105,7 @@ def test_another_session_is_refused_with_what_differs(interrupted, tmp_path):
 
 
 @pytest.mark.parametrize(("value", "said"), [
-    pytest.param("--resume", "no session to go on with in ", marks=pytest.mark.slow),
+    pytest.param("--resume", "no interrupted session in ", marks=pytest.mark.slow),
     pytest.param("--resume=nothing.jsonl", "no such file", marks=pytest.mark.slow),
     ("--resume=test_suite.py", "not the journal of a session")])
 def test_what_cannot_be_resumed(value, said, tmp_path):

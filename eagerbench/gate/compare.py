@@ -42,7 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     old, new = (chosen.files, chosen.new) if chosen.new else (chosen.files[:1], chosen.files[1:])
     if not new or (not chosen.new and len(new) > 1):
-        say("name two files, or the old ones, --with and the new ones", error=True)
+        say("give two files, or old files --with new files", error=True)
         return 2
     floors = noise_floor.read(chosen.noise_floor) if chosen.noise_floor else None
     found = compare(records.load_all(old), records.load_all(new), floors, chosen.strict)

@@ -179,7 +179,7 @@ def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Checkout
         _write(output, content)
         say(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}", error=True)
         if index + 1 >= GIVE_UP_AFTER and not any(pair["valid"] for pair in content["pairs"][-GIVE_UP_AFTER:]):
-            say(f"given up: {GIVE_UP_AFTER} pairs in succession are not valid", error=True)
+            say(f"given up: {GIVE_UP_AFTER} successive pairs are not valid", error=True)
             return
 
 

@@ -91,7 +91,7 @@ def exit_code(verdict: dict[str, Any], lenient: bool, stage: str | None = None) 
     Of the screening stage alone 0 where there are suspects: finding them is its task, the next stage confirms them.
     """
     if stage == "screen" and verdict["outcome"] == "SUSPECT":
-        say("to be confirmed: run --stage confirm with the same --directory")
+        say("there are suspects: run --stage confirm with the same --directory")
         return 0
     if lenient and verdict["outcome"] == "CONTAMINATED":
         say(f"{'::warning::' if 'GITHUB_ACTIONS' in os.environ else ''}not judged: {verdict['outcome']}")

@@ -49,7 +49,8 @@ def _add(chosen: argparse.Namespace) -> int:
     made = [entry.of_file(file) for file in records.expand(chosen.files)]
     for one in made:
         file, new = store.add(chosen.store, one)
-        say(f"added {file}: {count(len(one.points), 'ratio')} to {one.anchor}" if new else f"{file}: is there already")
+        said = f"added {file}: {count(len(one.points), 'ratio')} to {one.anchor}"
+        say(said if new else f"{file}: already in the history")
     return 0
 
 

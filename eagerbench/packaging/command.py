@@ -100,7 +100,7 @@ def _verdict(content: dict[str, Any], chosen: argparse.Namespace) -> dict[str, A
 
     where = f"--from {chosen.decision}"
     if content.get("format") != FORMAT or not isinstance(content.get("verdicts"), list):
-        raise BadInput(f"{where}: no decision; write one with: eagerbench recommend FILE -o decision.json")
+        raise BadInput(f"{where}: not a decision; write one with: eagerbench recommend FILE -o decision.json")
     wanted = specs.resolve(chosen.model, chosen.seed).name if chosen.model else None
     found = [one for one in content["verdicts"] if isinstance(one, dict) and one.get("device") == "cpu"
              and (wanted is None or one.get("model") == wanted)]

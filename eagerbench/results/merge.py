@@ -58,7 +58,7 @@ def _usable(file: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[s
             json.dumps(bench, allow_nan=False)
             benchmarks.append(bench)
         except ValueError:
-            left_out[name] = "a NaN or an infinity is in it, which JSON has not"
+            left_out[name] = "a NaN or an infinity is in it, which JSON cannot hold"
     lines = [f"{name}: {reason}" for name, reason in left_out.items()]
     jsonfile.refuse(file, lines if left_out and not benchmarks else [])
     found = {**content, "benchmarks": benchmarks}

@@ -43,7 +43,7 @@ def _delete(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        raise BadInput(f"{file}: cannot be deleted ({error.strerror}); it is announced until it is") from None
+        raise BadInput(f"{file}: cannot be deleted ({error.strerror}); sessions mention it until it is gone") from None
     with contextlib.suppress(OSError):
         file.with_suffix(".lock").unlink(missing_ok=True)
     say(f"deleted {file}")

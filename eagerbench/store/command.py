@@ -68,7 +68,7 @@ def _limits(options: argparse.Namespace) -> Limits:
                                           ("--stale", options.stale or None), ("--dry-run", options.dry_run or None))
              if value is not None]
     if given and not options.prune:
-        raise BadInput(f"{given[0]}: says what to prune; add --prune, and --dry-run to see first what would go")
+        raise BadInput(f"{given[0]}: says what to prune; add --prune, and --dry-run to see what it would remove")
     keep = number("--keep", options.keep, "MiB")
     return Limits(number("--older-than", options.older_than, "days"), None if keep is None else round(keep * MIB),
                   options.stale)

@@ -120,8 +120,7 @@ def number(record: TasksRecord) -> Number | None:
 
 
 EXPERIMENT = Experiment("tasks", 8, "How many answers, labels and words are the same as eager's?", workloads,
-                        TasksRun, TasksRecord,
-                        tables, headline, rank,
+                        TasksRun, TasksRecord, tables, headline, rank,
                         Dots(number, "predictions that equal eager's, %", "Right is closer to eager: the share of "
-                             "answers, labels or words that are the same. A variant may differ from eager and be equally right; "
-                             "only labels show that."), model="distilbert@head=token-classification")
+                             "answers, labels or words that are the same. A variant may differ from eager and be "
+                             "equally right; only labels show that."), model="distilbert@head=token-classification")

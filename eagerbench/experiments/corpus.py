@@ -1,4 +1,4 @@
-"""Corpus: how fast sentences of skewed length are worked off, by batch size and by what puts them into batches."""
+"""Corpus: how fast sentences of skewed length are processed, by batch size and batching policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

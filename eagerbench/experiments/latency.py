@@ -177,7 +177,7 @@ def headline(record: LatencyRecord) -> str:
 
 
 def rank(record: LatencyRecord) -> float | None:
-    """By the low end of the interval: no variant wins by its luckiest point."""
+    """The low end of the interval, so that no variant wins by luck."""
     return record.timing.speedup_low
 
 

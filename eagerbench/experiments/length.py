@@ -67,7 +67,7 @@ LengthRecord = Record[Batch, WarmedUp, Result]
 
 
 class LengthRun(OneBatchRun):
-    """Alone: eager beside it would double the time of a series that is fitted."""
+    """The variant runs alone: turns with eager would double the time of the series."""
 
     def complete(self, timing: "Timing") -> LengthRecord:
         call_s = median(timing.rounds)

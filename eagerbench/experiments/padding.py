@@ -158,7 +158,7 @@ class PaddingRun(PassRun):
         return super().in_turns(call, reference, observer=self._seen, budget_s=self.series_budget, **how)
 
     def judge(self, timing):
-        """Both sides: a cost over wrong outputs is none."""
+        """Judge both sides: a ratio of wrong outputs means nothing."""
         padded = super().judge(timing)
         equal = sentences.judge(self._equal(), self.one_batch, self._expected_equal, self.case.variant.tolerance,
                                 self.model.pretrained)

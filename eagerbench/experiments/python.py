@@ -93,7 +93,7 @@ class PythonRun(OneBatchRun):
         return Run.in_turns(self, call, reference, **how)
 
     def judge(self, timing):
-        """Both sides: a cost over wrong outputs is none."""
+        """Judge both sides: a ratio of wrong outputs means nothing."""
         in_cpp = super().judge(timing)
         outputs = self._runner.arrays(self._python())
         in_python = self.expected.judge(outputs, self.case.variant.tolerance)

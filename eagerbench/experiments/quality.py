@@ -184,7 +184,7 @@ class QualityRun(PassRun):
                             f"sentences: at least {AGREEMENT_ROWS} are needed to have neighbours")
 
     def single(self, call: Pass) -> "timing.Timing":
-        """One pass, whatever disturbs it: the time is not the result. The first call is that of one batch."""
+        """One pass, even if disturbed, because its time is not the result. The first call is that of one batch."""
         first_call_s = seconds_of(call.first_call)
         timing = time_once(self.benchmark, call)
         return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)

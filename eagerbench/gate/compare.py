@@ -53,7 +53,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None,
             strict: bool = False) -> dict[str, Any]:
-    """What changed from the old to the new files, ready for JSON.
+    """What changed from the old to the new files, as JSON-ready data.
 
     Raises:
         UnreadableFile: a file on both sides, or no benchmark in common.

@@ -1,4 +1,4 @@
-"""The noise floor: what same-code duets scattered by, and how small a slowdown each benchmark is therefore gated on."""
+"""The noise floor: how much duets of the same code scatter, and the smallest slowdown that each benchmark can show."""
 
 import argparse
 import hashlib

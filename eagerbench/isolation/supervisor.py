@@ -1,4 +1,4 @@
-"""The supervisor: runs a session as a process of its own, waits, and starts it again behind a case that ended it.
+"""The supervisor: runs a session as a child process, waits, and starts it again after a case that ended it.
 
 It waits in the kernel (`sigtimedwait`) for the end of that process, for a word of it, and for signals to pass on. It
 asks for nothing at intervals. Its process must have no other thread, which could take a signal that is waited for, so

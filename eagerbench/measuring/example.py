@@ -1,4 +1,4 @@
-"""What a variant is built with: inputs that every shape follows from, or a case's own."""
+"""Example inputs for a build: for all shapes, or for one case."""
 
 import contextlib
 from collections.abc import Sequence

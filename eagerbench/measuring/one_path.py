@@ -1,4 +1,4 @@
-"""Whether a model computes in another way at another size: what an export, which keeps one way, cannot follow."""
+"""Whether a model takes other branches at another size, which an export cannot follow."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The reference of a model: eager float32, judged itself before anything is judged by it."""
+"""The reference of a model: eager float32. It is checked itself before anything is compared with it."""
 
 import contextlib
 from collections.abc import Iterable, Iterator

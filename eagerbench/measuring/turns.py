@@ -1,4 +1,4 @@
-"""Turns: rounds of a variant and of the reference take the machine in short alternation.
+"""Turns: rounds of a variant and of the reference alternate in short blocks.
 
 A turn is one untimed call, which brings the working set back into the caches, then timed calls for at least
 TURN_S. A pair is a turn of the reference and the following turn of the variant; each pair gives one ratio of

@@ -40,8 +40,8 @@ def test_without_isolation_a_crash_ends_the_session_and_is_announced(interrupted
     assert content.begun["began"] == NAMES[2]
     ended, _ = ran(directory, "--collect-only")
     assert f"results of an interrupted session: {file}" in ended.out
-    assert "2 of 4 tests finished are kept in" in ended.out
-    assert re.search(r"go on: \S+ -m pytest .*--resume=\S+\.jsonl\n", ended.out)
+    assert "2 of 4 tests finished, kept in" in ended.out
+    assert re.search(r"continue: \S+ -m pytest .*--resume=\S+\.jsonl\n", ended.out)
     assert f"read:  eagerbench summary {file}\n" in ended.out
     assert f"dismiss: eagerbench rescue {file} --dismiss\n" in ended.out
 
@@ -147,7 +147,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         out = process.communicate(timeout=60)[0]
     assert process.returncode == 2, out
     (file,) = left(tmp_path)
-    assert "1 of 4 tests finished are kept in" in out
+    assert "1 of 4 tests finished, kept in" in out
     assert f"--resume={file}\n" in out
     ended, content = ran(tmp_path, f"--resume={file}")
     assert ended.code == 0, ended.out

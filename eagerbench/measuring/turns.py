@@ -170,7 +170,7 @@ class Turns:
             said.append(f"ended after {len(self.variant_turns)} of {count(self.schedule.pairs, 'pair')} of turns: "
                         f"{self.spent_s:.3g} s where {self.schedule.seconds:.3g} were planned")
         if self.replanned:
-            said.append(f"calls became slower than in the warm-up: {count(self.replanned, 'turn')} planned anew")
+            said.append(f"calls became slower than in the warm-up: {count(self.replanned, 'turn')} planned again")
         return "; ".join(said)
 
     def _reference_turn(self) -> None:

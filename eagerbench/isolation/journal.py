@@ -204,4 +204,4 @@ def left(file: Path, content: Content, again: str) -> list[str]:
     quoted = shlex.quote(str(file))
     return [f"{len(content.finished)} of {count(content.tests, 'test')} finished, kept in {file}",
             f"  continue: {again} --resume={quoted}",
-            f"  read:     eagerbench summary {quoted}"]
+            f"  read: eagerbench summary {quoted}"]

@@ -24,11 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the screening and confirming duets of two commits, or one verdict.json to judge again")
     duet_gate.add_arguments(parser)
     parser.add_argument("--strict", action="store_true", help="exit 3 when inconclusive")
-    parser.add_argument("--noise-floor", type=Path, metavar="FILE", help="as `calibrate` wrote it; a benchmark without "
-                                                                         "an entry is reported, not gated")
-    parser.add_argument("--verdict", type=Path, metavar="FILE", help="write the verdict and all that it follows from")
-    parser.add_argument("--summary-md", type=Path, metavar="FILE", help="write the summary as Markdown too")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page, with a plot of every pair")
+    parser.add_argument("--noise-floor", type=Path, metavar="FILE", help="noise floor that `calibrate` wrote; a "
+                        "benchmark without an entry is reported, not gated")
+    parser.add_argument("--verdict", type=Path, metavar="FILE",
+                        help="write the verdict with all data that it follows from")
+    parser.add_argument("--summary-md", type=Path, metavar="FILE", help="also write the summary as Markdown")
+    parser.add_argument("--html", type=Path, metavar="FILE",
+                        help="also write it as an HTML page, with a plot of every pair")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The verdict on two commits: a pure function of duet files and a noise floor.
+"""The verdict on two commits, as a pure function of duet files and a noise floor.
 
 Screen: six pairs a benchmark; a ratio of 1 + 0.6 f and more makes a suspect. Confirm: fresh pairs of the suspects;
 REGRESSED needs the exact signed-rank test against "at most m slower", adjusted by Hochberg over the suspects, a ratio

@@ -1,4 +1,4 @@
-"""The two stages of a gate: what their valid pairs say, and what spoils them."""
+"""The two stages of a gate: results of their valid pairs, and contamination."""
 
 import math
 from dataclasses import dataclass, field

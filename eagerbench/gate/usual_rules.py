@@ -1,4 +1,4 @@
-"""Rules that call a benchmark slower, for many simulated suites at once: this gate's, and the usual ones."""
+"""Rules that decide whether a benchmark is slower, for many simulated suites at once: the gate's and usual ones."""
 
 import math
 from dataclasses import dataclass

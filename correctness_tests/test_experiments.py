@@ -84,7 +84,8 @@ def test_cells_are_those_of_the_collected_experiments(tmp_path):
     """One experiment's file: its records, its table and its cells, and no word of the others."""
     file = tmp_path / "run.json"
     ended = run_pytest("perf_tests/test_corpus.py", "perf_tests/test_padding.py", "--benchmark-only", *SELECTION,
-                       "--benchmark-json", str(file), "--benchmark-save-data", "-k", f"not padding or not {TRACED}", "-v")
+                       "--benchmark-json", str(file), "--benchmark-save-data", "-v", "-k",
+                       f"not padding or not {TRACED}")
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     assert records.problems(content) == []

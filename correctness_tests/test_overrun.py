@@ -174,6 +174,7 @@ def test_the_controller_has_enough_where_both_sides_can_end_early(clock, monkeyp
     assert [side.told[-1] == "enough" for side in sides] == [turns < 8] * 2
 
 
+@pytest.mark.slow  # the controller's part in it is tested above, with sides that answer at once
 def test_a_duet_of_calls_that_become_slow_ends_and_says_so(duet, tmp_path):
     """As real processes: turns of 700 calls were planned, which would take 40 s each at 60 ms."""
     slow = '''

@@ -178,16 +178,18 @@ def _found(verdict: dict[str, Any]) -> str:
 def _arms(verdict: dict[str, Any]) -> list[Grid]:
     rows = []
     for name, stage in verdict["stages"].items():
-        rows += [[name, control, f"{ratio:.4f}"] for control, ratio in stage["controls"].items()]
+        rows += [[name, control, f"{moved['ratio']:.4f}", interval(moved)]
+                 for control, moved in stage["controls"].items()]
         if stage["null_ratio"] is not None:
             pairs = count(stage["null_pairs"], "pair")
-            rows.append([name, f"base against base, {pairs}", f"{stage['null_ratio']:.4f}"])
+            rows.append([name, f"base against base, {pairs}", f"{stage['null_ratio']:.4f}", "–"])
     limits = verdict["thresholds"]
-    note = f"1 is what they should be; more than {limits['control']:.0%} off (base against base: {limits['null']:.0%}) "
+    note = (f"1 is what they should be. Contaminated: a control more than {limits['control']:.0%} off whose interval "
+            f"leaves 1 out, or base against base more than {limits['null']:.0%} off.")
     missing = [f"{name}: {', '.join(stage['missing'])}" for name, stage in verdict["stages"].items()
                if stage["missing"]]
     lacking = f" Missing, so that nothing can be red: {'; '.join(missing)}." if missing else ""
-    return [Grid("Control and null arm", ["stage", "what", "ratio"], rows, f"{note}is contaminated.{lacking}")]
+    return [Grid("Control and null arm", ["stage", "what", "ratio", "95 % interval"], rows, f"{note}{lacking}")]
 
 
 def _lost(verdict: dict[str, Any]) -> list[Grid]:

@@ -86,7 +86,7 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
     }
     return {**verdict, **_outcome(verdict, strict, all(map(pairs.finished, duets))), "next": _next(verdict, stages),
             "thresholds": asdict(THRESHOLDS), "strict": strict, "seeds": [duet["seed"] for duet in duets],
-            "versions": {"judge": 2, "python": platform.python_version(), "numpy": np.__version__},
+            "versions": {"judge": 3, "python": platform.python_version(), "numpy": np.__version__},
             "noise_floor": floors, "duets": duets}
 
 

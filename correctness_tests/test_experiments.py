@@ -234,7 +234,7 @@ def test_default_grid_builds_once_what_serves_one_shape():
     listed = as_text(cases, "")
     latency = [line.split()[1] for line in listed.splitlines() if line.startswith("latency")]
     assert latency == ["minilm/torch-compile/b1/s128/cpu"]
-    assert "1 case cannot run: its build serves another shape: add --grid full (torch-compile)" in listed
+    assert "1 case does not run: its build serves another shape: add --grid full (torch-compile)" in listed
 
 
 def test_without_a_model_every_experiment_has_something_to_run():

@@ -132,7 +132,8 @@ def as_text(cases: list[Case], about: str) -> str:
     for group in grouped((case.variant.name, case.reason) for case in refused):
         hint = f": {', '.join(group.hints)}" if group.hints else ""
         whom = ", ".join(group.variants)
-        lines.append(one_line(f"{count(group.cases, 'case')} cannot run: {group.label}{hint} ({whom})"))
+        how = "does not run" if group.cases == 1 else "do not run"
+        lines.append(one_line(f"{count(group.cases, 'case')} {how}: {group.label}{hint} ({whom})"))
     return "\n".join(lines)
 
 

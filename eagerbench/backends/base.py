@@ -3,6 +3,7 @@
 Modules of backends import their runtime inside their methods: listing the plan must not load any of them.
 """
 
+import enum
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,6 +16,17 @@ from eagerbench.backends.runner import Arrays, Engagement, Runner
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
 
+
+class Runs(enum.Enum):
+    """Where a variant runs that nobody has named. With `--variant` or `--grid full` every one runs everywhere."""
+
+    IN_EVERY_EXPERIMENT = enum.auto()
+    IN_LATENCY = enum.auto()  # and in the others that ask every variant; in all experiments it would take an hour
+    AT_ONE_SHAPE = enum.auto()  # of the default grid, without its quality: it shows what a part of another row brings
+    IN_SMALLER_GRIDS = enum.auto()  # not in the default one: it compiles for longest, and was nowhere the fastest
+    WHEN_NAMED = enum.auto()
+
+
 @dataclass(frozen=True)
 class Variant:
     """A backend with its options and dtype fixed: what a user selects and a row shows.
@@ -23,12 +35,14 @@ class Variant:
         tolerance: name of a class in `eagerbench.outputs.tolerance`.
         dtype: dtype of the matrix products, for `fraction_of_peak`: float32, bfloat16, float16 or int8.
         options: everything else that determines the build; JSON scalars only (they are part of the cache key).
+        runs: where it runs when nobody has named it.
     """
 
     name: str
     tolerance: str
     dtype: str = "float32"
     options: Mapping[str, str | int | bool] = field(default_factory=dict)
+    runs: Runs = Runs.IN_LATENCY
 
 
 @dataclass(frozen=True)
@@ -83,9 +97,9 @@ class Backend(ABC):
     `packages` are import names that must be installed, by the command `install`; their versions are part of every
     cache key. Set `per_workload` when a build serves one input shape only, `costly` when a build takes more than
     some seconds (the quick tests then build it for fewer models), `right_padding_only` when its runners refuse
-    every other mask, `on_request` when the variants run only where they are named, `own_process` when calls run in
-    another process, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs the
-    build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
+    every other mask, `own_process` when calls run in another process, `builds_module` when a runner's `module` is a
+    transformers module whose own `generate()` runs the build, and `saves_quantised` when its users load it from a
+    checkpoint that is quantised already.
     """
 
     variants: ClassVar[tuple[Variant, ...]]
@@ -94,7 +108,6 @@ class Backend(ABC):
     per_workload: ClassVar[bool] = False
     costly: ClassVar[bool] = False
     right_padding_only: ClassVar[bool] = False
-    on_request: ClassVar[bool] = False
     own_process: ClassVar[bool] = False
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False

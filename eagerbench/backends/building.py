@@ -5,6 +5,7 @@ import importlib.metadata
 import inspect
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from eagerbench.backends.artifacts import ArtifactStore, take_saving_s
 from eagerbench.backends.base import Arrays, Backend, ExportingBackend, Placement, Runner, Variant
 from eagerbench.causes import cause
 from eagerbench.errors import CannotRun, Refused
-from eagerbench.machine import quiet, room, spent
+from eagerbench.machine import cpu, quiet, room, spent
 
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
@@ -165,8 +166,17 @@ def _shared_source_hash() -> str:
 
 @cache
 def version(import_name: str) -> str:
-    names = importlib.metadata.packages_distributions().get(import_name, [import_name])
-    return importlib.metadata.version(names[0])
+    """Of the distribution of that name; of another name, of the one that brings the package."""
+    try:
+        return importlib.metadata.version(import_name)
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version(_distributions().get(import_name, [import_name])[0])
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """By the packages that they bring: a third of a second, as all files of all of them are looked through."""
+    return importlib.metadata.packages_distributions()
 
 
 @cache
@@ -181,7 +191,5 @@ def _gpu(device: str) -> dict[str, str]:
 
 @cache
 def _cpu_features() -> str:
-    import cpuinfo
-
-    flags = " ".join(sorted(cpuinfo.get_cpu_info().get("flags", [])))
+    flags = " ".join(sorted(cpu.info().get("flags", [])))
     return f"{platform.machine()}-{hashlib.sha256(flags.encode()).hexdigest()[:12]}"

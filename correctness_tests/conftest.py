@@ -129,7 +129,7 @@ def pytest_itemcollected(item):
 def _costs_too_much(variant_name: str, model: str | None, file: str) -> bool:
     """For every time. `model` is None where the test chooses."""
     backend = backends.variants()[variant_name][1]
-    if backend.on_request:  # test_cpp.py has a quick one
+    if backend.on_request and not backend.install.startswith("make env-"):  # test_cpp.py has a quick one
         return True
     if file == "test_artifacts" or (file == "test_engagement" and model == QUICK_MODELS[1]):
         return variant_name not in FRESH

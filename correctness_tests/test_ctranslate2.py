@@ -18,10 +18,10 @@ def _available():
     skip_unavailable(NAME)
 
 
-@pytest.mark.parametrize(("variant_name", "compute_type"), [(NAME, "float32"), (f"{NAME}-int8", "int8_float32")])
-def test_the_type_in_effect_is_the_one_asked_for(workshops, variant_name, compute_type):
+@pytest.mark.parametrize(("name", "compute_type"), [(NAME, "float32"), (f"{NAME}-int8", "int8_float32")])
+def test_the_type_in_effect_is_the_one_asked_for(workshops, name, compute_type):
     workshop = workshops("tiny-bert")
-    built = workshop.built(variant_name)
+    built = workshop.built(name)
     engagement = built.backend.probe(built.variant, built.runner, workshop.inputs(2, 8))
     assert engagement.engaged, engagement.summary
     assert engagement.facts["compute_type"] == compute_type

@@ -28,16 +28,16 @@ def wide(store, placement):
 
 
 @pytest.mark.parametrize("model_name", WIDE)
-@pytest.mark.parametrize("variant_name", KINDS)
-def test_the_types_in_the_file_are_those_asked_for(wide, model_name, variant_name):
+@pytest.mark.parametrize("name", KINDS)
+def test_the_types_in_the_file_are_those_asked_for(wide, model_name, name):
     from eagerbench.backends.gguf_file import TYPES
 
     workshop, inputs = wide(model_name), wide(model_name).inputs(2, 8)
-    built = workshop.built(variant_name)
+    built = workshop.built(name)
     engagement = built.backend.probe(built.variant, built.runner, inputs)
     assert engagement.engaged, engagement.summary
-    assert set(built.runner.types) <= set(TYPES[KINDS[variant_name]])
-    assert not workshop.compared(variant_name, inputs).failures
+    assert set(built.runner.types) <= set(TYPES[KINDS[name]])
+    assert not workshop.compared(name, inputs).failures
     switched_off = built.backend.build_disengaged(built.variant, workshop.model, inputs, workshop.placement)
     assert not built.backend.probe(built.variant, switched_off, inputs).engaged
 

@@ -105,8 +105,8 @@ def _tokenizer(config: transformers.PretrainedConfig) -> transformers.PreTrained
 def _with_some_decoder(encoder: torch.nn.Module) -> transformers.PreTrainedModel:
     """The converter takes whole Whisper models only: one with the smallest decoder, which `encode` never calls."""
     config = copy.deepcopy(encoder.config)
-    config.update({"decoder_layers": 1, "vocab_size": 8, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2,
-                   "decoder_start_token_id": 3})
+    config.update({"decoder_layers": 1, "decoder_attention_heads": config.encoder_attention_heads, "vocab_size": 8,
+                   "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "decoder_start_token_id": 3})
     whole = transformers.WhisperForConditionalGeneration(config)
     whole.model.encoder = encoder
     whole.generation_config.suppress_tokens = whole.generation_config.begin_suppress_tokens = []

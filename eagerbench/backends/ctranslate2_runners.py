@@ -104,7 +104,7 @@ class EncoderRunner(_Runner):
             return self._head(*states)
 
     def arrays(self, outputs):
-        return {name: np.array(tensor, np.float32)
+        return {name: np.array(tensor.numpy())
                 for name, tensor in zip(self._about["outputs"], outputs, strict=True)}
 
 
@@ -117,7 +117,7 @@ class GeneratorRunner(_Runner):
         return self.model.forward_batch(**native)
 
     def arrays(self, outputs):
-        return {"logits": np.array(_tensor(outputs))}
+        return {"logits": np.array(outputs)}
 
 
 class WhisperRunner(_Runner):
@@ -134,7 +134,7 @@ class WhisperRunner(_Runner):
         return self.model.encode(native)
 
     def arrays(self, outputs):
-        return {"last_hidden_state": np.array(_tensor(outputs))}
+        return {"last_hidden_state": np.array(outputs)}
 
 
 def _tensor(view: Any) -> torch.Tensor:

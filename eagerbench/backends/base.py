@@ -177,7 +177,8 @@ class Backend(ABC):
 
     def generator(self, variant: Variant, runner: Runner, model: "LoadedModel", cache: str,
                   placement: Placement) -> Any:
-        """A transformers module whose `generate()` runs this build; `cache` is one that `cannot_generate` admits."""
+        """A transformers module whose `generate()` runs this build, or an object with a runtime's own loop under that
+        name; `cache` is one that `cannot_generate` admits."""
         if self.builds_module:
             return runner.module
         from eagerbench.backends.generating import recomputing

@@ -20,7 +20,8 @@ class LlamaCpp(ExportingBackend):
     """
 
     variants = (
-        Variant("llama-cpp", "exact-math", options={"weights": "F32", "cache": "f32"}),
+        # Its GELU, GPT-2's, is a table of float16 (`GGML_GELU_FP16`); LLaMA alone would be exact.
+        Variant("llama-cpp", "half-precision", options={"weights": "F32", "cache": "f32"}),
         Variant("llama-cpp-q8_0", "quantised", "int8", {"weights": "Q8_0", "cache": "f16"}),
         Variant("llama-cpp-q4_k", "quantised-coarse", "int8", {"weights": "Q4_K", "cache": "f16"}),
     )

@@ -27,6 +27,7 @@ from eagerbench.models.specs import ModelSpec, config_length, roots
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
                  "tokenizer.model")
 _INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
+_VERSION_4 = transformers.__version__.startswith("4.")
 _DTYPE = "dtype" if hasattr(transformers.PreTrainedModel, "set_attn_implementation") else "torch_dtype"
 
 
@@ -152,11 +153,12 @@ def with_attention(module: torch.nn.Module, implementation: str) -> torch.nn.Mod
     """The module with one of `transformers`' attention implementations; a plain `torch.nn` module as it is.
 
     A family without SDPA keeps its own attention, as `from_pretrained` gives it; the variant `sdpa` refuses those.
-    transformers 4 chooses it when a module is made: there, a new one with the same weights.
+    transformers 4 chooses it when a module is made, and later versions of it can change it for some families only
+    (4.57 warns and leaves a BERT with SDPA): there, a new one with the same weights.
     """
     if implementation == "sdpa" and not getattr(module, "_supports_sdpa", True):
         implementation = "eager"
-    if hasattr(module, "set_attn_implementation"):
+    if hasattr(module, "set_attn_implementation") and (not _VERSION_4 or module._can_set_attn_implementation()):
         module.set_attn_implementation(implementation)
     elif isinstance(module, transformers.PreTrainedModel) and module.config._attn_implementation != implementation:
         config = copy.deepcopy(module.config)

@@ -146,7 +146,7 @@ def _sampled(variant_name: str, model: str | None, test: str) -> bool:
 def _costs_too_much(variant_name: str, model: str | None, file: str) -> bool:
     """For every time. `model` is None where the test chooses."""
     variant, backend = backends.variants()[variant_name]
-    if variant.runs is Runs.WHEN_NAMED:  # test_cpp.py has a quick one
+    if variant.runs is Runs.WHEN_NAMED and not backend.install.startswith("make env-"):  # test_cpp.py has a quick one
         return True
     if file == "test_artifacts" or (file == "test_engagement" and model == QUICK_MODELS[1]):
         return variant_name not in FRESH

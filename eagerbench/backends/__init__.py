@@ -25,6 +25,8 @@ REGISTRY = (
     "onnxruntime_cpp",
     "openvino_runtime",
     "openvino_cpp",
+    "ctranslate2",
+    "llama_cpp",
     "dynamic_int8",
     "dynamic_int8_torchscript",
     "torchao_int8",

@@ -195,7 +195,8 @@ class Backend(ABC):
 
     def generator(self, variant: Variant, runner: Runner, model: "LoadedModel", cache: str,
                   placement: Placement) -> Any:
-        """A transformers module whose `generate()` runs this build, with a `cache` that `cannot_generate` accepts."""
+        """A transformers module whose `generate()` runs this build, or a runtime's own loop under that name, with a
+        `cache` that `cannot_generate` accepts."""
         if self.builds_module:
             return runner.module
         from eagerbench.backends.generating import recomputing

@@ -6,7 +6,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
-EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
+EXTRA := ipex optimum-bettertransformer onnxruntime-openvino sentence-transformers
 
 # Each process would compile all modules anew: two seconds of each of the hundred sessions of `make test`.
 unexport PYTHONDONTWRITEBYTECODE
@@ -139,8 +139,9 @@ $(INSTALLED): pyproject.toml environments/main.txt
 	touch $@
 
 # In the extra environments the suite runs from this directory, its reference taken there too.
+bench-sentence-transformers: OF := test_embeddings.py
 $(EXTRA:%=bench-%): bench-%: .venv-%/.installed
-	.venv-$*/bin/python -m eagerbench run --variant eager --variant sdpa --variant 'torchscript-freeze*' --variant torch-compile \
+	.venv-$*/bin/python -m eagerbench run $(OF) --variant eager --variant sdpa --variant 'torchscript-freeze*' --variant torch-compile \
 		--variant '$**' $(ARGS)
 
 $(EXTRA:%=test-%): test-%: .venv-%/.installed

@@ -84,8 +84,9 @@ class Backend(ABC):
     cache key. Set `per_workload` when a build serves one input shape only, `costly` when a build takes more than
     some seconds (the quick tests then build it for fewer models), `right_padding_only` when its runners refuse
     every other mask, `on_request` when the variants run only where they are named, `own_process` when calls run in
-    another process, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs the
-    build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
+    another process, `reads_texts` when its runners are called with texts and return embeddings, `builds_module` when a
+    runner's `module` is a transformers module whose own `generate()` runs the build, and `saves_quantised` when its
+    users load it from a checkpoint that is quantised already.
     """
 
     variants: ClassVar[tuple[Variant, ...]]
@@ -96,6 +97,7 @@ class Backend(ABC):
     right_padding_only: ClassVar[bool] = False
     on_request: ClassVar[bool] = False
     own_process: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = False
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""

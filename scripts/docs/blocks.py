@@ -24,7 +24,7 @@ README_PLACE = "1×128"  # short calls: many pairs of turns in a case's time
 README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
                    "openvino-int8")
 RESULT_VARIANTS = ("eager", "onnxruntime", "onnxruntime-int8")
-RESULT_FILES = {"python": "cpp"}  # of experiments that no default run has
+RESULT_FILES = {"python": "cpp", "embeddings": "embeddings"}  # of experiments that no default run has
 SCREEN_LINES = 14, 5  # of the last screen that README shows: the first and the last ones
 
 

@@ -15,7 +15,7 @@ from eagerbench.outputs.predictions import AGREEMENT_ROWS
 from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
 from scripts.docs import followed as known_history
-from scripts.docs import kept, pictures
+from scripts.docs import kept, pictures, side_by_side
 from scripts.docs import steps as known_steps
 
 ROOT = Path(__file__).parents[2]
@@ -269,5 +269,5 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
     "turns": turns, "cpp": cpp, "wait-policy": wait_policy, "quiet": quiet, "isolation": isolation, "tree": tree,
-    "corpus": corpus, "steps": steps, "followed": followed,
+    "corpus": corpus, "steps": steps, "followed": followed, "peers": side_by_side.peers,
 }

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from eagerbench.results.grid import Grid, as_markdown
+from eagerbench.shown import markdown
 from scripts.docs.kept import RESULTS
 from scripts.peers import summary
 
@@ -25,7 +25,8 @@ def peers(kind: str) -> str:
     if not rows:
         return "None." if kind == "missing" else "The kept measurement has none of it."
     said = "" if kind == "missing" else f"\n\n{_said(kind, found)}"
-    return f"{as_markdown([Grid('', _HEADERS[kind], rows)]).strip()}{said}"
+    lines = [_HEADERS[kind], ["---"] * len(_HEADERS[kind]), *(list(map(markdown, row)) for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + said
 
 
 def _said(kind: str, found: dict[str, Any]) -> str:

@@ -11,7 +11,6 @@ from running import run_pytest
 from selections import planned
 
 from eagerbench import backends
-from eagerbench.backends.base import Placement
 from eagerbench.backends.sentence_transformers_encode import NEEDS, _version
 from eagerbench.errors import CannotRun, Refused
 from eagerbench.experiments import EXPERIMENTS
@@ -24,7 +23,6 @@ from eagerbench.workloads.fast_tokenizer import fast_tokenizer
 
 ROWS = tuple(name for name in backends.variants() if name.startswith("sentence-transformers"))
 TEXTS = ["The old cat sleeps.", "What is a river?", "THE DOG barks when the cat sleeps , and then it ends."]
-PLACEMENT = Placement("cpu", 1)
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +39,10 @@ def model(directory):
 
 
 @pytest.fixture(scope="module")
-def theirs(model):
+def theirs(model, placement):
     """sentence-transformers on PyTorch."""
     variant, backend = backends.variants()["sentence-transformers"]
-    return backend.build(variant, model, {}, PLACEMENT)
+    return backend.build(variant, model, {}, placement)
 
 
 def ours(model):
@@ -102,18 +100,18 @@ def available(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_probe_tells_the_backend_in_effect(model, theirs, name):
+def test_probe_tells_the_backend_in_effect(model, theirs, placement, name):
     """Engaged as it is built, not with the backend switched off. Where optimum is missing the second half holds too."""
     variant, backend = backends.variants()[name]
     if available(name):
-        runner = theirs if name == "sentence-transformers" else backend.build(variant, model, {}, PLACEMENT)
+        runner = theirs if name == "sentence-transformers" else backend.build(variant, model, {}, placement)
         assert np.allclose(runner(TEXTS), ours(model)(TEXTS), atol=2e-6 if variant.dtype == "float32" else 0.05)
         found = backend.probe(variant, runner, {})
         assert found.engaged, found.summary
-        assert runner.threads == 1
+        assert runner.threads == placement.threads
     elif variant.dtype == "bfloat16":
         pytest.skip("its control is the float32 build of the same backend")
-    found = backend.probe(variant, backend.build_disengaged(variant, model, {}, PLACEMENT), {})
+    found = backend.probe(variant, backend.build_disengaged(variant, model, {}, placement), {})
     assert not found.engaged, found.summary
     assert found.facts["backend"] == ("openvino" if variant.dtype == "bfloat16" else "torch")
 
@@ -130,11 +128,11 @@ def test_without_optimum_it_says_what_to_install(monkeypatch, name):
     assert "not on cuda" in backend.unavailable(variant, "cuda:0")
 
 
-def test_it_loads_directories_only(model):
+def test_it_loads_directories_only(model, placement):
     variant, backend = backends.variants()["sentence-transformers"]
     for spec in (specs.resolve("tiny-bert", 0), specs.resolve(f"{model.spec.root}@layers=1", 0)):
         with pytest.raises(Refused, match="save the model, and give its directory"):
-            backend.build(variant, SimpleNamespace(spec=spec), {}, PLACEMENT)
+            backend.build(variant, SimpleNamespace(spec=spec), {}, placement)
 
 
 def reasons(experiment: str, **options) -> set[str | None]:
@@ -172,7 +170,7 @@ def ran(directory, tmp_path_factory):
     file = tmp_path_factory.mktemp("session") / "run.json"
     ended = run_pytest("perf_tests/test_embeddings.py", "--benchmark-only", "--model", str(directory), "--variant",
                        "eager", "--variant", "torchscript", "--variant", "sentence-transformers", "--grid", "smoke",
-                       "--threads", "1", "--no-report", "--benchmark-json", str(file), "--benchmark-save-data")
+                       "--threads", "1", "--no-report", "--benchmark-json", str(file), "--benchmark-save-data", "-v")
     assert ended.code == 0, ended.out + ended.err
     return ended, {bench["extra_info"]["identity"]["variant"]: decode(bench["extra_info"])
                    for bench in json.loads(file.read_text())["benchmarks"]}

@@ -182,9 +182,13 @@ def _row(record: EmbeddingsRecord) -> list[str]:
     timing, found = record.timing, record.result
     return [str(record.workload.batch_size), record.identity.variant, f"{found.texts_per_s:.1f}",
             milliseconds(found.request_s),
-            f"{timing.speedup_vs_eager:.2f}{interval(timing.speedup_low, timing.speedup_high)}",
-            f"{found.model_share:.2f}{interval(found.model_share_low, found.model_share_high)}",
+            _with(timing.speedup_vs_eager, timing.speedup_low, timing.speedup_high),
+            _with(found.model_share, found.model_share_low, found.model_share_high),
             f"{record.correctness.max_abs_error:.1e}"]
+
+
+def _with(value: float | None, low: float | None, high: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}{interval(low, high)}"
 
 
 def _note(record: EmbeddingsRecord) -> str:

@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
 EXTRA := ipex optimum-bettertransformer onnxruntime-openvino sentence-transformers
 # Other tools, which `make peers` measures beside ours.
-PEERS := peers peers-ctranslate2
+PEERS := peers
 
 # Each process would compile all modules anew: two seconds of each of the hundred sessions of `make test`.
 unexport PYTHONDONTWRITEBYTECODE

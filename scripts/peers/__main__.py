@@ -15,10 +15,10 @@ import cpuinfo
 
 from eagerbench.machine import quota
 from scripts.peers.measure import Asked, measure, version
-from scripts.peers.sides import CTRANSLATE2, OPTIMUM, ROOT
+from scripts.peers.sides import ROOT, TOOLS
 
 PACKAGES = {"openvino": None, "onnxruntime": None, "torch": None, "transformers": None, "sentence-transformers": None,
-            "optimum-benchmark": OPTIMUM, "ctranslate2": CTRANSLATE2}
+            "optimum-benchmark": TOOLS, "ctranslate2": TOOLS}
 MODELS = ("minilm", "bert-base")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from scripts.peers import processes
 from scripts.peers.prepare import Files
-from scripts.peers.sides import CTRANSLATE2, ROOT, NoNumber, Repeat, Side
+from scripts.peers.sides import ROOT, TOOLS, NoNumber, Repeat, Side
 
 Say = Callable[[str], None]
 
@@ -84,7 +84,7 @@ def _prepared(model: str, asked: Asked) -> Files:
     """In a process of its own: this one imports no runtime that would run beside the others."""
     given = {"name": model, "shapes": asked.shapes, "threads": asked.threads, "every": asked.every,
              "scratch": str(asked.scratch), "artifacts": str(asked.artifacts),
-             "converter": str(CTRANSLATE2 / "bin" / "ct2-transformers-converter")}
+             "converter": str(TOOLS / "bin" / "ct2-transformers-converter")}
     ended = subprocess.run([sys.executable, "-m", "scripts.peers.prepare", json.dumps(given)], cwd=ROOT,
                            stdout=subprocess.PIPE, text=True, check=False)
     if ended.returncode:

@@ -107,7 +107,7 @@ def _converted(converter: Path, directory: Path, output: Path) -> tuple[str, str
     if output.exists():
         return str(output), ""
     if not converter.exists():
-        return "", f"{converter.parents[1].name} is missing: run make {converter.parents[1].name.lstrip('.')}"
+        return "", f"{converter.parents[1].name} is missing: run make env-peers"
     ended = subprocess.run([converter, "--model", directory, "--output_dir", output], capture_output=True, text=True,
                            check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"})
     lines = [line for line in ended.stderr.splitlines() if line.strip()]

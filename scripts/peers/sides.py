@@ -15,7 +15,7 @@ from scripts.peers.prepare import Files
 
 ROOT = Path(__file__).parents[2]
 LOOPS = Path(__file__).parent / "loops"
-OPTIMUM, CTRANSLATE2 = ROOT / ".venv-peers", ROOT / ".venv-peers-ctranslate2"
+TOOLS = ROOT / ".venv-peers"  # of those that need transformers 4
 PLAIN, PINNED = "system", "pinned"  # glibc's allocator as tools and users have it, and as our sessions have it
 OURS = ("eager", "sdpa", "onnxruntime", "openvino")
 OURS_INT8 = ("onnxruntime-int8", "openvino-int8")
@@ -99,8 +99,10 @@ class Repeat:
             loops |= {name: (name.removesuffix("-int8"), files.artifacts[name], arrays) for name in OURS_INT8}
         for name, (loop, *arguments) in loops.items():
             for allocator in (PLAIN, PINNED):
-                yield Side((f"bare/{name}",), (sys.executable, LOOPS / f"loop_{loop}.py", *arguments), printed(
-                    f"bare/{name}"), allocator, "torch", Path(sys.executable))
+                theirs = name == "sdpa" and allocator == PLAIN  # what a tool with transformers 4 is compared with
+                python = TOOLS / "bin" / "python" if theirs else Path(sys.executable)
+                yield Side((f"bare/{name}",), (python, LOOPS / f"loop_{loop}.py", *arguments), printed(f"bare/{name}"),
+                           allocator, "torch", python, _missing() if theirs else "")
 
     def _benchmark_app(self) -> Iterator[Side]:
         inputs = Path(self.files.inputs[self.shape]).with_suffix("")
@@ -134,21 +136,21 @@ class Repeat:
                        of_perf_test(key), PLAIN, "onnxruntime", Path(sys.executable))
 
     def _optimum(self) -> Iterator[Side]:
-        python = OPTIMUM / "bin" / "python"
+        python = TOOLS / "bin" / "python"
         for launcher in ("process", "inline"):
             key = f"tool/optimum-benchmark-{launcher}"
             yield Side((key,), (python, LOOPS / "tool_optimum_benchmark.py", launcher, self.files.directory,
                                 str(self.batch), str(self.length)),
-                       printed(key), PLAIN, "optimum-benchmark", python, _missing(OPTIMUM))
+                       printed(key), PLAIN, "optimum-benchmark", python, _missing())
 
     def _ctranslate2(self) -> Iterator[Side]:
-        python = CTRANSLATE2 / "bin" / "python"
+        python = TOOLS / "bin" / "python"
         for kind in ("float32", *(("int8",) if self.every else ())):
             key = f"tool/ctranslate2-{kind}"
             yield Side((key,), (python, LOOPS / "loop_ctranslate2.py", self.files.ctranslate2,
                                 self.files.inputs[self.shape], kind),
                        printed(key), PLAIN, "ctranslate2", python,
-                       _missing(CTRANSLATE2) or self.files.ctranslate2_error)
+                       _missing() or self.files.ctranslate2_error)
 
     def _sessions(self) -> Iterator[Side]:
         common = ("--model", self.files.name, "--threads", str(self.threads), "--batch-sizes", str(self.batch),
@@ -169,9 +171,8 @@ class Repeat:
                     lambda _: of_session(file, prefix), PINNED, "torch", Path(sys.executable))
 
 
-def _missing(environment: Path) -> str:
-    there = (environment / "bin" / "python").exists()
-    return "" if there else f"{environment.name} is missing: run make env-{environment.name.removeprefix('.venv-')}"
+def _missing() -> str:
+    return "" if (TOOLS / "bin" / "python").exists() else f"{TOOLS.name} is missing: run make env-peers"
 
 
 def printed(key: str) -> Read:

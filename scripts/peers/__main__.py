@@ -8,6 +8,7 @@ import argparse
 import datetime
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def main() -> int:
         os.sched_setaffinity(0, sorted(quota.usable_cpus())[:chosen.threads])
     asked = Asked(models, tuple(chosen.shape or [(8, 128), (1, 16)]), chosen.repeats, chosen.threads, chosen.seconds,
                   chosen.all, tuple(chosen.only), chosen.scratch.resolve(), (chosen.scratch / "artifacts").resolve())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the process that runs, with all that it started
     numbers = []
     head = {"date": datetime.date.today().isoformat(), "cpu": cpuinfo.get_cpu_info()["brand_raw"],
             "cores": quota.usable_cores(), "threads": chosen.threads, "repeats": chosen.repeats,

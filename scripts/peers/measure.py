@@ -60,7 +60,8 @@ def _of(side: Side, asked: Asked) -> Iterator[dict[str, Any]]:
     if side.missing:
         yield from ({"key": key, "seconds": None, "error": side.missing, **common} for key in side.keys)
         return
-    ended = processes.run(side.command, side.environment(asked.threads, asked.seconds), ROOT)
+    where = ROOT if side.keys[0].startswith("ours/") else asked.scratch  # some tools write logs where they are
+    ended = processes.run(side.command, side.environment(asked.threads, asked.seconds), where)
     common["others"] = round(ended.others, 3)
     try:
         numbers = side.read(ended.out) if ended.code in (0, 1) else {}

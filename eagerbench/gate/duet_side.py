@@ -87,6 +87,10 @@ class Side:
         self._ended: dict[str, str | None] = {}
         self.models: dict[str, dict[str, str]] = {}  # by bench_id, what it says that the benchmark was run on
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def send(self, kind: str, **content: Any) -> None:
         with contextlib.suppress(ConnectionError):  # who has gone is found out by the next `hear`
             self._channel.sendall(json.dumps({"kind": kind, **content}).encode() + b"\n")

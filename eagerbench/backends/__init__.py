@@ -32,6 +32,7 @@ REGISTRY = (
     "torchao_int8",
     "bitsandbytes_quantised",
     "accelerate_placed",
+    "sentence_transformers_encode",
     "cuda",
     "cuda_kernels",
     "neuron",

@@ -6,7 +6,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
-EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
+EXTRA := ipex optimum-bettertransformer onnxruntime-openvino executorch litert
 
 # Each process would compile all modules anew: two seconds of each of the hundred sessions of `make test`.
 unexport PYTHONDONTWRITEBYTECODE

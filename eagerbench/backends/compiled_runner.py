@@ -7,10 +7,12 @@ import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest import mock
 
 import torch
 from torch._dynamo.utils import counters
 from torch._inductor import select_algorithm
+from torch._inductor.graph import GraphLowering
 
 from eagerbench.backends.base import Arrays
 from eagerbench.backends.generating import with_forward
@@ -37,6 +39,10 @@ class CompiledRunner(TorchRunner):
             traces (`torch._dynamo.utils.is_parameter_freezing`), and `torch.compile(options={"freezing": True})` is
             set only after that, and so freezes nothing without a word (torch 2.13.0).
         dynamic: one graph for all sizes of the inputs, or None for the sizes of `example`.
+
+    Attributes:
+        code: what inductor wrote for each graph, C++ in Python; none for graphs out of its cache, where no frozen ones
+            are.
     """
 
     def __init__(self, module: torch.nn.Module, example: Arrays, device: str, compile_graph: Callable[..., Any],
@@ -61,6 +67,7 @@ class CompiledRunner(TorchRunner):
         super().__init__(torch.compile(module, backend=counting_backend, dynamic=dynamic, **_ISOLATED), device)
         self._options = dict(options or {})
         self._tuned: list[int] = []
+        self.code: list[str] = []
         self.compile_for(example)
 
     def compile_for(self, inputs: Arrays) -> None:
@@ -92,7 +99,8 @@ class CompiledRunner(TorchRunner):
         # Called with the times of the candidates, also where they come from the cache of an earlier run.
         select_algorithm.add_feedback_saver(lambda timings, *_: self._tuned.append(len(timings)))
         try:
-            with torch._inductor.config.patch(self._options), warnings.catch_warnings():
+            with (torch._inductor.config.patch(self._options), warnings.catch_warnings(),
+                  mock.patch.object(GraphLowering, "save_output_code", self.code.append)):
                 warnings.simplefilter("ignore")  # inductor's own, about TypedStorage
                 result = call()
         finally:

@@ -66,7 +66,7 @@ class CompiledRunner(TorchRunner):
 
         super().__init__(torch.compile(module, backend=counting_backend, dynamic=dynamic, **_ISOLATED), device)
         self._options = dict(options or {})
-        self._tuned: list[int] = []
+        self._tuned: list[list[str]] = []
         self.code: list[str] = []
         self.compile_for(example)
 
@@ -97,7 +97,8 @@ class CompiledRunner(TorchRunner):
     def _compile(self, call: Callable[[], Any]) -> Any:
         """What a call returns that compiles, with the options."""
         # Called with the times of the candidates, also where they come from the cache of an earlier run.
-        select_algorithm.add_feedback_saver(lambda timings, *_: self._tuned.append(len(timings)))
+        select_algorithm.add_feedback_saver(lambda timings, *_: self._tuned.append(
+            [type(choice).__name__ for choice in timings]))
         try:
             with (torch._inductor.config.patch(self._options), warnings.catch_warnings(),
                   mock.patch.object(GraphLowering, "save_output_code", self.code.append)):
@@ -110,7 +111,8 @@ class CompiledRunner(TorchRunner):
         self.cache_hits = found["fxgraph_cache_hit"]
         self.graph_breaks = sum(counters["graph_break"].values())
         self.inductor_graphs = self.cache_hits + sum(found[f"fxgraph_cache_{how}"] for how in ("miss", "bypass"))
-        self.tuned = sum(candidates > 1 for candidates in self._tuned)
+        self.tuned = sum(len(candidates) > 1 for candidates in self._tuned)
+        self.templates_timed = sum("CppTemplateCaller" in candidates for candidates in self._tuned)
         self.templates = found["cpp_templated_kernel_counter"]
         return result
 

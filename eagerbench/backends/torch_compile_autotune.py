@@ -31,8 +31,7 @@ class TorchCompileAutotune(TorchCompile):
         return TORCH_COMPILE.build(plain, model, example, placement)
 
     def probe(self, variant, runner, inputs):
-        """Engaged when one of the layers at least was multiplied by inductor's own product, each of those on AMX, and
-        oneDNN's bf16 product ran the others."""
+        """Engaged when inductor's product was timed for every layer, and all run in bf16: by it, on AMX, or by oneDNN."""
         from eagerbench.backends.torch_runner import bf16_products, onednn_primitives
 
         compiled = TORCH_COMPILE.probe(TORCH_COMPILE.variants[0], runner, inputs)
@@ -54,14 +53,14 @@ def no_tiles(flag: str) -> str | None:
 
 
 def templates(runner) -> Engagement:
-    """Engaged when inductor's C++ products were timed, some kept, and all of those multiply by AMX tiles."""
+    """Engaged when inductor's C++ products were timed, and those that were kept multiply by AMX tiles."""
     kernels = [kernel for code in runner.code for kernel in re.split(r"(?=async_compile\.cpp)", code)
                if "micro_gemm" in kernel]
     tiled = [kernel for kernel in kernels if "_tile_dp" in kernel]
-    facts = {"tuned_products": runner.tuned, "cpp_templates": runner.templates, "cpp_kernels": len(kernels),
-             "amx_kernels": len(tiled)}
-    engaged = runner.tuned > 0 and runner.templates > 0 and 0 < len(kernels) == len(tiled)
-    return Engagement(engaged, "{tuned_products} products tuned, {cpp_templates} by inductor's C++ template "
+    facts = {"tuned_products": runner.tuned, "templates_timed": runner.templates_timed,
+             "cpp_templates": runner.templates, "cpp_kernels": len(kernels), "amx_kernels": len(tiled)}
+    engaged = runner.templates_timed > 0 and len(kernels) == len(tiled) and bool(kernels) == (runner.templates > 0)
+    return Engagement(engaged, "C++ template timed for {templates_timed} products, kept for {cpp_templates} "
                                "({amx_kernels} of {cpp_kernels} kernels on AMX)".format(**facts), facts)
 
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from eagerbench import backends
 from eagerbench.backends.artifacts import ArtifactStore
-from eagerbench.backends.base import Arrays, Placement
+from eagerbench.backends.base import Arrays, Placement, Runs
 from eagerbench.backends.building import Built, build
 from eagerbench.errors import CannotRun
 from eagerbench.models import specs
@@ -145,8 +145,8 @@ def _sampled(variant_name: str, model: str | None, test: str) -> bool:
 
 def _costs_too_much(variant_name: str, model: str | None, file: str) -> bool:
     """For every time. `model` is None where the test chooses."""
-    backend = backends.variants()[variant_name][1]
-    if backend.on_request:  # test_cpp.py has a quick one
+    variant, backend = backends.variants()[variant_name]
+    if variant.runs is Runs.WHEN_NAMED and not backend.install.startswith("make env-"):  # test_cpp.py has a quick one
         return True
     if file == "test_artifacts" or (file == "test_engagement" and model == QUICK_MODELS[1]):
         return variant_name not in FRESH

@@ -29,6 +29,10 @@ def test_pairs_and_null_arm(duet, tmp_path):
         assert (pair["valid"], pair["reason"], pair["failed"]) == (True, "", {})
         found = pair["benchmarks"]["good"]
         assert found["turns"] == len(found["base_turns"]) == len(found["head_turns"]) == 3
+        assert set(pair["spent"]) == {"base", pair["arm"]}
+        for parts in pair["spent"].values():  # the other side's turns are waited for; its own are timed
+            assert parts["timing"] > 0 < parts["waiting"]
+            assert sum(parts.values()) < pair["seconds"]
     assert "good  head" in ended.out
 
 

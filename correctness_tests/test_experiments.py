@@ -14,8 +14,9 @@ from running import ROOT, WITHOUT_PLUGINS, copy_of_project, run_pytest, run_pyth
 from selections import planned
 
 from eagerbench import backends
+from eagerbench.backends.base import Runs
 from eagerbench.experiments import EXPERIMENTS
-from eagerbench.plan import CONTROLS, SHORT_LIST, SLOW_TO_BUILD, as_text
+from eagerbench.plan import as_text
 from eagerbench.results import older, records
 from eagerbench.results.decode import decode
 from eagerbench.results.record import to_json
@@ -206,6 +207,14 @@ def test_unknown_experiment_is_one_line(tmp_path):
     assert "unknown experiment 'latencyy': did you mean 'latency'" in ended.out + ended.err
 
 
+def running_where(runs: Runs) -> set[str]:
+    return {name for name, (variant, _) in backends.variants().items() if variant.runs is runs}
+
+
+def test_what_is_called_in_cpp_runs_where_it_is_named():
+    assert {name for name in backends.variants() if name.endswith("-cpp")} <= running_where(Runs.WHEN_NAMED)
+
+
 def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_named():
     def running(**options):
         cases = [case for case in planned(model=["tiny-bert"], batch_sizes="2", **options) if case.reason is None]
@@ -213,21 +222,25 @@ def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_name
                 for experiment in ("latency", "corpus")}
 
     short, named, full = running(), running(variant=["*"]), running(grid="full")
-    assert short["corpus"] <= set(SHORT_LIST) < short["latency"] | set(SHORT_LIST)
+    everywhere = running_where(Runs.IN_EVERY_EXPERIMENT)
+    assert everywhere == {"eager", "onnxruntime", "onnxruntime-int8"}
+    assert short["corpus"] <= everywhere < short["latency"] | everywhere
     assert "bettertransformer" in named["corpus"] & full["corpus"]
     assert named["latency"] == full["latency"]
-    asked_for = {name for name, (_, backend) in backends.variants().items() if backend.on_request} & named["latency"]
-    assert named["latency"] - short["latency"] == set(SLOW_TO_BUILD) & named["latency"] | asked_for
+    asked_for = running_where(Runs.WHEN_NAMED) & named["latency"]
+    assert named["latency"] - short["latency"] == running_where(Runs.IN_SMALLER_GRIDS) & named["latency"] | asked_for
     smoke = {case.variant.name for case in planned(model=["tiny-bert"], grid="smoke") if case.reason is None}
     assert smoke == named["latency"] - asked_for
 
 
 def test_controls_run_at_one_shape_unless_something_is_named():
+    controls = running_where(Runs.AT_ONE_SHAPE)
+
     def running(**options):
-        return [case.bench_id for case in planned(**options) if case.reason is None and case.variant.name in CONTROLS]
+        return [case.bench_id for case in planned(**options) if case.reason is None and case.variant.name in controls]
 
     default, named, shapes = running(), running(variant=["*"]), running(batch_sizes="2,4")
-    assert default == [f"minilm/{name}/b1/s128/cpu" for name in backends.variants() if name in CONTROLS]
+    assert default == [f"minilm/{name}/b1/s128/cpu" for name in backends.variants() if name in controls]
     assert {name.split("/")[2] for name in named} >= {"b1", "b8", "quality", "corpus"}
     assert {"/".join(name.split("/")[2:4]) for name in shapes} == {"b2/s128", "b4/s128"}
 
@@ -237,7 +250,7 @@ def test_default_grid_builds_once_what_serves_one_shape():
     listed = as_text(cases, "")
     latency = [line.split()[1] for line in listed.splitlines() if line.startswith("latency")]
     assert latency == ["minilm/torch-compile/b1/s128/cpu"]
-    assert "1 case cannot run: its build serves another shape: add --grid full (torch-compile)" in listed
+    assert "1 case does not run: its build serves another shape: add --grid full (torch-compile)" in listed
 
 
 def test_without_a_model_every_experiment_has_something_to_run():
@@ -252,6 +265,7 @@ def test_without_a_model_every_experiment_has_something_to_run():
     assert default.pop("generation") == {"gpt2@layers=4"}
     assert default.pop("serving") == set()  # it is named, or does not run
     named.pop("serving")
+    assert default.pop("embeddings") == named.pop("embeddings") == set()
     assert default.pop("python") == set()  # of variants that run where they are named
     assert set(map(frozenset, default.values())) == {frozenset({"minilm"})}
     assert set(map(frozenset, filter(None, named.values()))) == {frozenset({"tiny-gpt2"})}

@@ -1,6 +1,6 @@
 """PyTorch modules called directly: `eager` (the reference) and `sdpa`, in float32 and with bf16 weights."""
 
-from eagerbench.backends.base import Arrays, Backend, BuiltBy, Engagement, Variant
+from eagerbench.backends.base import Arrays, Backend, BuiltBy, Engagement, Runs, Variant
 from eagerbench.errors import Refused
 
 
@@ -8,7 +8,7 @@ class Eager(Backend):
     """`module(**inputs)` with an attention implementation and a weight dtype."""
 
     variants = (
-        Variant("eager", "exact-math", options={"attention": "eager"}),
+        Variant("eager", "exact-math", options={"attention": "eager"}, runs=Runs.IN_EVERY_EXPERIMENT),
         Variant("eager-bf16", "reduced-precision", "bfloat16", {"attention": "eager"}),
         Variant("sdpa", "exact-math", options={"attention": "sdpa"}),
         Variant("sdpa-bf16", "reduced-precision", "bfloat16", {"attention": "sdpa"}),

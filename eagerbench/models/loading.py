@@ -151,11 +151,13 @@ def with_attention(module: torch.nn.Module, implementation: str) -> torch.nn.Mod
     """The module with one of `transformers`' attention implementations; a plain `torch.nn` module as it is.
 
     A family without SDPA keeps its own attention, as `from_pretrained` gives it; the variant `sdpa` refuses those.
-    transformers 4 chooses it when a module is made: there, a new one with the same weights.
+    transformers 4 chooses it when a module is made, and later versions of it can change it for some families only
+    (4.57 warns and leaves a BERT with SDPA): there, a new one with the same weights.
     """
     if implementation == "sdpa" and not getattr(module, "_supports_sdpa", True):
         implementation = "eager"
-    if hasattr(module, "set_attn_implementation"):
+    if hasattr(module, "set_attn_implementation") and (
+            not transformers.__version__.startswith("4.") or module._can_set_attn_implementation()):
         module.set_attn_implementation(implementation)
     elif is_pretrained(module) and module.config._attn_implementation != implementation:
         config = copy.deepcopy(module.config)

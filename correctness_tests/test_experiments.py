@@ -88,8 +88,7 @@ def test_cells_are_those_of_the_collected_experiments(tmp_path):
                        "--benchmark-json", str(file), "--benchmark-save-data", "-v", "-k",
                        f"not padding or not {TRACED}")
     assert ended.code == 0, ended.out
-    content = json.loads(file.read_text())
-    assert records.problems(content) == []
+    assert records.problems(content := json.loads(file.read_text())) == []
     cells = {cell["bench_id"]: cell for cell in content["eagerbench"]["cells"]}
     assert {cell["experiment"] for cell in cells.values()} == {"corpus", "padding"}
     assert cells[f"{NAME}/torchscript-onednn/corpus/b4/sorted/n16/cpu"]["reason"].startswith("its build serves one")
@@ -201,8 +200,7 @@ def test_plan_and_summary_import_nothing_heavy(tmp_path):
 
 def test_unknown_experiment_is_one_line(tmp_path):
     (tmp_path / "test_it.py").write_text("import pytest\n@pytest.mark.experiment('latencyy')\ndef test(case): pass\n")
-    ended = run_pytest("-p", "eagerbench.fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path), "--variant",
-                       "eager")
+    ended = run_pytest("-p", "eagerbench.fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path), "--variant=eager")
     assert ended.code == 2
     assert "unknown experiment 'latencyy': did you mean 'latency'" in ended.out + ended.err
 

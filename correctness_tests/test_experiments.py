@@ -88,15 +88,16 @@ def test_cells_are_those_of_the_collected_experiments(tmp_path):
                        "--benchmark-json", str(file), "--benchmark-save-data", "-v", "-k",
                        f"not padding or not {TRACED}")
     assert ended.code == 0, ended.out
-    assert records.problems(content := json.loads(file.read_text())) == []
+    content = json.loads(file.read_text())
+    assert records.problems(content) == []
     cells = {cell["bench_id"]: cell for cell in content["eagerbench"]["cells"]}
     assert {cell["experiment"] for cell in cells.values()} == {"corpus", "padding"}
     assert cells[f"{NAME}/torchscript-onednn/corpus/b4/sorted/n16/cpu"]["reason"].startswith("its build serves one")
     assert f"{NAME}: corpus throughput" in ended.out
     assert "latency" not in ended.out
     assert re.search(rf"│ {TRACED} +│ 1 timed; not run \(padding\): deselected", ended.out)
-    timed = {bench["extra_info"]["identity"]["bench_id"] for bench in content["benchmarks"]}
-    assert timed == {name for name, cell in cells.items() if cell["status"] == "timed"}
+    assert {bench["extra_info"]["identity"]["bench_id"] for bench in content["benchmarks"]} == {
+        name for name, cell in cells.items() if cell["status"] == "timed"}
 
 
 MODULE = '''
@@ -177,8 +178,7 @@ def test_a_new_experiment_is_a_module_and_a_perf_test(tmp_path):
     assert re.search(rf"{TRACED} · pair b2-s8 +\d+\.\d ms", ended.out)
     saved = {bench["extra_info"]["identity"]["bench_id"]: bench for bench in json.loads(file.read_text())["benchmarks"]}
     assert list(saved) == [f"{NAME}/{variant}/pair/b2/s8/cpu" for variant in ("eager", TRACED)]
-    for bench in saved.values():
-        assert bench["extra_info"]["result"] == {"both_s": median(bench["stats"]["data"])}
+    assert all(one["extra_info"]["result"] == {"both_s": median(one["stats"]["data"])} for one in saved.values())
     summary = run_python("-m", "eagerbench", "summary", str(file), cwd=project)
     assert (summary.code, f"{NAME}: two calls in a row" in summary.out) == (0, True), summary
     checked = run_python("-m", "eagerbench", "check", str(file), cwd=project)

@@ -6,7 +6,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
-EXTRA := ipex optimum-bettertransformer onnxruntime-openvino sentence-transformers
+EXTRA := ipex optimum-bettertransformer onnxruntime-openvino ctranslate2 llama-cpp sentence-transformers executorch litert
 # Other tools, which `make peers` measures beside ours.
 PEERS := peers
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from eagerbench.backends.base import Backend, Engagement, Variant
+from eagerbench.backends.base import Backend, Engagement, Runs, Variant
 from eagerbench.errors import Refused, first_line
 from eagerbench.outputs.predictions import SENTENCE_EMBEDDING
 from eagerbench.workloads.sentences import SENTENCES
@@ -101,15 +101,15 @@ class SentenceTransformers(Backend):
     """
 
     variants = (
-        Variant("sentence-transformers", "exact-math", options={"backend": "torch"}),
-        Variant("sentence-transformers-onnx", "exact-math", options={"backend": "onnx"}),
-        Variant("sentence-transformers-openvino", "exact-math", options={"backend": "openvino"}),
-        Variant("sentence-transformers-openvino-bf16", "reduced-precision", "bfloat16", {"backend": "openvino"}),
+        Variant("sentence-transformers", "exact-math", options={"backend": "torch"}, runs=Runs.WHEN_NAMED),
+        Variant("sentence-transformers-onnx", "exact-math", options={"backend": "onnx"}, runs=Runs.WHEN_NAMED),
+        Variant("sentence-transformers-openvino", "exact-math", options={"backend": "openvino"}, runs=Runs.WHEN_NAMED),
+        Variant("sentence-transformers-openvino-bf16", "reduced-precision", "bfloat16", {"backend": "openvino"},
+                Runs.WHEN_NAMED),
     )
     packages = ("sentence_transformers", "torch", "transformers")
     devices = ("cpu",)
     costly = True
-    on_request = True
     reads_texts = True
     install = "make env-sentence-transformers"
 

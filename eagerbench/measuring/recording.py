@@ -57,7 +57,7 @@ def costs(built: "Built", model: "LoadedModel", first_call_s: float, peak: "Peak
                                     "peak_rss_missing": peak.missing}
     return Costs(parameter_bytes=model.parameter_bytes, artifact_bytes=built.artifact_bytes,
                  artifact_cached=built.cached, build_s=built.build_s, load_s=built.load_s, first_call_s=first_call_s,
-                 **seen)
+                 built_beside=built.beside, **seen)
 
 
 def ratio_of(timing: "Timing") -> Ratio:

@@ -25,7 +25,7 @@ README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "ope
                    "openvino-int8")
 RESULT_VARIANTS = ("eager", "onnxruntime", "onnxruntime-int8")
 RESULT_FILES = {"python": "cpp", "embeddings": "embeddings"}  # of experiments that no default run has
-SCREEN_LINES = 14, 5  # of the last screen that README shows: the first and the last ones
+SCREEN_LINES = 14, 4  # of the last screen that README shows: the first and the last ones
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -88,8 +88,8 @@ def screen() -> str:
 def _screen() -> list[str]:
     ran = kept.content("bench")
     session = last_screen.Session(("saved .benchmarks/…/0001_….json, also as .benchmarks/latest.json",
-                                   "all tables: eagerbench summary .benchmarks/latest.json · before and after a "
-                                   "change: eagerbench compare OLD .benchmarks/latest.json"),
+                                   "all tables: eagerbench summary .benchmarks/latest.json",
+                                   "before and after a change: eagerbench compare OLD .benchmarks/latest.json"),
                                   summary="eagerbench summary .benchmarks/latest.json", take=recommended.short(ran),
                                   recommend="eagerbench recommend .benchmarks/latest.json --max-error 0.05",
                                   time_budget=2.0)

@@ -54,7 +54,7 @@ TAKE = {"exact math": [Take("minilm", "openvino", " 2.50×", " [2.10, 2.90]")],
         "16 bits": [Take("minilm", LONGEST, " 3.50×", " [3.30, 3.70] (= eager-bf16)")],
         "8 bits": [Take("minilm", "onnxruntime-int8", " 5.40×", " [5.20, 5.60] (= openvino-int8)")]}
 OTHERS = [bench("openvino", experiment=name, workload=f"w-{name}") for name in EXPERIMENTS
-          if name not in ("latency", "python", "serving")]  # the last two only run when they are named
+          if name not in ("latency", "python", "serving", "embeddings")]  # the last three only run when they are named
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 200])

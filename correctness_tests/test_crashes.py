@@ -107,7 +107,7 @@ def test_a_crash_is_a_cell(crashed):
 def test_the_user_sees_one_session(crashed):
     _, ended, _ = crashed
     assert ended.out.count("test session starts") == 1
-    assert "eagerbench: crashed: SIGSEGV in faulty while timing; going on behind it\n" in ended.out
+    assert "eagerbench: crashed: SIGSEGV in faulty while timing; continuing after it\n" in ended.out
     numbers = re.findall(r"^\[(\d)/6\] (\S+)", ended.out, re.MULTILINE)
     assert numbers == [(str(number), name.split("/")[1]) for number, name in enumerate(CASES, 1)]
     assert re.search(r"^\[4/6\] faulty · 1×16 +crashed: SIGSEGV in faulty while timing", ended.out, re.MULTILINE)
@@ -140,7 +140,7 @@ def test_every_fault_at_every_place(every_kind, kind):
     (cell,) = (cell for cell in content["eagerbench"]["cells"] if cell["bench_id"] == name)
     assert cell["status"] == "failed"
     assert cell["reason"] == f"crashed: {KINDS[kind]} in faulty-{kind} while {PLACES[place][0]}"
-    assert f"eagerbench: {cell['reason']}; going on behind it\n" in ended.out
+    assert f"eagerbench: {cell['reason']}; continuing after it\n" in ended.out
     if kind in ("garbage", "terminate"):
         said = cell["crash"]["stderr"][-1]
         assert "garbage" in said or "std::runtime_error" in said

@@ -1,6 +1,7 @@
 """Duets of real processes: what is measured, and what becomes of a side that fails. Most suites here are tiny fakes
 with the real partner in them; none of them imports torch."""
 
+import ast
 import json
 import os
 import subprocess
@@ -63,8 +64,6 @@ def test_turns_do_not_overlap_and_the_waiting_side_stands_still(duet, tmp_path):
     finally:
         del os.environ["DIARY"]
     assert content["pairs"][0]["valid"], content
-    import ast
-
     diaries = {name: ast.literal_eval((tmp_path / name).read_text()) for name in ("base", "head")}
     for mine, other in (("base", "head"), ("head", "base")):
         calls, written = diaries[mine][0], diaries[other][1]

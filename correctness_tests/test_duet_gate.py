@@ -69,7 +69,7 @@ def test_an_unconfirmed_suspect_is_no_pass_and_no_failure_of_its_screen(tmp_path
     monkeypatch.setenv("GITHUB_OUTPUT", str(told))
     code, out, _ = analysis(capsys, "gate", "--base", "HEAD", "--stage", "screen", "--directory", directory)
     assert (code, told.read_text()) == (0, "suspects=1\n")  # the second job of CI starts
-    assert "to be confirmed: run --stage confirm" in out
+    assert "there are suspects: run --stage confirm" in out
 
 
 def test_lost_head_is_no_pass(tmp_path, directory):

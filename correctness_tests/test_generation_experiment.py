@@ -170,7 +170,7 @@ def test_table_says_where_tokens_part():
     assert grid.title == "m: generation, batch 1, 8 tokens and 4 new ones"
     assert [row[:7] for row in grid.rows] == [
         ["eager", "dynamic", "100.0", "1.00 [0.90, 1.10]", "10.0 ms", "2.0 ms", "eager's"],
-        ["bnb-int8", "static", "50.0", "–", "10.0 ms", "2.0 ms", "other at 2, gap 0.25 (of 3)"]]
+        ["bnb-int8", "static", "50.0", "–", "10.0 ms", "2.0 ms", "differs at 2, gap 0.25 (of 3)"]]
     assert len(tables("m", [eager, made("generation", **{**other, "batch_size": 8})])) == 2
 
 

@@ -41,7 +41,7 @@ def stepped(tmp_path_factory):
 def test_a_run_is_added_once(tmp_path, capsys):
     file, folder = saved(tmp_path, "run.json", run_file()), tmp_path / "history"
     assert analysis(capsys, "history", "add", file, "--store", folder)[1].startswith("added ")
-    assert "is there already" in analysis(capsys, "history", "add", file, "--store", folder)[1]
+    assert "already in the history" in analysis(capsys, "history", "add", file, "--store", folder)[1]
     (one,) = store.read(folder).entries
     assert (one.anchor, one.commit.id, one.commit.branch) == ("eager", "ab" * 20, "main")
     assert one.points["m/sdpa/b1/s8/cpu"].ratio == 2.0

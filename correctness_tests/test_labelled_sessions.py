@@ -120,8 +120,8 @@ def test_metrics_are_those_of_transformers_itself(made, session):
     ("embedder", "labels", "labels", "embedder is no sequence classifier"),
     ("answerer", "labels", "labels", "answerer is no sequence classifier"),
     ("regressor", "labels", "labels", "has one label"),
-    ("classifier", "labels", "strange", "line 2 has the label 'neutral', which the model does not; write one of its "
-                                        "own by name or number: 0 negative, 1 positive")])
+    ("classifier", "labels", "strange", "line 2 has the label 'neutral', which the model does not have; write one of "
+                                        "its own by name or number: 0 negative, 1 positive")])
 def test_what_no_model_can_answer_is_refused(made, model, option, file, says):
     with pytest.raises(BadInput) as error:
         planned(model=[made[model]], **{option: made[file]})

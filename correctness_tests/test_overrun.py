@@ -56,7 +56,7 @@ def test_turns_are_planned_anew_by_what_calls_take_now(clock):
     found = timing.time_against(fake_timing.benchmark(clock), slower, clock.taking(1e-3), 2.0)
     assert found.turns.replanned == 1
     assert found.turns.variant_turns[-1] in range(10, 20)
-    assert "1 turn planned anew" in found.conditions.overrun
+    assert "1 turn planned again" in found.conditions.overrun
 
 
 @pytest.mark.parametrize("rounds", [None, 5])

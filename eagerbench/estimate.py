@@ -1,4 +1,4 @@
-"""How long a run will take, roughly: the only place with weights of cases."""
+"""Estimates how long a run will take. Only this module knows what a case costs."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path

@@ -37,14 +37,14 @@ _NO_PEAKS = ("--peaks", "here")  # a process less a case
 _BESIDE = 6  # architectures in one table
 _INTRODUCTION = """# What runs on what
 
-Small models of many architectures (two layers, hidden size 64, random weights) run through every variant at 1 × 24
-and 4 × 24, through variants that compile at 4 × 24, and through the other experiments by {some}.
-Made by `make architectures` on {date}: {machine}, torch {torch}, transformers {transformers}.
-Variants that this machine lacks something for (a GPU, bf16 instructions, a package) are left out.
+This page shows which variants run on small models of many architectures (two layers, hidden size 64, random weights).
+Each variant ran at 1 × 24 and 4 × 24, variants that compile at 4 × 24 only. The other experiments ran by {some}.
 
-*yes*: it ran, its outputs matched eager's, and its probe found the optimisation or nothing to optimise. A number is a
-[reason](#reasons). Both: it holds for some of the shapes or variants only. –: not run yet; the command goes on where
-it stopped.
+*yes*: it ran, its outputs matched eager's, and its probe found the optimisation or nothing to optimise. A number: it
+did not run, for this [reason](#reasons). Both: some of the shapes or variants ran. –: not run yet.
+
+Made by `make architectures` on {date}: {machine}, torch {torch}, transformers {transformers}. The command continues
+where it stopped. Variants that need a GPU or a package that is not installed are left out.
 """
 _KEPT = ("variant", "experiment", "workload", "status", "reason")
 COMPILED = ("torch-compile*", "aot-inductor", "torchao-int8")  # minutes each: at one shape, and last
@@ -166,7 +166,7 @@ def _of(cells: list[dict], **wanted: str) -> list[dict]:
 
 def _elsewhere(cell: dict) -> bool:
     """Whether a cell says of this machine alone that it lacks something."""
-    return cell["reason"].startswith(("not installed", "runs on", "no bf16", "needs"))
+    return cell["reason"].startswith(("not installed", "runs on", "needs"))
 
 
 def _cell(found: list[dict], reasons: dict[str, int]) -> str:

@@ -1,4 +1,4 @@
-"""The registry: a backend is one module in this package and one line here. Rows keep this order."""
+"""The registry of backends: one module in this package and one line here for each. Tables keep this order."""
 
 import importlib
 from functools import cache

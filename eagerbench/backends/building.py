@@ -1,4 +1,4 @@
-"""The one way from a variant to a runner: availability, artifact cache, and what building cost."""
+"""Builds a runner from a variant: availability, artifact cache, and the cost of building."""
 
 import hashlib
 import importlib.metadata
@@ -120,7 +120,7 @@ def _export_and_load(variant: Variant, backend: ExportingBackend, model: "Loaded
 
 
 def key(variant: Variant, backend: Backend, model: "LoadedModel", device: str) -> dict:
-    """Everything that determines a build, as JSON: weights, options, code, versions, processor."""
+    """The cache key of a build, as JSON: weights, options, code, versions, processor."""
     return {
         "model": model.fingerprint,
         "derived": model.derived,

@@ -76,7 +76,7 @@ class SessionBackend(ExportingBackend):
         getattr(onnx_convert, step)(shared.file, directory / FILE, model.config)
         saved = onnx_export.node_counts(directory / FILE)
         if step != "copy" and set(saved) <= set(shared.nodes):
-            raise Refused(f"{step} changed nothing in this graph: it is that of `onnxruntime`")
+            raise Refused(f"{step} changed nothing in this graph, so it is the same as `onnxruntime`")
         if step == "fuse":
             _require_the_same(shared.file, directory / FILE, example, type(model.module).__name__)
         nodes = {"exported": shared.nodes, "saved": saved, "weighted": onnx_export.weighted_products(directory / FILE)}

@@ -201,8 +201,8 @@ def _table(model: str, place: tuple[int, int, int], records: Sequence[Generation
     rows = [_row(record) for record in sorted(records, key=lambda record: -record.result.tokens_per_s)]
     return Grid(f"{model}: generation, batch {batch}, {prompt} tokens and {new} new ones", header, rows,
                 "Greedy generate(). Times eager: in turns with eager with a dynamic cache, with its 95 % interval. "
-                "Tokens: eager's, or the first other one and by how much eager prefers its own there, of the allowed. "
-                "Largest error: of the logits as far as the text is the same.")
+                "Tokens: eager's; or the place of the first different one, by how much eager prefers its own there, "
+                "and how much is allowed. Largest error: of the logits up to that place.")
 
 
 def _row(record: GenerationRecord) -> list[str]:
@@ -210,7 +210,7 @@ def _row(record: GenerationRecord) -> list[str]:
     known = timing.speedup_vs_eager is not None  # not in older files
     times = f"{timing.speedup_vs_eager:.2f}{interval(timing.speedup_low, timing.speedup_high)}" if known else "–"
     tokens = "eager's" if found.identical_ids else (
-        f"other at {found.parted_at}, gap {found.logit_gap:.2g} (of {found.largest_gap_allowed:.2g})")
+        f"differs at {found.parted_at}, gap {found.logit_gap:.2g} (of {found.largest_gap_allowed:.2g})")
     return [record.identity.variant, record.workload.cache, f"{found.tokens_per_s:.1f}", times,
             f"{1000 * found.time_to_first_token_s:.1f} ms", f"{1000 * found.time_per_output_token_s:.1f} ms", tokens,
             f"{record.correctness.max_abs_error:.1e}"]

@@ -253,11 +253,11 @@ def _runs(record: ServingRecord) -> str:
 
 def _note(records: Sequence[ServingRecord]) -> str:
     carried = min(record.result.carried_per_s for record in records)
-    return ("Queries/s: the highest rate of a Poisson process at which the 99th percentile of the latencies, from the "
-            "scheduled start on, holds the limit by the rules of MLPerf's load generator; in brackets the highest rate "
-            "at which every repeated run held it, and the lowest above at which one did not. Alone: one query at a "
-            "time. Offline: all queries there at once. Valid: runs at that rate. With a system that does nothing the "
-            f"generator carries {carried:.0f} queries/s.")
+    return ("Queries/s: the highest rate of a Poisson process at which the 99th percentile of the latency (from the "
+            "scheduled start) holds the limit, by the rules of MLPerf's load generator. In brackets: the highest rate "
+            "at which every repeated run held it, and the next higher one at which a run did not. Alone: one query at "
+            "a time. Offline: all queries at once. Valid: runs at that rate that held the limit. The generator itself "
+            f"can send {carried:.0f} queries/s to a system that does nothing.")
 
 
 def headline(record: ServingRecord) -> str:
@@ -285,6 +285,6 @@ def rank(record: ServingRecord) -> float | None:
 
 EXPERIMENT = Experiment("serving", 11, "How many queries a second are answered within a latency limit, under load?",
                         workloads, ServingRun, ServingRecord, tables, headline, rank,
-                        Plot(lines, "queries/s", "latency, ms", "Lower is faster, and a line that stays low farther to "
-                             "the right carries more. Queries come at random times; where a line turns up, they come "
-                             "faster than they are answered."), named=True)
+                        Plot(lines, "queries/s", "latency, ms", "Lower is faster; a line that stays low farther to the "
+                             "right sustains more queries. Queries come at random times. Where a line rises steeply, "
+                             "they come faster than they are answered."), named=True)

@@ -15,6 +15,7 @@ class Sessions:
         failed: reason by benchmark.
         lost: those of them that cost a side, and how it was lost.
         restarts: how often sessions were started again for the benchmarks that were left.
+        cores: that both sides took their turns on, by benchmark, where they are not all.
         overrun: a sentence by benchmark, where turns took five times the planned seconds.
         machine_info: as pytest-benchmark describes the machine.
         models: what a benchmark was run on (`sameness.FIELDS` that are known), by side and benchmark.
@@ -25,6 +26,7 @@ class Sessions:
     failed: dict[str, str] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
     restarts: int = 0
+    cores: dict[str, list[int]] = field(default_factory=dict)
     overrun: dict[str, str] = field(default_factory=dict)
     machine_info: dict[str, Any] = field(default_factory=dict)
     models: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)

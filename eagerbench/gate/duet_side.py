@@ -88,6 +88,10 @@ class Side:
         self.models: dict[str, dict[str, str]] = {}  # by bench_id, what it says that the benchmark was run on
         self.spent: dict[str, float] = {}  # where its time went, as it last said
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def send(self, kind: str, **content: Any) -> None:
         with contextlib.suppress(ConnectionError):  # who has gone is found out by the next `hear`
             self._channel.sendall(json.dumps({"kind": kind, **content}).encode() + b"\n")

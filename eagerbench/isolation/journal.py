@@ -218,6 +218,6 @@ def left(file: Path, content: Content, again: str) -> list[str]:
         again: the session's command, without `--resume`.
     """
     quoted = shlex.quote(str(file))
-    return [f"{len(content.finished)} of {count(content.tests, 'test')} finished are kept in {file}",
-            f"  go on: {again} --resume={quoted}",
-            f"  read:  eagerbench summary {quoted}"]
+    return [f"{len(content.finished)} of {count(content.tests, 'test')} finished, kept in {file}",
+            f"  continue: {again} --resume={quoted}",
+            f"  read: eagerbench summary {quoted}"]

@@ -1,4 +1,4 @@
-"""The reference of a model: eager float32, judged itself before anything is judged by it."""
+"""The reference of a model: eager float32. It is checked itself before anything is compared with it."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -188,7 +188,8 @@ class Reference:
             raise CannotRun("eager gives no tensor: nothing to compare with")
         changed = [name for name in outputs if not np.array_equal(outputs[name], again[name], equal_nan=True)]
         if changed:
-            raise CannotRun(f"eager gives other bits the second time in {', '.join(changed)}: nothing to compare with")
+            raise CannotRun(f"eager gives different bits when called again in {', '.join(changed)}: nothing to compare "
+                            "with")
         return outputs, flops
 
     def _flops(self, native: Any) -> int:

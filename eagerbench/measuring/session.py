@@ -1,4 +1,4 @@
-"""What measures the cases of one session: small parts, each with one job, made once and wired here."""
+"""Wires together what measures the cases of a session: small parts, each with one job."""
 
 import gc
 from collections.abc import Callable, Iterable

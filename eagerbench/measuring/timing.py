@@ -1,4 +1,4 @@
-"""Timing one callable against the reference: the only place that calls pytest-benchmark's fixture."""
+"""Times a callable against the reference. Only this module calls pytest-benchmark's fixture."""
 
 import gc
 import sys
@@ -60,7 +60,7 @@ def _unnoticed(phase: str) -> None:
 
 
 def reject(benchmark: Any) -> None:
-    """Keep a benchmark out of the saved file (`has_error`) and out of the table (`rejected`)."""
+    """Exclude a benchmark from the saved file (`has_error`) and from the table (`rejected`)."""
     benchmark.has_error = True
     benchmark.extra_info["rejected"] = True
 

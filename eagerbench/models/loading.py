@@ -262,7 +262,7 @@ def _from_factory(spec: ModelSpec) -> tuple[torch.nn.Module, Any]:
         raise BadInput(f"--model {spec.target}: the factory returned {_kind(made)}; return a torch.nn.Module or "
                        "(module, tokenizer)")
     if isinstance(module, torch.jit.ScriptModule):
-        raise BadInput(f"--model {spec.target}: the factory returned a TorchScript module, which says nothing of its "
+        raise BadInput(f"--model {spec.target}: the factory returned a TorchScript module, which does not describe its "
                        "inputs; return the torch.nn.Module that it was made from: --variant 'torchscript*' traces it")
     if not (tokenizer is None or isinstance(tokenizer, transformers.PreTrainedTokenizerBase)):
         raise BadInput(f"--model {spec.target}: the factory's second value is {_kind(tokenizer)}, no tokenizer of "

@@ -13,9 +13,9 @@ from eagerbench.shown import count, one_line, say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.json", help="files, or directories of them")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="file to write")
     parser.add_argument("--keep-first", action="store_true",
-                        help="of a benchmark that is in several files, keep the first (eager, say, runs in every "
+                        help="if several files have a benchmark, keep that of the first (eager runs in every "
                              "environment)")
 
 
@@ -59,7 +59,7 @@ def _usable(file: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[s
             json.dumps(bench, allow_nan=False)
             benchmarks.append(bench)
         except ValueError:
-            left_out[name] = "a NaN or an infinity is in it, which JSON has not"
+            left_out[name] = "a NaN or an infinity is in it, which JSON cannot hold"
     lines = [f"{name}: {reason}" for name, reason in left_out.items()]
     jsonfile.refuse(file, lines if left_out and not benchmarks else [])
     found = {**content, "benchmarks": benchmarks}

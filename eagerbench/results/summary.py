@@ -15,8 +15,8 @@ _NO_SESSION = {"wall_s": 0.0, "measured_s": 0.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--markdown", action="store_true", help="as Markdown")
+    parser.add_argument("file", type=Path, metavar="FILE", help="saved file")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 
 def run(chosen: argparse.Namespace) -> int:

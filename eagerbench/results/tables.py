@@ -51,8 +51,8 @@ def _doubtful(records: list[Record]) -> list[Grid]:
     count = len(rows)
     rows += [["overran", record.identity.bench_id, record.conditions.overrun] for record in records
              if record.conditions.overrun]
-    note = (f"{count} of {len(records)} cases were disturbed by other work: their times are in no table above. Stop "
-            "what else runs, or give fewer --threads, and run them again.") if count else ""
+    note = (f"Other work disturbed {count} of {len(records)} cases: their times are in no table above. Stop the other "
+            "work, or give fewer --threads, and run them again.") if count else ""
     return [Grid("what to doubt", ["", "case", "reason"], rows, note)] if rows else []
 
 
@@ -63,12 +63,12 @@ def _judging(records: list[Record]) -> list[str]:
               for field, what in (("equal_nonfinite", "not finite"), ("equal_masked", "mask values"))}
     if any(places.values()):
         counts = " and ".join(f"{count} {what}" for what, count in places.items() if count)
-        said.append(f"Of eager's output values up to {counts}: equal in every row above, and left out of its errors.")
+        said.append(f"Up to {counts} in eager's output: equal in every row above, and excluded from its errors.")
     empty = [record.identity.bench_id for record in records if record.correctness.judged_values == 0]
     if empty:
         said.append(f"No other value was left to compare in {', '.join(empty)}.")
     if any(record.correctness.rows_depend_on_batch for record in records):
-        said.append("What a row gives depends on its batch here: it was compared with eager's in the same batch.")
+        said.append("In this model a row's output depends on its batch: it was compared in the same batch as eager's.")
     return said
 
 

@@ -1,4 +1,4 @@
-"""What a workload is. One that a single experiment has is in the experiment's module, others are in this package."""
+"""The interface of a workload. One that only one experiment uses is in its module, others are in this package."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Workload(ABC):
-    """What one case calls a variant with. Subclasses are frozen dataclasses of plain values: equal ones, equal inputs.
+    """The inputs of a case. Subclasses are frozen dataclasses of plain values; equal ones give equal inputs.
 
     Modules of workloads import neither torch nor a backend's runtime: listing the plan must not load them.
     """

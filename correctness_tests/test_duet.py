@@ -161,7 +161,11 @@ def test_only_and_controls(duet, tmp_path):
                     for index, name in enumerate(names))
     _, content = duet(suite(tmp_path / "one", tests), suite(tmp_path / "two", tests), "--only", "good")
     assert sorted(content["pairs"][0]["benchmarks"]) == ["control/matmul", "good"]
-    ended, content = duet(tmp_path / "one", tmp_path / "two", "--only", "goood")
+
+
+@pytest.mark.slow  # test_what_makes_sides_unlike has the reason
+def test_only_what_neither_side_has(duet, tmp_path):
+    ended, content = duet(suite(tmp_path / "one"), suite(tmp_path / "two"), "--only", "goood")
     assert ended.code == 3
     assert "neither side has the benchmark goood" in content["pairs"][0]["reason"]
 

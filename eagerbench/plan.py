@@ -9,7 +9,7 @@ from eagerbench.models.specs import ModelSpec, resolve
 from eagerbench.results.reasons import grouped
 from eagerbench.selection import Selection
 from eagerbench.shown import count, one_line
-from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long
+from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long, without_texts
 
 _NOT_BY_DEFAULT = "not in the default run; add --variant '*'"
 
@@ -35,7 +35,7 @@ def plan(selection: Selection) -> list[Case]:
             unavailable = backend.refuses(variant, selection.placement)
             for name, works in workloads.items():
                 for work in works:
-                    reason = unavailable or work.refuses(model, variant, backend)
+                    reason = without_texts(work, backend) or unavailable or work.refuses(model, variant, backend)
                     if _unnamed(selection, name):
                         reason = reason or f"not in the default run; name test_{name}.py"
                     elif not _by_default(selection, variant, name, work in rebuilt):
@@ -124,7 +124,8 @@ def as_text(cases: list[Case], about: str) -> str:
     for group in grouped((case.variant.name, case.reason) for case in refused):
         hint = f": {', '.join(group.hints)}" if group.hints else ""
         whom = ", ".join(group.variants)
-        lines.append(one_line(f"{count(group.cases, 'case')} cannot run: {group.label}{hint} ({whom})"))
+        how = "does not run" if group.cases == 1 else "do not run"
+        lines.append(one_line(f"{count(group.cases, 'case')} {how}: {group.label}{hint} ({whom})"))
     return "\n".join(lines)
 
 

@@ -102,6 +102,7 @@ class Backend(ABC):
         costly: a build takes more than some seconds, so the quick tests build it for fewer models.
         right_padding_only: runners refuse any mask but padding on the right.
         own_process: calls run in another process.
+        reads_texts: runners are called with texts and return embeddings.
         builds_module: a runner's `module` is a transformers module whose own `generate()` runs the build.
         saves_quantised: users load it from a checkpoint that is already quantised.
         install: the command that installs `packages`.
@@ -114,6 +115,7 @@ class Backend(ABC):
     costly: ClassVar[bool] = False
     right_padding_only: ClassVar[bool] = False
     own_process: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = False
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""
@@ -195,7 +197,8 @@ class Backend(ABC):
 
     def generator(self, variant: Variant, runner: Runner, model: "LoadedModel", cache: str,
                   placement: Placement) -> Any:
-        """A transformers module whose `generate()` runs this build, with a `cache` that `cannot_generate` accepts."""
+        """A transformers module whose `generate()` runs this build, or a runtime's own loop under that name, with a
+        `cache` that `cannot_generate` accepts."""
         if self.builds_module:
             return runner.module
         from eagerbench.backends.generating import recomputing

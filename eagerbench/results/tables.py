@@ -80,7 +80,7 @@ def _matrix(cells: list[dict[str, str]], session: dict[str, Any]) -> Grid:
     rows = [[variant, *[_cell(places.get((variant, model), [])) for model in models]]
             for variant in dict.fromkeys(cell["variant"] for cell in cells)]
     wall = session["wall_s"]
-    note = (f"{session['measured_s']:.0f} of {wall:.0f} s inside warm-up, timed and reference calls "
+    note = (f"{session['measured_s']:.0f} of {wall:.0f} s were spent in warm-up, timed and reference calls "
             f"({session['measured_s'] / wall:.0%}).") if wall else ""
     return Grid("every variant on every model", ["variant", *models], rows, note)
 

@@ -41,7 +41,16 @@ REFUSALS: dict[tuple[str, str], str] = {
     ("dynamic-int8*", "*gpt2"): "leaves the Conv1D layers of GPT2LMHeadModel in float32",
     ("torchao-int8", "*gpt2"): "leaves the Conv1D layers of GPT2LMHeadModel in float32",
     ("ipex", "*gpt2"): "IPEX packs no layer of GPT2LMHeadModel",
+    ("ctranslate2*", "*electra*"): "No conversion is registered for the model configuration ElectraConfig",
+    ("ctranslate2*", "*vit*"): "No conversion is registered for the model configuration ViTConfig",
+    ("ctranslate2*", "*wav2vec2*"): "has no attribute 'layer_norm'",
+    **{("llama-cpp*", pattern): "GGUF files are written of GPT2LMHeadModel and LlamaForCausalLM here, not of"
+       for pattern in ("*bert*", "minilm", "*electra*", "*vit*", "*wav2vec2*", "*whisper*", "*bloom*", "unlisted-*")},
+    **{("llama-cpp-q4_k", pattern): "Q4_K packs the weights of a row in blocks of 256; .* has rows of"
+       for pattern in ("tiny-*", "smollm*")},
 }
+
+DECODERS_ONLY = "llama-cpp"  # how variants begin that run no encoder
 
 # On one thread of a processor with AMX.
 ON_ONE_AMX_THREAD = {("openvino-bf16", "*llama*"): "its issue 33300", ("openvino-bf16", "smollm*"): "its issue 33300"}

@@ -138,6 +138,7 @@ $(INSTALLED): pyproject.toml environments/main.txt
 	$(RUN) -m pip install --quiet -c environments/main.txt -e '.[all-cpu,test,browser]'
 	touch $@
 
+# The lists are complete: xdsl, of LiteRT's converter, asks for an older typing_extensions than others, and runs with theirs.
 # In the extra environments the suite runs from this directory, its reference taken there too.
 $(EXTRA:%=bench-%): bench-%: .venv-%/.installed
 	.venv-$*/bin/python -m eagerbench run --variant eager --variant sdpa --variant 'torchscript-freeze*' --variant torch-compile \
@@ -151,7 +152,7 @@ $(EXTRA:%=env-%): env-%: .venv-%/.installed
 
 $(EXTRA:%=.venv-%/.installed): .venv-%/.installed: environments/%.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet -r $<
+	$(@D)/bin/python -m pip install --quiet --no-deps -r $<
 	touch $@
 
 clean:

@@ -145,6 +145,7 @@ $(INSTALLED): pyproject.toml environments/main.txt
 	$(RUN) -m pip install --quiet -c environments/main.txt -e '.[all-cpu,test,browser]'
 	touch $@
 
+# The lists are complete: xdsl, of LiteRT's converter, asks for an older typing_extensions than others, and runs with theirs.
 # In the extra environments the suite runs from this directory, its reference taken there too.
 bench-sentence-transformers: OF := test_embeddings.py
 $(EXTRA:%=bench-%): bench-%: .venv-%/.installed
@@ -159,7 +160,7 @@ $(EXTRA:%=env-%) $(PEERS:%=env-%): env-%: .venv-%/.installed
 
 $(EXTRA:%=.venv-%/.installed) $(PEERS:%=.venv-%/.installed): .venv-%/.installed: environments/%.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet -r $<
+	$(@D)/bin/python -m pip install --quiet --no-deps -r $<
 	touch $@
 
 clean:

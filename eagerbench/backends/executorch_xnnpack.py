@@ -18,8 +18,8 @@ _DYNAMIC = "dynamic_activations"
 class ExecuTorch(ExportingBackend):
     """From SDPA attention. A program's memory is planned for the largest shape that it takes, hence one for each.
 
-    int8 weights have one scale a row; activations one a tensor, calibrated, or one a token, found at each call
-    (`-dynamic`, which quantises the linear layers alone).
+    int8 is for the linear layers: weights have one scale a row; activations one a tensor, calibrated, or one a token,
+    found at each call (`-dynamic`).
     Source: https://docs.pytorch.org/executorch/stable/backends/xnnpack/xnnpack-overview.html
     """
 
@@ -99,12 +99,19 @@ def _export(variant, model, example, directory, delegated=True):
 
 
 def _quantizer(dynamic: bool):
+    """For the linear layers alone: it would turn whole numbers that index something into fractions beside them."""
+    import torch
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import (
         XNNPACKQuantizer,
         get_symmetric_quantization_config,
     )
 
-    return XNNPACKQuantizer().set_global(get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic))
+    class LinearQuantizer(XNNPACKQuantizer):
+        def transform_for_annotation(self, model):
+            return model
+
+    config = get_symmetric_quantization_config(is_per_channel=True, is_dynamic=dynamic)
+    return LinearQuantizer().set_operator_type(torch.ops.aten.linear.default, config)
 
 
 def _runner(directory, threads):

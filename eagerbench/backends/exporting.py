@@ -75,7 +75,8 @@ def quantised(model: "LoadedModel", quantizer: Any, calibrated: bool) -> torch.f
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         prepared = prepare_pt2e(_graph(exported(model, export_example(model.spec).inputs(model))), quantizer)
-        for batch in calibration_batches(model) if calibrated else ():
+        batches = calibration_batches(model)
+        for batch in batches if calibrated else batches[:1]:  # weights are looked at in a call too
             prepared(runner.prepare(batch))
         return convert_pt2e(prepared)
 

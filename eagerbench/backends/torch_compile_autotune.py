@@ -30,7 +30,7 @@ class TorchCompileAutotune(TorchCompile):
         return TORCH_COMPILE.build(plain, model, example, placement)
 
     def probe(self, variant, runner, inputs):
-        """Engaged when inductor's product was timed for every layer, and all run in bf16: by it on AMX, or oneDNN."""
+        """Engaged when inductor's product was timed, and all layers run in bf16: by it, on AMX, or by oneDNN."""
         from eagerbench.backends.torch_runner import bf16_products, onednn_primitives
 
         compiled = TORCH_COMPILE.probe(TORCH_COMPILE.variants[0], runner, inputs)

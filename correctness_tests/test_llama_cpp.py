@@ -126,7 +126,7 @@ def test_rotary_positions_without_the_permutation_are_wrong(workshops, monkeypat
     runner, inputs = LlamaRunner(tmp_path / "wrong.gguf", "f32", 1), workshop.inputs(4, 12)
     expected = workshop.expected(inputs)
     assert compare(runner.arrays(runner(runner.prepare(inputs))), expected.outputs, expected.double, expected.mask,
-                   "quantised-coarse", pretrained=False).failures
+                   workshop.built(NAME).variant.tolerance, pretrained=False).failures
 
 
 @pytest.mark.parametrize(("config", "says"), [

@@ -83,7 +83,8 @@ def test_lost_head_is_no_pass(tmp_path, directory):
 
 
 @pytest.mark.parametrize(("file", "code", "outcome"), [
-    ("conftest.py", 3, "NOT COMPARABLE"), ("perf_tests/test_fake.py", 4, "BROKEN"),
+    ("conftest.py", 3, "NOT COMPARABLE"),
+    pytest.param("perf_tests/test_fake.py", 4, "BROKEN", marks=pytest.mark.slow),  # as a lost head is
 ])
 def test_head_that_cannot_start_is_no_pass(tmp_path, directory, file, code, outcome):
     """Not even leniently: that excuses noise, not an ImportError."""

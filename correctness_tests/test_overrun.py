@@ -135,6 +135,8 @@ def test_a_side_of_a_duet_ends_a_turn_that_overruns(clock, monkeypatch, flexible
 class FakeSide:
     """A side that answers at once; each turn takes `turn_s` on the clock."""
 
+    pid = 0  # no process: nothing places it on cores
+
     def __init__(self, name: str, clock, turn_s: float, flexible: bool):
         self.name, self._clock, self._turn_s, self._flexible = name, clock, turn_s, flexible
         self.turns, self.told = 0, []

@@ -42,7 +42,7 @@ def test_without_isolation_a_crash_ends_the_session_and_is_announced(interrupted
     assert f"results of an interrupted session: {file}" in ended.out
     assert "2 of 4 tests finished, kept in" in ended.out
     assert re.search(r"continue: \S+ -m pytest .*--resume=\S+\.jsonl\n", ended.out)
-    assert f"read:  eagerbench summary {file}\n" in ended.out
+    assert f"read: eagerbench summary {file}\n" in ended.out
     assert f"dismiss: eagerbench rescue {file} --dismiss\n" in ended.out
 
 

@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "correctness_tests")]
 import architectures  # noqa: E402  (the lines above make it importable from anywhere)
 
 from eagerbench import backends  # noqa: E402
+from eagerbench.backends.base import Runs  # noqa: E402
 from eagerbench.shown import markdown  # noqa: E402
 
 SOME = ("eager", "sdpa", "torchscript-freeze", "dynamic-int8", "onnxruntime", "openvino")
@@ -96,8 +97,8 @@ def _measure(name: str, part: str, out: Path) -> None:
 
 def _variants(part: str) -> list[str]:
     compiled = [name for name in backends.variants() if any(fnmatchcase(name, pattern) for pattern in COMPILED)]
-    rest = [name for name, (_, backend) in backends.variants().items()
-            if name not in compiled and not backend.on_request]
+    rest = [name for name, (variant, _) in backends.variants().items()
+            if name not in compiled and variant.runs is not Runs.WHEN_NAMED]
     return {"latency": rest, "others": list(SOME), "compiled": compiled}[part]
 
 

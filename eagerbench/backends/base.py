@@ -3,6 +3,7 @@
 Backend modules import their runtime inside methods, because listing the plan must not load any runtime.
 """
 
+import enum
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,6 +16,17 @@ from eagerbench.backends.runner import Arrays, Engagement, Runner
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
 
+
+class Runs(enum.Enum):
+    """Where a variant runs that nobody has named. With `--variant` or `--grid full` every one runs everywhere."""
+
+    IN_EVERY_EXPERIMENT = enum.auto()
+    IN_LATENCY = enum.auto()  # and in the others that ask every variant; in all experiments it would take an hour
+    AT_ONE_SHAPE = enum.auto()  # of the default grid, without its quality: it shows what a part of another row brings
+    IN_SMALLER_GRIDS = enum.auto()  # not in the default one: it compiles for longest, and was nowhere the fastest
+    WHEN_NAMED = enum.auto()
+
+
 @dataclass(frozen=True)
 class Variant:
     """A backend with fixed options and dtype: users select it, and tables have a row for it.
@@ -23,12 +35,14 @@ class Variant:
         tolerance: name of a class in `eagerbench.outputs.tolerance`.
         dtype: dtype of the matrix products, for `fraction_of_peak`: float32, bfloat16, float16 or int8.
         options: everything else that determines the build; JSON scalars only (they are part of the cache key).
+        runs: where it runs when nobody has named it.
     """
 
     name: str
     tolerance: str
     dtype: str = "float32"
     options: Mapping[str, str | int | bool] = field(default_factory=dict)
+    runs: Runs = Runs.IN_LATENCY
 
 
 @dataclass(frozen=True)
@@ -87,8 +101,8 @@ class Backend(ABC):
         per_workload: a build accepts one input shape only.
         costly: a build takes more than some seconds, so the quick tests build it for fewer models.
         right_padding_only: runners refuse any mask but padding on the right.
-        on_request: the variants run only when they are named.
         own_process: calls run in another process.
+        reads_texts: runners are called with texts and return embeddings.
         builds_module: a runner's `module` is a transformers module whose own `generate()` runs the build.
         saves_quantised: users load it from a checkpoint that is already quantised.
         install: the command that installs `packages`.
@@ -100,8 +114,8 @@ class Backend(ABC):
     per_workload: ClassVar[bool] = False
     costly: ClassVar[bool] = False
     right_padding_only: ClassVar[bool] = False
-    on_request: ClassVar[bool] = False
     own_process: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = False
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""

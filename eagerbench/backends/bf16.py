@@ -31,6 +31,11 @@ def unavailable() -> str | None:
     return _EMULATED if x86 and not torch.cpu._is_avx512_bf16_supported() else None
 
 
+def has_flags(*names: str) -> bool:
+    """Whether the processor lists all of these, by Linux's names; False where it lists none (not x86, not Linux)."""
+    return set(names) <= _flags()
+
+
 def _flags() -> frozenset[str]:
     """Of the first processor; none where the file does not say."""
     try:

@@ -5,7 +5,7 @@ import re
 import tempfile
 from pathlib import Path
 
-from eagerbench.backends.base import Engagement, ExportingBackend, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, Runs, Variant
 
 _COMPUTE_TYPES = {"float32": "float32", "int8": "int8_float32", "bfloat16": "bfloat16"}
 _ISA = r"Selected ISA: (\w+)"
@@ -20,14 +20,13 @@ class CTranslate2(ExportingBackend):
     """
 
     variants = (
-        Variant("ctranslate2", "exact-math"),
-        Variant("ctranslate2-int8", "quantised", "int8"),
-        Variant("ctranslate2-bf16", "reduced-precision", "bfloat16"),
+        Variant("ctranslate2", "exact-math", runs=Runs.WHEN_NAMED),
+        Variant("ctranslate2-int8", "quantised", "int8", runs=Runs.WHEN_NAMED),
+        Variant("ctranslate2-bf16", "reduced-precision", "bfloat16", runs=Runs.WHEN_NAMED),
     )
     packages = ("ctranslate2", "torch", "transformers")
     devices = ("cpu",)
     right_padding_only = True
-    on_request = True
     install = "make env-ctranslate2"
 
     def unavailable(self, variant, device):

@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from eagerbench.backends.artifacts import saving
-from eagerbench.backends.base import Engagement, ExportingBackend, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, Runs, Variant
 
 FILE = "model.gguf"
 _PLAIN = "plain.gguf"
@@ -22,13 +22,12 @@ class LlamaCpp(ExportingBackend):
 
     variants = (
         # Its GELU, GPT-2's, is a table of float16 (`GGML_GELU_FP16`); LLaMA alone would be exact.
-        Variant("llama-cpp", "half-precision", options={"weights": "F32", "cache": "f32"}),
-        Variant("llama-cpp-q8_0", "quantised", "int8", {"weights": "Q8_0", "cache": "f16"}),
-        Variant("llama-cpp-q4_k", "quantised-coarse", "int8", {"weights": "Q4_K", "cache": "f16"}),
+        Variant("llama-cpp", "half-precision", options={"weights": "F32", "cache": "f32"}, runs=Runs.WHEN_NAMED),
+        Variant("llama-cpp-q8_0", "quantised", "int8", {"weights": "Q8_0", "cache": "f16"}, Runs.WHEN_NAMED),
+        Variant("llama-cpp-q4_k", "quantised-coarse", "int8", {"weights": "Q4_K", "cache": "f16"}, Runs.WHEN_NAMED),
     )
     packages = ("llama_cpp", "gguf", "torch", "transformers")
     devices = ("cpu",)
-    on_request = True
     install = "make env-llama-cpp"
 
     def export(self, variant, model, example, directory):

@@ -219,12 +219,16 @@ def _is_constant(node: Any) -> bool:
     return node.get_type_name() == "Constant"
 
 
-def _openvino() -> Any:
-    """The package without its telemetry, which otherwise sends usage data and writes to ~/intel by default.
+def no_telemetry() -> None:
+    """Keep OpenVINO and NNCF from their telemetry, which otherwise sends usage data and writes to ~/intel by default.
 
     A blocked import is the switch that needs no file in the user's home; both packages then take their own stub.
     """
     sys.modules.setdefault("openvino_telemetry", None)
+
+
+def _openvino() -> Any:
+    no_telemetry()
     import openvino
 
     return openvino

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from eagerbench.measuring.greedy import Greedy
     from eagerbench.measuring.timing import Timing
-    from eagerbench.measuring.turns import Turns
     from eagerbench.models.loading import LoadedModel
     from eagerbench.selection import Selection
 
@@ -166,7 +165,8 @@ class GenerationRun(Run):
         return comparison
 
     def complete(self, timing: "Timing") -> GenerationRecord:
-        clocks, generate_s = timed(self._greedy.clocks, timing.turns), median(timing.rounds)
+        clocks = list(chain.from_iterable(recording.by_turn(self._greedy.clocks, timing.turns)))
+        generate_s = median(timing.rounds)
         allowed = parting.largest_gap(self.expected.generated.logits, self.case.variant.tolerance)
         result = Result(
             tokens_per_s=self.work.batch_size * self.work.new_tokens / generate_s,
@@ -175,13 +175,6 @@ class GenerationRun(Run):
             generate_s=generate_s, generator_build_s=self._generator_build_s, identical_ids=self._parting.at is None,
             parted_at=self._parting.at, logit_gap=self._parting.gap, largest_gap_allowed=allowed)
         return self.assembled(GenerationRecord, Prompts(**self.work.facts), recording.paired_with_eager(timing), result)
-
-
-def timed(clocks: list[list[float]], turns: "Turns") -> list[list[float]]:
-    """Those of the timed calls, among those of all calls, the turns' the last: untimed ones begin turns."""
-    touch = int(turns.schedule.touch)
-    calls = [number >= touch for rounds in turns.variant_turns for number in range(touch + rounds)]
-    return [clock for clock, chosen in zip(clocks[-len(calls):], calls, strict=True) if chosen]
 
 
 def tables(model: str, records: Sequence[GenerationRecord]) -> list[Grid]:

@@ -23,7 +23,6 @@ from eagerbench.measuring import recording, sentences
 from eagerbench.measuring.pass_run import PassRun
 from eagerbench.measuring.sentences import Pass
 from eagerbench.measuring.timing import time_once
-from eagerbench.measuring.turns import seconds_of
 from eagerbench.models.specs import ModelSpec, read_config
 from eagerbench.outputs import quality
 from eagerbench.outputs.places import per_token
@@ -185,7 +184,7 @@ class QualityRun(PassRun):
 
     def single(self, call: Pass) -> "timing.Timing":
         """One pass, even if disturbed, because its time is not the result. The first call is that of one batch."""
-        first_call_s = seconds_of(call.first_call)
+        first_call_s = self.first_call(call)
         timing = time_once(self.benchmark, call)
         return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)
 

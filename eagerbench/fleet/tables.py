@@ -85,8 +85,8 @@ def _winners(fleet: Sequence[Machine], where: Sequence[Place]) -> Grid:
             first, exact = _winner(points), _winner(points, _EXACT)
             rows.append([name(place), one.kind, f"{first} {points[first].ratio:.2f}×", _tied(points, first),
                          f"{exact} {points[exact].ratio:.2f}×" if exact else _NOTHING])
-    return Grid("Who wins where", ("workload", "machine", "fastest", "not told from it", "fastest of exact-math"), rows,
-                "Not told from it: 95 % intervals that overlap.")
+    return Grid("Who wins where", ("workload", "machine", "fastest", "ties with it", "fastest of exact-math"), rows,
+                "Ties: 95 % intervals that overlap.")
 
 
 def _tied(points: Mapping[str, Point], best: str) -> str:

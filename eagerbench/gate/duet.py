@@ -170,14 +170,13 @@ def _sides(request: duet_request.Request, sources: dict[str, duet_checkout.Sourc
 def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Checkout], content: dict, output: Path) -> None:
     lost = Lost()
     for index, arm in enumerate(arms):
-        began = time.monotonic()
         pair, found = run_pair(plan, index, arm, places["base"], places[arm], lost)
         content["pairs"].append(pair)
         content["machine_info"] = content["machine_info"] or found.machine_info
         for side in ("base", "head"):
             content[side]["models"] = {**found.models.get(side, {}), **content[side]["models"]}
         _write(output, content)
-        say(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}", error=True)
+        say(f"pair {index + 1} of {len(arms)} ({arm}), {pair['seconds']:.0f} s: {_outcome(pair)}", error=True)
         if index + 1 >= GIVE_UP_AFTER and not any(pair["valid"] for pair in content["pairs"][-GIVE_UP_AFTER:]):
             say(f"given up: {GIVE_UP_AFTER} successive pairs are not valid", error=True)
             return

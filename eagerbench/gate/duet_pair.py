@@ -36,7 +36,7 @@ def run_pair(plan: Plan, index: int, arm: str, base: Checkout, other: Checkout,
     Returns:
         the entry of `pairs` in a duet's file, and what the sessions found.
     """
-    found = Sessions(failed=lost.given_up(arm))
+    began, found = time.monotonic(), Sessions(failed=lost.given_up(arm))
     given_up, reason = set(found.failed), ""
     order = random.Random(f"{plan.seed}:{index}")
 
@@ -66,7 +66,8 @@ def run_pair(plan: Plan, index: int, arm: str, base: Checkout, other: Checkout,
     if not ratios and not reason:
         reason = "no benchmark ran on both sides" + "".join(f"; {name}: {why}" for name, why in found.failed.items())
     return {"index": index, "arm": arm, "valid": not reason, "reason": reason, "benchmarks": ratios,
-            "failed": found.failed, **({"restarts": found.restarts} if found.restarts else {})}, found
+            "failed": found.failed, "seconds": time.monotonic() - began, "spent": found.spent,
+            **({"restarts": found.restarts} if found.restarts else {})}, found
 
 
 def _ratio(base: list[float], other: list[float], overrun: str | None = None,
@@ -105,6 +106,7 @@ def _together(plan: Plan, places: list[Checkout], expected: list[str] | None, or
         with uninterrupted():
             for side in sides:
                 side.kill()
+                found.note_spent(side.name, side.spent)
             end_children()
     return None
 

@@ -1,5 +1,6 @@
 """How pairs are run, and what their sessions find: data of `duet_pair` and its helpers."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ class Sessions:
         overrun: a sentence by benchmark, where turns took five times the planned seconds.
         machine_info: as pytest-benchmark describes the machine.
         models: what a benchmark was run on (`sameness.FIELDS` that are known), by side and benchmark.
+        spent: where the time of a side went, in seconds by part (`machine.spent`).
     """
 
     turns: dict[str, dict[str, list[float]]] = field(default_factory=dict)
@@ -28,6 +30,12 @@ class Sessions:
     overrun: dict[str, str] = field(default_factory=dict)
     machine_info: dict[str, Any] = field(default_factory=dict)
     models: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
+    spent: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def note_spent(self, side: str, seconds: Mapping[str, float]) -> None:
+        """Add those of a session."""
+        so_far = self.spent.setdefault(side, {})
+        so_far.update({part: so_far.get(part, 0.0) + value for part, value in seconds.items()})
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 from eagerbench.gate import duet_gate, duet_quality, judge, noise_floor, pairs
 from eagerbench.gate.comparison_report import floor_differences, interval, lists, noted
 from eagerbench.jsonfile import read_object, refuse, write, write_text
+from eagerbench.results import spent
 from eagerbench.results.grid import Grid, Row, as_markdown, show
 from eagerbench.shown import count, say
 
@@ -96,7 +97,8 @@ def tables(verdict: dict[str, Any]) -> list[Grid]:
     rows = [_row(entry) for entry in sorted(verdict["benchmarks"], key=lambda entry: _ORDER.index(entry["status"]))]
     title = f"Gate (tier 1, duet): {verdict['outcome']}"
     return [Grid(title, _HEADER, rows, summary(verdict)), *_arms(verdict), *floor_differences(verdict), *noted(verdict),
-            *lists(verdict), *_lost(verdict)]
+            *lists(verdict), *_lost(verdict),
+            *spent.of_pairs([pair for duet in verdict["duets"] for pair in duet["pairs"]])]
 
 
 _ORDER = ["REGRESSED", "SUSPECT", "CONTAMINATED", "INCONCLUSIVE", "IMPROVED", "OK", "UNKNOWN"]

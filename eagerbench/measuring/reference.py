@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eagerbench.backends.base import Arrays
 from eagerbench.backends.torch_runner import TorchRunner, named_tensors
 from eagerbench.errors import CannotRun, first_line
+from eagerbench.machine import spent
 from eagerbench.models.state import Snapshot
 from eagerbench.outputs.tolerance import Comparison, Scale, compare, few_values, scale_of
 from eagerbench.workloads.base import OneBatch
@@ -102,8 +103,9 @@ class Reference:
     def expected(self, workload: OneBatch) -> Expected:
         """What a batch must give, computed at its first case."""
         if workload not in self._expected:
-            found = self.compute(workload.inputs(self._model))
-            found.scales = self.scales(workload, found.outputs, found.mask)
+            with spent.during("references"):
+                found = self.compute(workload.inputs(self._model))
+                found.scales = self.scales(workload, found.outputs, found.mask)
             self._expected[workload] = found
         return self._expected[workload]
 

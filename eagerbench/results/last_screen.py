@@ -212,7 +212,7 @@ def _legend(tables: Sequence[_Table], session: Session, width: int) -> Iterator[
     if few:
         pairs = min(row.pairs or 1 for row in few)
         budget = math.ceil(session.time_budget * (ENOUGH_PAIRS + 1) / pairs) if session.time_budget else "SECONDS"
-        said = f"(!) fewer than {ENOUGH_PAIRS} pairs of turns: give --time-budget {budget}, or run them alone with -k"
+        said = f"(!) fewer than {ENOUGH_PAIRS} pairs of turns: give --time-budget {budget}, and -k to run these alone"
         yield from (Line(text, "yellow") for text in wrapped(said, width))
 
 

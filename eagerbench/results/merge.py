@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eagerbench import jsonfile
+from eagerbench.isolation import journal
 from eagerbench.results import fingerprint, older, records, shards
 from eagerbench.shown import count, one_line, say
 
@@ -114,8 +115,5 @@ def _cells(ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _session(ours: list[dict[str, Any]]) -> dict[str, float]:
-    sessions = [part["session"] for part in ours if isinstance(part.get("session"), dict)]
-    return {name: float(sum(session[name] for session in sessions
-                            if type(session.get(name)) in (int, float) and 0 <= session[name] < 1e9))
-            for name in ("wall_s", "measured_s")}
+def _session(ours: list[dict[str, Any]]) -> dict[str, Any]:
+    return journal.added([part["session"] for part in ours if isinstance(part.get("session"), dict)])

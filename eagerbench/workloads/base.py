@@ -20,6 +20,8 @@ class Workload(ABC):
 
     option: ClassVar[str | None] = None
     """The option and file that it is of, where a selection whose models all refuse it is a mistake."""
+    reads_texts: ClassVar[bool] = False
+    """Whether it calls with texts, which variants that read texts themselves need."""
 
     @property
     @abstractmethod
@@ -108,6 +110,12 @@ def head_unknown(spec: ModelSpec) -> str | None:
 def another_build(backend: Backend, rebuilds: bool) -> str | None:
     """The reason why a shape is not worth a build of its own below the full grid."""
     return "its build serves another shape; add --grid full" if backend.per_workload and not rebuilds else None
+
+
+def without_texts(workload: Workload, backend: Backend) -> str | None:
+    """The reason why a backend that reads texts itself cannot take a workload of arrays."""
+    return "it reads texts, this workload has arrays; name test_embeddings.py" if (
+        backend.reads_texts and not workload.reads_texts) else None
 
 
 def one_shape_only(backend: Backend) -> str | None:

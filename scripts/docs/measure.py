@@ -1,7 +1,7 @@
 """Measure again what README and docs show: `python -m scripts.docs.measure`. Wants 45 quiet minutes.
 
 Two default runs, the first with an empty cache of built models, then the table of README with enough pairs of turns,
-then what Python costs the variants that are called from C++.
+then what Python costs the variants that are called from C++, and what becomes of texts.
 The files go to docs/results; `python -m scripts.docs` then makes tables and pictures of them.
 """
 
@@ -19,11 +19,13 @@ SCRATCH = ROOT / ".benchmarks" / "docs"
 TABLE = ["test_latency.py", *(f"--model={model}" for model in blocks.README_MODELS), "--batch-sizes=1,8",
          "--sequence-lengths=128", *(f"--variant={name}" for name in ("eager", *blocks.README_VARIANTS))]
 PYTHON = ["test_python.py", "--model=minilm", "--variant=*-cpp"]
+EMBEDDINGS = ["test_embeddings.py", "--model=minilm", *(f"--variant={name}" for name in (
+    "eager", "sdpa", "onnxruntime", "openvino", "onnxruntime-int8", "openvino-int8", "sentence-transformers"))]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.docs.measure", description=__doc__)
-    parser.add_argument("--only", choices=("bench", "latency", "cpp"), help="measure one of the files")
+    parser.add_argument("--only", choices=("bench", "latency", "cpp", "embeddings"), help="measure one of the files")
     parser.add_argument("--time-budget", default="24", metavar="SECONDS", help="of a case of a table (default: 24)")
     parser.add_argument("--keep", nargs=2, metavar=("NAME", "FILE"), help="measure nothing; keep a saved file by name")
     chosen = parser.parse_args()
@@ -38,7 +40,7 @@ def main() -> int:
         warm = _measured("bench", [artifacts])
         built = sum(file.stat().st_size for file in (SCRATCH / "artifacts").rglob("*") if file.is_file())
         kept.keep(warm, "bench", {"arguments": [], "cold_wall_s": _wall_s(cold), "artifacts_bytes": built})
-    for name, what in (("latency", TABLE), ("cpp", PYTHON)):
+    for name, what in (("latency", TABLE), ("cpp", PYTHON), ("embeddings", EMBEDDINGS)):
         if chosen.only in (None, name):
             arguments = [*what, f"--time-budget={chosen.time_budget}"]
             kept.keep(_measured(name, [*arguments, artifacts]), name, {"arguments": arguments})

@@ -156,6 +156,9 @@ $(EXTRA:%=test-%): test-%: .venv-%/.installed
 	.venv-$*/bin/python -m pytest correctness_tests perf_tests --benchmark-disable --grid smoke -m "not slow" \
 		--variant eager --variant sdpa --variant torchscript --variant '$**' $(ARGS)
 
+# GCC 12.2 drops stores before `ldtilecfg`: llama.cpp's products on AMX would end the process (docs/backends.md).
+.venv-llama-cpp/.installed: export CXXFLAGS += -fno-tree-dse -fno-dse
+
 $(EXTRA:%=env-%) $(PEERS:%=env-%): env-%: .venv-%/.installed
 
 $(EXTRA:%=.venv-%/.installed) $(PEERS:%=.venv-%/.installed): .venv-%/.installed: environments/%.txt

@@ -30,6 +30,15 @@ def test_the_type_in_effect_is_the_one_asked_for(workshops, name, compute_type):
     assert not built.backend.probe(other, built.runner, workshop.inputs(2, 8)).engaged
 
 
+def test_the_reference_is_eager_with_transformers_4(workshops):
+    """Its setter of the attention leaves a BERT as it is, with a warning."""
+    workshop = workshops("tiny-bert")
+    for name, module in (("eager", workshop.model.copy()), ("sdpa", workshop.model.copy("sdpa"))):
+        assert module.config._attn_implementation == name
+        kinds = {type(part).__name__ for part in module.modules()}
+        assert ("BertSdpaSelfAttention" in kinds) == (name == "sdpa")
+
+
 def test_weights_are_quantised_in_the_file(workshops):
     """The embeddings, most of the weights here, too: each row of int8 has one scale."""
     workshop = workshops("tiny-bert")

@@ -69,6 +69,26 @@ def test_left_padding_keeps_the_positions(workshops, model_name):
         assert not workshop.compared(NAME, workshop.inputs(4, 12, padding_side=side)).failures
 
 
+def test_llama_in_float32_is_exact(workshops):
+    """GPT-2 is not: its GELU is a table of float16. Nor is LLaMA with llama.cpp's flash attention, its default."""
+    from eagerbench.backends.llama_cpp import FILE
+    from eagerbench.backends.llama_cpp_runner import LlamaRunner
+    from eagerbench.outputs.tolerance import compare
+
+    workshop = workshops("tiny-llama")
+    inputs = workshop.inputs(4, 12)
+    expected = workshop.expected(inputs)
+
+    def failures(cache):
+        loaded = LlamaRunner(workshop.built(NAME).directory / FILE, cache, 1)
+        outputs = loaded.arrays(loaded(loaded.prepare(inputs)))
+        return compare(outputs, expected.outputs, expected.double, expected.mask, "exact-math",
+                       pretrained=False).failures
+
+    assert not failures("f32")
+    assert failures("f16")
+
+
 def test_a_hole_in_a_row_is_refused(workshops):
     workshop = workshops("tiny-gpt2")
     inputs = workshop.inputs(2, 6)
@@ -106,7 +126,7 @@ def test_rotary_positions_without_the_permutation_are_wrong(workshops, monkeypat
     runner, inputs = LlamaRunner(tmp_path / "wrong.gguf", "f32", 1), workshop.inputs(4, 12)
     expected = workshop.expected(inputs)
     assert compare(runner.arrays(runner(runner.prepare(inputs))), expected.outputs, expected.double, expected.mask,
-                   "quantised-coarse", pretrained=False).failures
+                   workshop.built(NAME).variant.tolerance, pretrained=False).failures
 
 
 @pytest.mark.parametrize(("config", "says"), [

@@ -14,7 +14,8 @@ class LlamaCpp(ExportingBackend):
     """Weights written by its Python package `gguf` and quantised by its library, which is called through
     llama-cpp-python: built of its source package for this processor.
 
-    Keys and values are float32 in `llama-cpp`; in the others float16, which is llama.cpp's default.
+    Keys and values are float32 in `llama-cpp`, without flash attention, which has float16 in it; in the others float16,
+    and flash attention where llama.cpp chooses it: its defaults.
     Sources: https://github.com/ggml-org/llama.cpp/blob/master/tools/quantize/README.md,
     https://llama-cpp-python.readthedocs.io/en/latest/api-reference/#low-level-api
     """

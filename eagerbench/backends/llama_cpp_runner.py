@@ -126,6 +126,8 @@ class Context:
         settings.n_batch = rows * length
         settings.n_threads = settings.n_threads_batch = threads
         settings.type_k = settings.type_v = getattr(llama, f"GGML_TYPE_{cache.upper()}")
+        if cache == "f32":  # its flash attention computes in float16 in part, whatever the cache is in
+            settings.flash_attn_type = llama.LLAMA_FLASH_ATTN_TYPE_DISABLED
         self._pointer = llama.llama_init_from_model(model.pointer, settings)
         said = library().said_since(before)
         if not self._pointer:

@@ -85,7 +85,8 @@ class Backend(ABC):
     some seconds (the quick tests then build it for fewer models), `right_padding_only` when its runners refuse
     every other mask, `on_request` when the variants run only where they are named, `own_process` when calls run in
     another process, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs the
-    build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
+    build, and `saves_quantised` when its users load it from a checkpoint that is quantised already. `unpackaged`
+    says why what it exports cannot be packaged.
     """
 
     variants: ClassVar[tuple[Variant, ...]]
@@ -99,6 +100,7 @@ class Backend(ABC):
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""
+    unpackaged: ClassVar[str] = "only this suite can open what it exports"
 
     def unavailable(self, variant: Variant, device: str) -> str | None:
         """Why this machine or environment cannot run the variant; None when it can.

@@ -67,6 +67,24 @@ def growing(model: "LoadedModel", call: Callable[[torch.Tensor, torch.Tensor, Te
     return with_forward(model.fresh(), forward)
 
 
+def stateful(model: "LoadedModel",
+             step: Callable[[torch.Tensor, torch.Tensor, bool], torch.Tensor]) -> PreTrainedModel:
+    """With a cache that the runtime keeps: `step(input_ids, attention_mask, first)` returns logits.
+
+    The mask is of all tokens so far, and `first` says that there were none before. transformers gets a cache of that
+    length with nothing in it.
+    """
+
+    def forward(input_ids, attention_mask=None, past_key_values=None, **_):
+        held = past_key_values.get_seq_length()
+        logits = step(input_ids, _mask(attention_mask, input_ids, held + input_ids.shape[1]), held == 0)
+        nothing = logits.new_zeros(len(input_ids), 1, input_ids.shape[1], 1)
+        past_key_values.update(nothing, nothing, 0)
+        return CausalLMOutputWithPast(logits=logits.to(input_ids.device), past_key_values=past_key_values)
+
+    return with_forward(model.fresh(), forward)
+
+
 def _mask(mask: torch.Tensor | None, ids: torch.Tensor, tokens: int) -> torch.Tensor:
     """The mask that transformers leaves out where it has no zero."""
     return ids.new_ones(len(ids), tokens) if mask is None else mask

@@ -40,6 +40,10 @@ REFUSALS: dict[tuple[str, str], str] = {
     ("torchscript-onednn*", "*gpt2"): "oneDNN graph fusion fails on GPT2LMHeadModel",
     ("dynamic-int8*", "*gpt2"): "leaves the Conv1D layers of GPT2LMHeadModel in float32",
     ("torchao-int8", "*gpt2"): "leaves the Conv1D layers of GPT2LMHeadModel in float32",
+    ("onnxruntime-int8-qattention", "*gpt2"): "fuses no attention block of this export",
+    ("onnxruntime-int8-qattention", "*llama*"): "fuses no attention block of this export",
+    ("onnxruntime-int8-qattention", "smollm*"): "fuses no attention block of this export",
+    ("onnxruntime-int8-qattention", "*bloom*"): "fuses no attention block of this export",
     ("ipex", "*gpt2"): "IPEX packs no layer of GPT2LMHeadModel",
 }
 

@@ -5,8 +5,10 @@ The copy is shallow: it has the config and the weights of the reference, and run
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
@@ -83,6 +85,43 @@ def stateful(model: "LoadedModel",
         return CausalLMOutputWithPast(logits=logits.to(input_ids.device), past_key_values=past_key_values)
 
     return with_forward(model.fresh(), forward)
+
+
+class OwnLoop:
+    """In place of a transformers module, a runtime that has a loop of generation of its own.
+
+    Args:
+        run: `run(ids, new_tokens, told)`: greedy search from ids (batch, tokens) without padding, whatever tokens mean.
+            It calls `told` with the new tokens of all texts, (batch,), as soon as it has them, and returns a function
+            that gives the logits of every step, float32 (batch, new tokens, vocabulary): called after the timed call.
+    """
+
+    def __init__(self, run: Callable[[np.ndarray, int, Callable[[np.ndarray], None]], Callable[[], np.ndarray]]):
+        self._run = run
+
+    def generate(self, input_ids, attention_mask=None, *, generation_config, streamer) -> "LoopEnded":
+        """As that of transformers is called, with a streamer that gets the prompt first."""
+        streamer.put(input_ids)
+        new: list[np.ndarray] = []
+
+        def told(tokens: np.ndarray) -> None:
+            streamer.put(tokens)
+            new.append(np.array(tokens, np.int64))
+
+        logits = self._run(input_ids.cpu().numpy(), generation_config.max_new_tokens, told)
+        return LoopEnded(torch.cat([input_ids, torch.from_numpy(np.stack(new, 1)).to(input_ids.device)], 1), logits)
+
+
+@dataclass(frozen=True)
+class LoopEnded:
+    """What is read of transformers' own result: prompt and new tokens, (batch, tokens), and each step's logits."""
+
+    sequences: torch.Tensor
+    compute: Callable[[], np.ndarray]
+
+    @property
+    def logits(self) -> tuple[torch.Tensor, ...]:
+        return torch.from_numpy(self.compute()).unbind(1)
 
 
 def _mask(mask: torch.Tensor | None, ids: torch.Tensor, tokens: int) -> torch.Tensor:

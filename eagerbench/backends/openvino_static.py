@@ -1,8 +1,8 @@
 """OpenVINO with static shapes: the model reshaped to the workload's inputs before it is compiled."""
 
 from eagerbench.backends import openvino_convert, openvino_runtime
-from eagerbench.backends.base import Backend, Engagement, OpenedBy, Variant
-from eagerbench.backends.openvino_runtime import FILE, PRECISIONS, OpenVino, RequestRunner, settings
+from eagerbench.backends.base import Backend, Engagement, Variant
+from eagerbench.backends.openvino_runtime import FILE, PRECISIONS, OpenVino, RequestRunner
 
 
 class StaticRunner(RequestRunner):
@@ -21,6 +21,7 @@ class OpenVinoStatic(OpenVino):
     )
     per_workload = True
     on_request = True
+    unpackaged = "it runs inputs of one shape, and texts have others; package the variant without -static"
 
     def export(self, variant, model, example, directory):
         converted = self.narrowed(variant, openvino_convert.convert(model, example), model)
@@ -36,7 +37,7 @@ class OpenVinoStatic(OpenVino):
         return StaticRunner(directory / FILE, PRECISIONS[variant.dtype], placement.threads)
 
     def opened_by(self, variant, placement):
-        return OpenedBy("openvino", FILE, settings(PRECISIONS[variant.dtype], placement.threads))
+        return None
 
     def build_disengaged(self, variant, model, example, placement):
         """With all sizes of token inputs dynamic, and in float32."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from eagerbench.backends.runner import Runner
@@ -129,6 +130,14 @@ def _mask(mask: torch.Tensor | None, ids: torch.Tensor, tokens: int) -> torch.Te
     return ids.new_ones(len(ids), tokens) if mask is None else mask
 
 
+def _layer(keys: torch.Tensor, values: torch.Tensor) -> DynamicLayer:
+    """Of a cache that holds them. `update` appends them to a tensor of one axis, which OpenVINO cannot convert."""
+    layer = DynamicLayer()
+    layer.lazy_initialization(keys, values)
+    layer.keys, layer.values = keys, values
+    return layer
+
+
 class WithPast(torch.nn.Module):
     """A causal language model as exporters want it: past keys and values in as tensors, the longer ones out."""
 
@@ -138,8 +147,8 @@ class WithPast(torch.nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, *past: torch.Tensor):
         cache = DynamicCache()
-        for index in range(len(past) // 2):
-            cache.update(past[2 * index], past[2 * index + 1], index)
+        for keys, values in zip(past[::2], past[1::2], strict=True):
+            cache.layers.append(_layer(keys, values))
         outputs = self.module(input_ids=input_ids, attention_mask=attention_mask, past_key_values=cache, use_cache=True)
         return outputs.logits, *[part for layer in cache.layers for part in (layer.keys, layer.values)]
 

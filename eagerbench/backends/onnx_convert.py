@@ -51,15 +51,17 @@ def quantise(source: Path, target: Path, model: "LoadedModel") -> None:
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    # The type of what the optimizer's own operators return, which shape inference does not know.
     quantize_dynamic(str(source), str(target), weight_type=QuantType.QInt8, per_channel=True,
-                     use_external_data_format=_external(source))
+                     use_external_data_format=_external(source), extra_options={"DefaultTensorType": 1})
 
 
 def quantise_static(source: Path, target: Path, model: "LoadedModel") -> None:
     """Static int8: products with a weight between QuantizeLinear and DequantizeLinear, one scale a column of a weight
     and one for each activation, found on inputs that no benchmark uses.
 
-    Outputs of products stay in float32, so that a bias is added, and a layer normalised, without another rounding.
+    Everything else stays in float32, outputs of products too: a bias is added, and a layer normalised, without another
+    rounding.
     Source: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
@@ -74,6 +76,23 @@ def quantise_static(source: Path, target: Path, model: "LoadedModel") -> None:
                     activation_type=getattr(QuantType, activations), weight_type=QuantType.QInt8,
                     reduce_range=seven_bits, use_external_data_format=_external(source),
                     extra_options={"OpTypesToExcludeOutputQuantization": list(_STATIC)})
+    _keep_the_rest_in_float32(target, set(names))
+
+
+def _keep_the_rest_in_float32(file: Path, products: set[str]) -> None:
+    """Let every other reader of a tensor that products take in int8 read it as it was: the quantiser gives all of them
+    the rounded one, a residual connection too."""
+    import onnx
+
+    model = onnx.load(str(file), load_external_data=False)
+    source = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "QuantizeLinear"}
+    rounded = {node.output[0]: source[node.input[0]] for node in model.graph.node
+               if node.op_type == "DequantizeLinear" and node.input[0] in source}
+    for node in model.graph.node:
+        for index, name in enumerate(node.input):
+            if name in rounded and node.name not in products:
+                node.input[index] = rounded[name]
+    onnx.save(model, str(file))
 
 
 def static_types(flags: Iterable[str]) -> tuple[str, bool]:

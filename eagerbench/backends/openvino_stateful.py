@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from eagerbench.backends.openvino_runtime import RequestRunner
+from eagerbench.backends.openvino_request import RequestRunner
 
 
 class StatefulRunner(RequestRunner):

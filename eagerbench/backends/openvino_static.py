@@ -2,7 +2,8 @@
 
 from eagerbench.backends import openvino_convert, openvino_runtime
 from eagerbench.backends.base import Backend, Engagement, Variant
-from eagerbench.backends.openvino_runtime import FILE, PRECISIONS, OpenVino, RequestRunner
+from eagerbench.backends.openvino_request import RequestRunner
+from eagerbench.backends.openvino_runtime import FILE, PRECISIONS, OpenVino
 
 
 class StaticRunner(RequestRunner):

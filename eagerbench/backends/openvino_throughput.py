@@ -9,7 +9,8 @@ import numpy as np
 
 from eagerbench.backends import openvino_convert, openvino_runtime
 from eagerbench.backends.base import Engagement, ExportingBackend, Variant
-from eagerbench.backends.openvino_runtime import FILE, PRECISIONS, RequestRunner
+from eagerbench.backends.openvino_request import RequestRunner
+from eagerbench.backends.openvino_runtime import FILE, PRECISIONS
 from eagerbench.errors import CannotRun
 
 SUFFIX = "-throughput"  # behind the name of the variant whose artifact it is

@@ -1,8 +1,12 @@
 """OpenVINO with compressed weights, as its users run text generators: 8 or 4 bits, by NNCF, without data."""
 
 from eagerbench.backends import openvino_convert
-from eagerbench.backends.base import Variant
+from eagerbench.backends.base import Engagement, Variant
+from eagerbench.backends.openvino_request import RequestRunner
 from eagerbench.backends.openvino_runtime import OpenVino
+
+# Facts of the probe: products by the type of their weights.
+_NARROW = {8: ("products_i8", "products_u8"), 4: ("products_i4", "products_u4")}
 
 
 class OpenVinoWeights(OpenVino):
@@ -21,6 +25,20 @@ class OpenVinoWeights(OpenVino):
 
     def narrowed(self, variant, converted, model):
         return openvino_convert.compress(converted, variant.options["bits"])
+
+    def cannot_generate(self, variant, cache):
+        return None if cache == "dynamic" else super().cannot_generate(variant, cache)
+
+    def build_disengaged(self, variant, model, example, placement):
+        """With the weights as they are."""
+        return RequestRunner(openvino_convert.convert(model, example), "f32", placement.threads)
+
+    def probe(self, variant, runner, inputs):
+        """Engaged when most matrix products took weights of so many bits, as OpenVINO names their precision."""
+        found = super().probe(variant, runner, inputs)
+        narrow = sum(count for name, count in found.facts.items() if name in _NARROW[variant.options["bits"]])
+        return Engagement(runner.precision == "f32" and 2 * narrow > found.facts["products"], found.summary,
+                          {"narrow_products": narrow, **found.facts})
 
 
 BACKEND = OpenVinoWeights()

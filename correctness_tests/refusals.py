@@ -44,6 +44,11 @@ REFUSALS: dict[tuple[str, str], str] = {
     ("onnxruntime-int8-qattention", "*llama*"): "fuses no attention block of this export",
     ("onnxruntime-int8-qattention", "smollm*"): "fuses no attention block of this export",
     ("onnxruntime-int8-qattention", "*bloom*"): "fuses no attention block of this export",
+    **{(f"{runtime}-genai*", model): f"{runtime}-genai generates text, and this is no causal language model"
+       for runtime in ("openvino", "onnxruntime")
+       for model in ("*bert*", "*electra*", "minilm", "*vit*", "*wav2vec2*", "*whisper*")},
+    ("onnxruntime-genai*", "*gpt2"): "the model builder of onnxruntime-genai fails",
+    ("onnxruntime-genai*", "*bloom*"): "the model builder of onnxruntime-genai fails",
     ("ipex", "*gpt2"): "IPEX packs no layer of GPT2LMHeadModel",
 }
 

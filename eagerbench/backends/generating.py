@@ -93,11 +93,12 @@ class OwnLoop:
 
     Args:
         run: `run(ids, new_tokens, told)`: greedy search from ids (batch, tokens) without padding, whatever tokens mean.
-            It calls `told` with the new tokens of all texts, (batch,), as soon as it has them, and returns a function
-            that gives the logits of every step, float32 (batch, new tokens, vocabulary): called after the timed call.
+            It calls `told` with the new tokens of all texts, (batch,), as soon as it has them, or later with the time,
+            of `time.perf_counter`, at which it had them. It returns a function that gives the logits of every step,
+            float32 (batch, new tokens, vocabulary), which is called after the timed call.
     """
 
-    def __init__(self, run: Callable[[np.ndarray, int, Callable[[np.ndarray], None]], Callable[[], np.ndarray]]):
+    def __init__(self, run: Callable[[np.ndarray, int, Callable[..., None]], Callable[[], np.ndarray]]):
         self._run = run
 
     def generate(self, input_ids, attention_mask=None, *, generation_config, streamer) -> "LoopEnded":
@@ -105,8 +106,8 @@ class OwnLoop:
         streamer.put(input_ids)
         new: list[np.ndarray] = []
 
-        def told(tokens: np.ndarray) -> None:
-            streamer.put(tokens)
+        def told(tokens: np.ndarray, at: float | None = None) -> None:
+            streamer.put(tokens, *([] if at is None else [at]))
             new.append(np.array(tokens, np.int64))
 
         logits = self._run(input_ids.cpu().numpy(), generation_config.max_new_tokens, told)

@@ -41,9 +41,9 @@ class OpenVino(ExportingBackend):
         return openvino_convert.quantise(converted, model) if variant.dtype == "int8" else converted
 
     @staticmethod
-    def save(converted: Any, directory: Path) -> None:
+    def save(converted: Any, directory: Path, file: str = FILE) -> None:
         with saving():
-            openvino_convert.package().save_model(converted, directory / FILE, compress_to_fp16=False)
+            openvino_convert.package().save_model(converted, directory / file, compress_to_fp16=False)
 
     def cannot_generate(self, variant, cache):
         if cache == "static":

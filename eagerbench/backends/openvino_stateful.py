@@ -15,6 +15,7 @@ class StatefulRunner(RequestRunner):
 
     def __init__(self, model: Any, precision: str, threads: int, **more: str):
         super().__init__(model, precision, threads, KV_CACHE_PRECISION=precision, **more)
+        self.file = model
 
     def prepare(self, inputs):
         ids = inputs["input_ids"]

@@ -6,7 +6,7 @@ from eagerbench.backends.openvino_request import RequestRunner
 from eagerbench.backends.openvino_runtime import OpenVino
 
 # Facts of the probe: products by the type of their weights.
-_NARROW = {8: ("products_i8", "products_u8"), 4: ("products_i4", "products_u4")}
+NARROW = {8: ("products_i8", "products_u8"), 4: ("products_i4", "products_u4")}
 
 
 class OpenVinoWeights(OpenVino):
@@ -36,7 +36,7 @@ class OpenVinoWeights(OpenVino):
     def probe(self, variant, runner, inputs):
         """Engaged when most matrix products took weights of so many bits, as OpenVINO names their precision."""
         found = super().probe(variant, runner, inputs)
-        narrow = sum(count for name, count in found.facts.items() if name in _NARROW[variant.options["bits"]])
+        narrow = sum(found.facts.get(name, 0) for name in NARROW[variant.options["bits"]])
         return Engagement(runner.precision == "f32" and 2 * narrow > found.facts["products"], found.summary,
                           {"narrow_products": narrow, **found.facts})
 

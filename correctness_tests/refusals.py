@@ -40,6 +40,15 @@ REFUSALS: dict[tuple[str, str], str] = {
     ("torchscript-onednn*", "*gpt2"): "oneDNN graph fusion fails on GPT2LMHeadModel",
     ("dynamic-int8*", "*gpt2"): "leaves the Conv1D layers of GPT2LMHeadModel in float32",
     ("torchao-int8", "*gpt2"): "leaves the Conv1D layers of GPT2LMHeadModel in float32",
+    ("onnxruntime-int8-qattention", "*gpt2"): "fuses no attention block of this export",
+    ("onnxruntime-int8-qattention", "*llama*"): "fuses no attention block of this export",
+    ("onnxruntime-int8-qattention", "smollm*"): "fuses no attention block of this export",
+    ("onnxruntime-int8-qattention", "*bloom*"): "fuses no attention block of this export",
+    **{(f"{runtime}-genai*", model): f"{runtime}-genai generates text, and this is no causal language model"
+       for runtime in ("openvino", "onnxruntime")
+       for model in ("*bert*", "*electra*", "minilm", "*vit*", "*wav2vec2*", "*whisper*")},
+    ("onnxruntime-genai*", "*gpt2"): "the model builder of onnxruntime-genai fails",
+    ("onnxruntime-genai*", "*bloom*"): "the model builder of onnxruntime-genai fails",
     ("ipex", "*gpt2"): "IPEX packs no layer of GPT2LMHeadModel",
     ("ctranslate2*", "*electra*"): "No conversion is registered for the model configuration ElectraConfig",
     ("ctranslate2*", "*vit*"): "No conversion is registered for the model configuration ViTConfig",

@@ -13,10 +13,12 @@ from eagerbench.results.decode import BadRecord
 WORK = Prompt(3, 9, 6, "dynamic")
 CAUSAL = ("tiny-gpt2", "tiny-bloom", "tiny-llama")
 # What a graph with past key values is built from; one of each kind in the quick tests.
-GRAPHS = [("torchscript-freeze", "tiny-gpt2"), ("onnxruntime", "tiny-llama"),
+GRAPHS = [("torchscript-freeze", "tiny-gpt2"), ("onnxruntime", "tiny-llama"), ("openvino", "tiny-gpt2"),
+          ("openvino-int8-weights", "tiny-llama"),
           *(pytest.param(variant, model, marks=pytest.mark.slow) for variant, model in (
               ("torchscript", "tiny-llama"), ("torchscript-optimized", "tiny-llama"), ("onnxruntime-int8", "tiny-gpt2"),
-              ("onnxruntime", "tiny-bloom"), ("onnxruntime", "tiny-gpt2")))]
+              ("onnxruntime", "tiny-bloom"), ("onnxruntime", "tiny-gpt2"),
+              ("openvino", "tiny-llama"), ("openvino", "tiny-bloom"), ("openvino-int4-weights", "tiny-gpt2")))]
 
 
 @pytest.fixture
@@ -146,7 +148,10 @@ def test_refusals_are_in_the_plan():
     assert refusal("gpt2", "eager", "none", 1020) is None
     assert "a static cache only" in refusal("gpt2", "torch-compile", "dynamic")
     assert "past key values that grow" in refusal("gpt2", "onnxruntime", "static")
-    assert "without a cache only" in refusal("gpt2", "openvino", "dynamic")
+    assert "state that grows" in refusal("gpt2", "openvino", "static")
+    assert refusal("gpt2", "openvino", "dynamic") is None
+    assert "without a cache only" in refusal("gpt2", "openvino-int8", "dynamic")
+    assert "serves one shape" in refusal("gpt2", "openvino-static", "none")
     assert "serves one shape" in refusal("gpt2", "torchscript-onednn", "none")
 
 

@@ -106,6 +106,7 @@ class Backend(ABC):
         builds_module: a runner's `module` is a transformers module whose own `generate()` runs the build.
         saves_quantised: users load it from a checkpoint that is already quantised.
         install: the command that installs `packages`.
+        unpackaged: why what it exports cannot be packaged; empty where it can.
     """
 
     variants: ClassVar[tuple[Variant, ...]]
@@ -119,6 +120,7 @@ class Backend(ABC):
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""
+    unpackaged: ClassVar[str] = "only this suite can open what it exports"
 
     def unavailable(self, variant: Variant, device: str) -> str | None:
         """Why this machine or environment cannot run the variant; None when it can.

@@ -57,9 +57,10 @@ class _Clock(BaseStreamer):
         self._began = time.perf_counter()
         self._prompt_seen = False
 
-    def put(self, value):
+    def put(self, value, at=None):
+        """`at`: when a token came, where that was not now."""
         if self._prompt_seen:
-            self.seconds.append(time.perf_counter() - self._began)
+            self.seconds.append((time.perf_counter() if at is None else at) - self._began)
         self._prompt_seen = True
 
     def end(self):

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MODEL = "model"  # directory of the artifact
 _CHECK_S = 1200
-_OURS = (STORE_MANIFEST, "nodes.json", "facts.json")  # in an artifact's directory, and of no use elsewhere
+_OURS = (STORE_MANIFEST, "nodes.json", "facts.json", "axes.json")  # in an artifact's directory, and of no use elsewhere
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _opened(built: Built, model: "LoadedModel", placement: Placement) -> Opened:
     if isinstance(backend, ExportingBackend):
         found = backend.opened_by(variant, placement)
         if found is None:
-            raise CannotRun(f"{variant.name} has no loader of its own: only this suite can open what it exports")
+            raise CannotRun(f"{variant.name} has no loader of its own: {backend.unpackaged}")
         return Opened(found.runtime, found.settings, f"{MODEL}/{found.file}")
     recipe = backend.built_by(variant, built.runner)
     if recipe is None:

@@ -6,14 +6,16 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 # Backends that need another torch, transformers or onnxruntime: an environment each, from the complete list in environments/.
-EXTRA := ipex optimum-bettertransformer onnxruntime-openvino
+EXTRA := ipex optimum-bettertransformer onnxruntime-openvino ctranslate2 llama-cpp sentence-transformers executorch litert
+# Other tools, which `make peers` measures beside ours.
+PEERS := peers
 
 # Each process would compile all modules anew: two seconds of each of the hundred sessions of `make test`.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: bench report test slow fuzz cpp gpu gpu-wheels gate calibrate release follow history merge noise busy wait-policy architectures docs \
 	results site \
-	environment clean $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%)
+	environment clean peers $(EXTRA:%=bench-%) $(EXTRA:%=test-%) $(EXTRA:%=env-%) $(PEERS:%=env-%)
 
 # Tests that take too long for every change: full-size models, 10,000 simulated suites, whole gates.
 slow: $(INSTALLED)
@@ -117,6 +119,11 @@ busy: $(INSTALLED)
 wait-policy: $(INSTALLED)
 	$(RUN) -m eagerbench wait-policy $(ARGS)
 
+# Other tools beside ours and a bare loop, in turns: MiniLM in float32 (about 14 minutes); ARGS=--all for everything (50).
+peers: $(INSTALLED) $(PEERS:%=env-%)
+	$(RUN) -m scripts.peers $(ARGS)
+	$(RUN) -m scripts.docs
+
 # Every generated table and picture of README and docs again, of the code and of the files in docs/results.
 docs: $(INSTALLED)
 	$(RUN) -m scripts.docs $(ARGS)
@@ -138,21 +145,26 @@ $(INSTALLED): pyproject.toml environments/main.txt
 	$(RUN) -m pip install --quiet -c environments/main.txt -e '.[all-cpu,test,browser]'
 	touch $@
 
+# The lists are complete: xdsl, of LiteRT's converter, asks for an older typing_extensions than others, and runs with theirs.
 # In the extra environments the suite runs from this directory, its reference taken there too.
+bench-sentence-transformers: OF := test_embeddings.py
 $(EXTRA:%=bench-%): bench-%: .venv-%/.installed
-	.venv-$*/bin/python -m eagerbench run --variant eager --variant sdpa --variant 'torchscript-freeze*' --variant torch-compile \
+	.venv-$*/bin/python -m eagerbench run $(OF) --variant eager --variant sdpa --variant 'torchscript-freeze*' --variant torch-compile \
 		--variant '$**' $(ARGS)
 
 $(EXTRA:%=test-%): test-%: .venv-%/.installed
 	.venv-$*/bin/python -m pytest correctness_tests perf_tests --benchmark-disable --grid smoke -m "not slow" \
 		--variant eager --variant sdpa --variant torchscript --variant '$**' $(ARGS)
 
-$(EXTRA:%=env-%): env-%: .venv-%/.installed
+# GCC 12.2 drops stores before `ldtilecfg`: llama.cpp's products on AMX would end the process (docs/backends.md).
+.venv-llama-cpp/.installed: export CXXFLAGS += -fno-tree-dse -fno-dse
 
-$(EXTRA:%=.venv-%/.installed): .venv-%/.installed: environments/%.txt
+$(EXTRA:%=env-%) $(PEERS:%=env-%): env-%: .venv-%/.installed
+
+$(EXTRA:%=.venv-%/.installed) $(PEERS:%=.venv-%/.installed): .venv-%/.installed: environments/%.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet -r $<
+	$(@D)/bin/python -m pip install --quiet --no-deps -r $<
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(EXTRA:%=.venv-%) .artifacts .gpu .gpu-wheels .pytest_cache .ruff_cache site
+	rm -rf $(VENV) $(EXTRA:%=.venv-%) $(PEERS:%=.venv-%) .artifacts .gpu .gpu-wheels .pytest_cache .ruff_cache site

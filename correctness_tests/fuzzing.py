@@ -250,7 +250,7 @@ def html_problems(text: str) -> Iterator[str]:
 
 
 def _no_json(name: str) -> None:
-    raise AssertionError(f"{name} was written, which JSON has not")
+    raise AssertionError(f"{name} was written, which JSON cannot hold")
 
 
 def until(stop: Callable[[int], bool], directory: Path, seed: int) -> tuple[int, list[str]]:

@@ -59,7 +59,8 @@ def save_sentences(directory: Path) -> Path:
              "sentence_bert_config.json": {"max_seq_length": 20, "do_lower_case": True},
              "config_sentence_transformers.json": {"prompts": {"usual": "the cat is ", "query": "what is "},
                                                    "default_prompt_name": "usual"},
-             "1_Pooling/config.json": {"pooling_mode": ["cls", "mean"], "include_prompt": False},
+             "1_Pooling/config.json": {"embedding_dimension": 32, "pooling_mode": ["cls", "mean"],
+                                       "include_prompt": False},
              "2_Dense/config.json": {"in_features": 64, "out_features": 16, "bias": True,
                                      "activation_function": "torch.nn.modules.activation.Tanh"}}
     for name, content in files.items():

@@ -32,16 +32,34 @@ REFUSALS: dict[tuple[str, str], str] = {
     ("torchscript-script", "*"): "TorchScript cannot compile the Python source of",
     ("torchscript-positional", "*gpt2"): "forward has 'past_key_values' in place 2",
     ("torchscript-positional", "*bloom*"): "forward has 'past_key_values' in place 2",
-    ("torchscript*", "*bloom*"): "Could not export Python function call 'GeLUFunction'",
-    ("dynamic-int8-torchscript", "*bloom*"): "Could not export Python function call 'GeLUFunction'",
+    **{(variant, "*bloom*"): "Could not export Python function call 'GeLUFunction'"  # those that write a file
+       for variant in ("torchscript", "torchscript-freeze*", "torchscript-optimized*", "dynamic-int8-torchscript")},
     ("onnxruntime-dynamo", "*-llama"): "RotaryEmbedding",
     ("onnxruntime-dynamo", "unlisted-mpnet"): "no Attention operator in this export",
     ("torchscript-onednn*", "unlisted-mpnet"): "its logarithm is off by 2e-6",
     ("torchscript-onednn*", "*gpt2"): "oneDNN graph fusion fails on GPT2LMHeadModel",
     ("dynamic-int8*", "*gpt2"): "leaves the Conv1D layers of GPT2LMHeadModel in float32",
     ("torchao-int8", "*gpt2"): "leaves the Conv1D layers of GPT2LMHeadModel in float32",
+    ("onnxruntime-int8-qattention", "*gpt2"): "fuses no attention block of this export",
+    ("onnxruntime-int8-qattention", "*llama*"): "fuses no attention block of this export",
+    ("onnxruntime-int8-qattention", "smollm*"): "fuses no attention block of this export",
+    ("onnxruntime-int8-qattention", "*bloom*"): "fuses no attention block of this export",
+    **{(f"{runtime}-genai*", model): f"{runtime}-genai generates text, and this is no causal language model"
+       for runtime in ("openvino", "onnxruntime")
+       for model in ("*bert*", "*electra*", "minilm", "*vit*", "*wav2vec2*", "*whisper*")},
+    ("onnxruntime-genai*", "*gpt2"): "the model builder of onnxruntime-genai fails",
+    ("onnxruntime-genai*", "*bloom*"): "the model builder of onnxruntime-genai fails",
     ("ipex", "*gpt2"): "IPEX packs no layer of GPT2LMHeadModel",
+    ("ctranslate2*", "*electra*"): "No conversion is registered for the model configuration ElectraConfig",
+    ("ctranslate2*", "*vit*"): "No conversion is registered for the model configuration ViTConfig",
+    ("ctranslate2*", "*wav2vec2*"): "has no attribute 'layer_norm'",
+    **{("llama-cpp*", pattern): "GGUF files are written of GPT2LMHeadModel and LlamaForCausalLM here, not of"
+       for pattern in ("*bert*", "minilm", "*electra*", "*vit*", "*wav2vec2*", "*whisper*", "*bloom*", "unlisted-*")},
+    **{("llama-cpp-q4_k", pattern): "Q4_K packs the weights of a row in blocks of 256; .* has rows of"
+       for pattern in ("tiny-*", "smollm*")},
 }
+
+DECODERS_ONLY = "llama-cpp"  # how variants begin that run no encoder
 
 # On one thread of a processor with AMX.
 ON_ONE_AMX_THREAD = {("openvino-bf16", "*llama*"): "its issue 33300", ("openvino-bf16", "smollm*"): "its issue 33300"}

@@ -56,6 +56,8 @@ def ours(tmp_path_factory) -> Path:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
         copy(ROOT / part, directory / part)
     git(directory, "init", "-q", "-b", "main")
+    for setting in ("core.compression", "pack.window"):  # every clone would compress everything anew
+        git(directory, "config", setting, "0")
     git(directory, "add", "-A")
     git(directory, "commit", "-q", "-m", "all")
     return directory

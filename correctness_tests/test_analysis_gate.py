@@ -215,7 +215,7 @@ def test_help_of_every_command_and_no_heavy_import(files):
     ended = run_python("-c", code)
     assert ended.code == 0, ended.err
     assert "HEAVY []" in ended.out
-    assert " ".join(ended.out.split()).count("a regression confirmed") == len(re.findall("usage:", ended.out))
+    assert " ".join(ended.out.split()).count("a regression was confirmed") == len(re.findall("usage:", ended.out))
 
 
 def with_models(content: dict, base: dict, head: dict) -> dict:

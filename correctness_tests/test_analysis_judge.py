@@ -106,6 +106,20 @@ def test_contaminated_is_never_red(changes, says):
     assert any(says in line for line in verdict["stages"]["confirm"]["contaminated"])
 
 
+def test_a_control_that_only_scatters_contaminates_nothing():
+    """Half of its pairs on each side of 1: nothing says that the machine moved, whatever their middle is."""
+    duets = screen_and_confirm(SLOW)
+    for stage in duets:
+        heads = [one for one in stage["pairs"] if one["arm"] == "head"]
+        for index, one in enumerate(heads):
+            one["benchmarks"]["control/matmul"]["log_ratio"] = 0.1 if index % 2 else -0.04
+    verdict = judge(duets)
+    moved = verdict["stages"]["confirm"]["controls"]["control/matmul"]
+    assert moved["ratio"] > 1.02
+    assert moved["low"] < 1 < moved["high"]
+    assert verdict["outcome"] == "REGRESSED"
+
+
 def test_own_null_arm_that_moved_half_as_far_is_never_red():
     duets = screen_and_confirm(SLOW)
     for one in duets[1]["pairs"]:

@@ -12,19 +12,20 @@ import time
 import faulty_backend
 import psutil
 import pytest
+from plain_model import MODEL, NAME
 from running import ROOT, WITHOUT_PLUGINS, Ended, own_environment
 
 from eagerbench.isolation import journal, supervisor
 from eagerbench.results import records
 
 pytestmark = pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are supervised on Linux only")
-SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", "--model=tiny-bert", "--batch-sizes=1",
+SELECTION = ("perf_tests/test_latency.py", "--benchmark-only", f"--model={MODEL}", "--batch-sizes=1",
              "--time-budget=0.1", "--peaks=here", "--threads=1")
-VARIANTS, LENGTHS = ("eager", "faulty", "bettertransformer"), (8, faulty_backend.LENGTH)
+VARIANTS, LENGTHS = ("eager", "faulty", "torchscript-freeze"), (8, faulty_backend.LENGTH)
 
 
 def case(variant, length):
-    return f"tiny-bert/{variant}/b1/s{length}/cpu"
+    return f"{NAME}/{variant}/b1/s{length}/cpu"
 
 
 CASES = [case(variant, length) for variant in VARIANTS for length in LENGTHS]
@@ -107,13 +108,13 @@ def test_a_crash_is_a_cell(crashed):
 def test_the_user_sees_one_session(crashed):
     _, ended, _ = crashed
     assert ended.out.count("test session starts") == 1
-    assert "eagerbench: crashed: SIGSEGV in faulty while timing; going on behind it\n" in ended.out
+    assert "eagerbench: crashed: SIGSEGV in faulty while timing; continuing after it\n" in ended.out
     numbers = re.findall(r"^\[(\d)/6\] (\S+)", ended.out, re.MULTILINE)
     assert numbers == [(str(number), name.split("/")[1]) for number, name in enumerate(CASES, 1)]
     assert re.search(r"^\[4/6\] faulty · 1×16 +crashed: SIGSEGV in faulty while timing", ended.out, re.MULTILINE)
     assert re.search(r"=+ 1 failed, 5 passed in ", ended.out)
     screen = ended.out[ended.out.index("  variant"):]  # of the first part too
-    assert all(name in screen for name in ("eager", "faulty", "bettertransformer"))
+    assert all(name in screen for name in ("eager", "faulty", "torchscript-freeze"))
 
 
 PLACES = {"build": ("building", CASES[2:4]), "load": ("building", CASES[2:4]), "first-call": ("first call", CASES[3:4]),
@@ -122,7 +123,7 @@ KINDS = {"segfault": "SIGSEGV", "abort": "SIGABRT", "terminate": "SIGABRT", "exi
          "garbage": "SIGABRT", "children": "exit code 5", "unheeded": "no end after 60 s"}
 HANG = ("--case-timeout", "60")  # longer than torch takes to be imported on a busy machine
 EACH = {"variants": ("eager", *(f"faulty-{kind}" for kind in faulty_backend.KINDS if kind in KINDS),  # as planned
-                     "bettertransformer"), "lengths": (faulty_backend.LENGTH,)}
+                     "torchscript-freeze"), "lengths": (faulty_backend.LENGTH,)}
 
 
 @pytest.fixture(scope="module", params=PLACES)
@@ -140,7 +141,7 @@ def test_every_fault_at_every_place(every_kind, kind):
     (cell,) = (cell for cell in content["eagerbench"]["cells"] if cell["bench_id"] == name)
     assert cell["status"] == "failed"
     assert cell["reason"] == f"crashed: {KINDS[kind]} in faulty-{kind} while {PLACES[place][0]}"
-    assert f"eagerbench: {cell['reason']}; going on behind it\n" in ended.out
+    assert f"eagerbench: {cell['reason']}; continuing after it\n" in ended.out
     if kind in ("garbage", "terminate"):
         said = cell["crash"]["stderr"][-1]
         assert "garbage" in said or "std::runtime_error" in said

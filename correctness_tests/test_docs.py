@@ -136,7 +136,7 @@ def shown_commands(text: str) -> list[str]:
 
 
 def test_commands_and_targets_exist(page):
-    targets = set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z][a-z0-9-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     extra = re.search(r"^EXTRA := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
     targets |= {f"{kind}-{name}" for kind in ("bench", "test", "env") for name in extra}
     known = {*cli.COMMANDS, *cli.PYTEST_COMMANDS}
@@ -145,7 +145,7 @@ def test_commands_and_targets_exist(page):
     for line in code:
         for called in re.findall(r"(?:^|&& |-m )eagerbench ([a-z][a-z-]*)", line):
             assert called in known, line
-        for target in re.findall(r"(?:^|&& )make ([a-z][a-z-]*)", line):
+        for target in re.findall(r"(?:^|&& )make ([a-z][a-z0-9-]*)", line):
             assert target in targets, line
         for file in re.findall(r"(?:perf_tests/)?\btest_[a-z_]+\.py", line):
             assert any((ROOT / place / Path(file).name).exists() for place in ("perf_tests", "correctness_tests")), line

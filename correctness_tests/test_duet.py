@@ -1,6 +1,7 @@
 """Duets of real processes: what is measured, and what becomes of a side that fails. Most suites here are tiny fakes
 with the real partner in them; none of them imports torch."""
 
+import ast
 import json
 import os
 import subprocess
@@ -28,6 +29,10 @@ def test_pairs_and_null_arm(duet, tmp_path):
         assert (pair["valid"], pair["reason"], pair["failed"]) == (True, "", {})
         found = pair["benchmarks"]["good"]
         assert found["turns"] == len(found["base_turns"]) == len(found["head_turns"]) == 3
+        assert set(pair["spent"]) == {"base", pair["arm"]}
+        for parts in pair["spent"].values():  # the other side's turns are waited for; its own are timed
+            assert parts["timing"] > 0 < parts["waiting"]
+            assert sum(parts.values()) < pair["seconds"]
     assert "good  head" in ended.out
 
 
@@ -59,8 +64,6 @@ def test_turns_do_not_overlap_and_the_waiting_side_stands_still(duet, tmp_path):
     finally:
         del os.environ["DIARY"]
     assert content["pairs"][0]["valid"], content
-    import ast
-
     diaries = {name: ast.literal_eval((tmp_path / name).read_text()) for name in ("base", "head")}
     for mine, other in (("base", "head"), ("head", "base")):
         calls, written = diaries[mine][0], diaries[other][1]
@@ -158,7 +161,11 @@ def test_only_and_controls(duet, tmp_path):
                     for index, name in enumerate(names))
     _, content = duet(suite(tmp_path / "one", tests), suite(tmp_path / "two", tests), "--only", "good")
     assert sorted(content["pairs"][0]["benchmarks"]) == ["control/matmul", "good"]
-    ended, content = duet(tmp_path / "one", tmp_path / "two", "--only", "goood")
+
+
+@pytest.mark.slow  # test_what_makes_sides_unlike has the reason
+def test_only_what_neither_side_has(duet, tmp_path):
+    ended, content = duet(suite(tmp_path / "one"), suite(tmp_path / "two"), "--only", "goood")
     assert ended.code == 3
     assert "neither side has the benchmark goood" in content["pairs"][0]["reason"]
 

@@ -59,7 +59,7 @@ def test_an_environment_is_made_once(tmp_path, capsys):
     assert installed == ["2.0.0"]
     names = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
     assert "eagerbench" not in names  # the side's own directory is what it must import
-    assert "base: its packages are not those of this checkout" in capsys.readouterr().err
+    assert "base: its packages differ from those of this checkout" in capsys.readouterr().err
     assert interpreter("base", before, here) == python
     assert capsys.readouterr().err == ""
 

@@ -3,10 +3,15 @@
 import signal
 import subprocess
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from fake_suites import CONFTEST, GOOD, command, left_of, quick, suite
+
+from eagerbench.gate.duet_agree import agree
+from eagerbench.gate.duet_sessions import Plan, Sessions
+from eagerbench.gate.duet_side import Checkout, SideFailed
 
 LOST = {
     "dies": ("os._exit(3)", "head ended with status 3 at bad"),
@@ -63,7 +68,7 @@ def pytest_sessionfinish():
 
 
 def test_unlike_sides_are_no_pair(duet, tmp_path):
-    """Threads differ; a pytest that cannot start; an allocator that is not pinned. Two such pairs end the run."""
+    """Threads differ: two such pairs end the run. And a pytest that cannot start."""
     base, head = suite(tmp_path / "one"), suite(tmp_path / "two")
     conftest = (head / "conftest.py").read_text()
     (head / "conftest.py").write_text(conftest.replace("threads=1", "threads=2"))
@@ -71,16 +76,51 @@ def test_unlike_sides_are_no_pair(duet, tmp_path):
     assert ended.code == 3
     assert "given up" in ended.err
     assert [pair["reason"] for pair in content["pairs"]] == ["head: threads is 2 and 1 on the other side"] * 2
+    (head / "conftest.py").write_text("import nothing_of_that_name\n" + conftest)
+    _, content = duet(base, head)
+    assert "head ended with status 4 before its first benchmark" in content["pairs"][0]["reason"]
+    assert "nothing_of_that_name" in content["pairs"][0]["reason"]
+
+
+class Told:
+    """A side that has said this at its start."""
+
+    def __init__(self, name: str, **facts):
+        machine = {"threads": 1, "allocator": "pinned"}
+        self.name = name
+        self._hello = {"ids": ["good"], "facts": {"machine_info": machine, "code": "/code", **facts}}
+
+    def hear(self, kind):
+        return self._hello
+
+    def send(self, kind, **content): ...
+
+
+@pytest.mark.parametrize(("base", "head", "only", "reason"), [
+    ({}, {"allocator": "system (pin failed: musl)"}, (), "head: allocator system .pin failed: musl., not pinned; pin"),
+    ({"unknown_variants": ["sdppa"]}, {"unknown_variants": ["sdppa"]}, (), "neither side has a variant sdppa"),
+    ({}, {"hash_seed": "1"}, (), "head: hash_seed is 1 and None on the other side"),
+    ({}, {"code": "/other"}, (), "head imports the project from /other, not from /code"),
+    ({}, {}, ("goood",), "neither side has the benchmark goood"),
+    ({"unknown_variants": ["sdppa"]}, {}, ("good",), None)])
+def test_what_makes_sides_unlike(tmp_path, base, head, only, reason):
+    plan = Plan([], only, "pinned", 0, "turns", 1, 1.0, tmp_path)
+    places = [Checkout(name, Path("/code"), "python") for name in ("base", "head")]
+    sides = [Told("base", **base), Told("head", **head)]
+    with pytest.raises(SideFailed, match=reason) if reason else nullcontext():
+        assert agree(plan, places, sides, None, Sessions(), ()) == ["good"]
+
+
+@pytest.mark.slow  # test_what_makes_sides_unlike has what the controller makes of it
+def test_sides_without_the_variant_or_the_allocator_are_no_pair(duet, tmp_path):
+    base, head = suite(tmp_path / "one"), suite(tmp_path / "two")
+    conftest = (head / "conftest.py").read_text()
     for side in (base, head):
         strange = "def pytest_configure(config):\n    config.option.unknown_variants = ['sdppa']"
         (side / "conftest.py").write_text(conftest.replace("def pytest_configure(config):", strange))
     _, content = duet(base, head)
     assert "neither side has a variant sdppa" in content["pairs"][0]["reason"]
     (base / "conftest.py").write_text(conftest)
-    (head / "conftest.py").write_text("import nothing_of_that_name\n" + conftest)
-    _, content = duet(base, head)
-    assert "head ended with status 4 before its first benchmark" in content["pairs"][0]["reason"]
-    assert "nothing_of_that_name" in content["pairs"][0]["reason"]
     (head / "conftest.py").write_text(conftest.replace("config.option.allocator)", "'system (pin failed: musl)')"))
     _, content = duet(base, head)
     assert "head: allocator system (pin failed: musl), not pinned" in content["pairs"][0]["reason"]
@@ -91,14 +131,14 @@ def test_unlike_sides_are_no_pair(duet, tmp_path):
     pytest.param(signal.SIGHUP, marks=pytest.mark.slow), signal.SIGKILL])
 def test_ended_by_a_signal(tmp_path, number):
     """In the middle of a turn, one side stopped. SIGKILL leaves no process either; the next start clears up."""
-    slow = GOOD + '''
+    slow = '''
     @pytest.mark.bench_id("slow")
     def test_slow(timed):
         def call():
             pathlib.Path(os.environ["SIGN"], pathlib.Path.cwd().name).touch()
             time.sleep(0.2)
         timed(call)
-    '''.replace("\n    ", "\n")
+    '''.replace("\n    ", "\n") + GOOD
     repository, scratch, sign = suite(tmp_path / "one", slow), tmp_path / "tmp", tmp_path / "sign"
     sign.mkdir()
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "all"]):

@@ -109,7 +109,7 @@ def test_other_dependencies_are_said(tmp_path, capsys):
     assert capsys.readouterr().err == ""
     write(two, {"pyproject.toml": PYPROJECT.replace('version = "0"', 'version = "1"\ndependencies = ["torch>=2.12"]')})
     sides(one, two)
-    assert "base and head want other packages" in capsys.readouterr().err
+    assert "base and head need different packages" in capsys.readouterr().err
     sides(one, two, environments=frozenset({"base", "head"}))
     assert capsys.readouterr().err == ""
 
@@ -124,7 +124,7 @@ def test_weights_in_the_repository_are_each_sides_own(tmp_path, capsys):
     shared = f"--model={tmp_path / 'here' / 'ignored'}@name=it"
     assert found["base"].models == ("--model=./weights", "--model=minilm", shared)
     assert found["head"].models == ("--model=./weights", "--model=./new", "--model=minilm", shared)
-    assert capsys.readouterr().err.count("git does not keep it") == 1
+    assert capsys.readouterr().err.count("git does not track it") == 1
     assert "no such directory" in refused(one, two, models=("./nowhere",))
     assert "base: it has none of the models" in refused(one, two, models=("./new",))
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"

@@ -1,6 +1,7 @@
 """Probes: each sees its optimisation, and misses it when it is switched off."""
 
 import pytest
+from refusals import DECODERS_ONLY
 
 from conftest import COMPILED_SHAPE, skip_unavailable
 from eagerbench import backends
@@ -25,11 +26,11 @@ def test_probe_sees_the_optimisation(workshops, model_name, variant_name):
 
 
 def test_probe_misses_it_when_switched_off(workshops, variant_name):
-    workshop = workshops("tiny-bert")
     variant, backend = backends.variants()[variant_name]
     missing = [name for name in backend.packages if not _installed(name)]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
+    workshop = workshops("tiny-gpt2" if variant_name.startswith(DECODERS_ONLY) else "tiny-bert")
     inputs = workshop.example()
     runner = backend.build_disengaged(variant, workshop.model, inputs, workshop.placement)
     runner(runner.prepare(inputs))

@@ -9,12 +9,14 @@ from statistics import median
 import msgspec
 import pytest
 from made_records import made
+from plain_model import MODEL, NAME
 from running import ROOT, WITHOUT_PLUGINS, copy_of_project, run_pytest, run_python
 from selections import planned
 
 from eagerbench import backends
+from eagerbench.backends.base import Runs
 from eagerbench.experiments import EXPERIMENTS
-from eagerbench.plan import CONTROLS, SHORT_LIST, SLOW_TO_BUILD, as_text
+from eagerbench.plan import as_text
 from eagerbench.results import older, records
 from eagerbench.results.decode import decode
 from eagerbench.results.record import to_json
@@ -62,19 +64,20 @@ def test_perf_tests_show_what_is_timed():
     assert len(set(map(str, done.values()))) == len(done)
 
 
-SELECTION = ("--model", "tiny-bert", "--variant", "eager", "--variant", "sdpa", "--variant", "torchscript-onednn",
+TRACED = "torchscript-freeze"
+SELECTION = ("--model", MODEL, "--variant", "eager", "--variant", TRACED, "--variant", "torchscript-onednn",
              "--grid", "smoke", "--time-budget", "0.1", "--peaks", "here", "--threads", "1")
 
 
 def test_tests_run_in_the_order_of_the_plan():
     """Model, variant, experiment: what is listed, in one file or in all."""
-    listed = [case.bench_id for case in planned(model=["tiny-bert"], grid="smoke", threads="1", variant=[
-        "eager", "sdpa", "torchscript-onednn"]) if case.reason is None]
+    listed = [case.bench_id for case in planned(model=[MODEL], grid="smoke", threads="1", variant=[
+        "eager", TRACED, "torchscript-onednn"]) if case.reason is None]
     collected = run_pytest("--collect-only", "-q", "perf_tests", *SELECTION).out
-    ids = re.findall(r"::test_\w+\[tiny-bert-(.+)\]", collected)
-    assert ids == [name.removeprefix("tiny-bert/").removesuffix("/cpu").replace("/", "-") for name in listed]
+    ids = re.findall(rf"::test_\w+\[{NAME}-(.+)\]", collected)
+    assert ids == [name.removeprefix(f"{NAME}/").removesuffix("/cpu").replace("/", "-") for name in listed]
     variants = [name.split("/")[1] for name in listed]
-    assert variants == sorted(variants, key=["eager", "sdpa", "torchscript-onednn"].index)
+    assert variants == sorted(variants, key=["eager", TRACED, "torchscript-onednn"].index)
     assert {line.split("/")[2] for line in listed} >= {"corpus", "padding", "length", "b4"}
 
 
@@ -82,18 +85,19 @@ def test_cells_are_those_of_the_collected_experiments(tmp_path):
     """One experiment's file: its records, its table and its cells, and no word of the others."""
     file = tmp_path / "run.json"
     ended = run_pytest("perf_tests/test_corpus.py", "perf_tests/test_padding.py", "--benchmark-only", *SELECTION,
-                       "--benchmark-json", str(file), "--benchmark-save-data", "-k", "not padding or not sdpa", "-v")
+                       "--benchmark-json", str(file), "--benchmark-save-data", "-v", "-k",
+                       f"not padding or not {TRACED}")
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     assert records.problems(content) == []
     cells = {cell["bench_id"]: cell for cell in content["eagerbench"]["cells"]}
     assert {cell["experiment"] for cell in cells.values()} == {"corpus", "padding"}
-    assert cells["tiny-bert/torchscript-onednn/corpus/b4/sorted/n16/cpu"]["reason"].startswith("its build serves one")
-    assert "tiny-bert: corpus throughput" in ended.out
+    assert cells[f"{NAME}/torchscript-onednn/corpus/b4/sorted/n16/cpu"]["reason"].startswith("its build serves one")
+    assert f"{NAME}: corpus throughput" in ended.out
     assert "latency" not in ended.out
-    assert re.search(r"│ sdpa +│ 1 timed; not run \(padding\): deselected", ended.out)
-    timed = {bench["extra_info"]["identity"]["bench_id"] for bench in content["benchmarks"]}
-    assert timed == {name for name, cell in cells.items() if cell["status"] == "timed"}
+    assert re.search(rf"│ {TRACED} +│ 1 timed; not run \(padding\): deselected", ended.out)
+    assert {bench["extra_info"]["identity"]["bench_id"] for bench in content["benchmarks"]} == {
+        name for name, cell in cells.items() if cell["status"] == "timed"}
 
 
 MODULE = '''
@@ -166,18 +170,17 @@ def test_a_new_experiment_is_a_module_and_a_perf_test(tmp_path):
     project, file = copy_of_project(tmp_path), tmp_path / "run.json"
     (project / "eagerbench" / "experiments" / "pair.py").write_text(MODULE)
     (project / "perf_tests" / "test_pair.py").write_text(PERF_TEST)
-    chosen = ("--model", "tiny-bert", "--variant", "eager", "--variant", "sdpa", "--grid", "smoke", "--threads", "1")
+    chosen = ("--model", MODEL, "--variant", "eager", "--variant", TRACED, "--grid", "smoke", "--threads", "1")
     ended = run_pytest("perf_tests/test_pair.py", "--benchmark-only", *chosen, "--time-budget", "0.2",
                        "--benchmark-json", str(file), "--benchmark-save-data", cwd=project)
     assert ended.code == 0, ended.out
-    assert "eagerbench: tiny-bert · 2 cases · " in ended.out
-    assert re.search(r"sdpa · pair b2-s8 +\d+\.\d ms", ended.out)
+    assert f"eagerbench: {NAME} · 2 cases · " in ended.out
+    assert re.search(rf"{TRACED} · pair b2-s8 +\d+\.\d ms", ended.out)
     saved = {bench["extra_info"]["identity"]["bench_id"]: bench for bench in json.loads(file.read_text())["benchmarks"]}
-    assert list(saved) == [f"tiny-bert/{variant}/pair/b2/s8/cpu" for variant in ("eager", "sdpa")]
-    for bench in saved.values():
-        assert bench["extra_info"]["result"] == {"both_s": median(bench["stats"]["data"])}
+    assert list(saved) == [f"{NAME}/{variant}/pair/b2/s8/cpu" for variant in ("eager", TRACED)]
+    assert all(one["extra_info"]["result"] == {"both_s": median(one["stats"]["data"])} for one in saved.values())
     summary = run_python("-m", "eagerbench", "summary", str(file), cwd=project)
-    assert (summary.code, "tiny-bert: two calls in a row" in summary.out) == (0, True), summary
+    assert (summary.code, f"{NAME}: two calls in a row" in summary.out) == (0, True), summary
     checked = run_python("-m", "eagerbench", "check", str(file), cwd=project)
     assert (checked.code, checked.out) == (0, f"{file}: 2 records, all complete\n"), checked
 
@@ -197,10 +200,17 @@ def test_plan_and_summary_import_nothing_heavy(tmp_path):
 
 def test_unknown_experiment_is_one_line(tmp_path):
     (tmp_path / "test_it.py").write_text("import pytest\n@pytest.mark.experiment('latencyy')\ndef test(case): pass\n")
-    ended = run_pytest("-p", "eagerbench.fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path), "--variant",
-                       "eager")
+    ended = run_pytest("-p", "eagerbench.fixtures.plugin", "--rootdir", str(tmp_path), str(tmp_path), "--variant=eager")
     assert ended.code == 2
     assert "unknown experiment 'latencyy': did you mean 'latency'" in ended.out + ended.err
+
+
+def running_where(runs: Runs) -> set[str]:
+    return {name for name, (variant, _) in backends.variants().items() if variant.runs is runs}
+
+
+def test_what_is_called_in_cpp_runs_where_it_is_named():
+    assert {name for name in backends.variants() if name.endswith("-cpp")} <= running_where(Runs.WHEN_NAMED)
 
 
 def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_named():
@@ -210,21 +220,25 @@ def test_experiments_beside_latency_run_on_a_short_list_unless_variants_are_name
                 for experiment in ("latency", "corpus")}
 
     short, named, full = running(), running(variant=["*"]), running(grid="full")
-    assert short["corpus"] <= set(SHORT_LIST) < short["latency"] | set(SHORT_LIST)
+    everywhere = running_where(Runs.IN_EVERY_EXPERIMENT)
+    assert everywhere == {"eager", "onnxruntime", "onnxruntime-int8"}
+    assert short["corpus"] <= everywhere < short["latency"] | everywhere
     assert "bettertransformer" in named["corpus"] & full["corpus"]
     assert named["latency"] == full["latency"]
-    asked_for = {name for name, (_, backend) in backends.variants().items() if backend.on_request} & named["latency"]
-    assert named["latency"] - short["latency"] == set(SLOW_TO_BUILD) & named["latency"] | asked_for
+    asked_for = running_where(Runs.WHEN_NAMED) & named["latency"]
+    assert named["latency"] - short["latency"] == running_where(Runs.IN_SMALLER_GRIDS) & named["latency"] | asked_for
     smoke = {case.variant.name for case in planned(model=["tiny-bert"], grid="smoke") if case.reason is None}
     assert smoke == named["latency"] - asked_for
 
 
 def test_controls_run_at_one_shape_unless_something_is_named():
+    controls = running_where(Runs.AT_ONE_SHAPE)
+
     def running(**options):
-        return [case.bench_id for case in planned(**options) if case.reason is None and case.variant.name in CONTROLS]
+        return [case.bench_id for case in planned(**options) if case.reason is None and case.variant.name in controls]
 
     default, named, shapes = running(), running(variant=["*"]), running(batch_sizes="2,4")
-    assert default == [f"minilm/{name}/b1/s128/cpu" for name in backends.variants() if name in CONTROLS]
+    assert default == [f"minilm/{name}/b1/s128/cpu" for name in backends.variants() if name in controls]
     assert {name.split("/")[2] for name in named} >= {"b1", "b8", "quality", "corpus"}
     assert {"/".join(name.split("/")[2:4]) for name in shapes} == {"b2/s128", "b4/s128"}
 
@@ -234,7 +248,7 @@ def test_default_grid_builds_once_what_serves_one_shape():
     listed = as_text(cases, "")
     latency = [line.split()[1] for line in listed.splitlines() if line.startswith("latency")]
     assert latency == ["minilm/torch-compile/b1/s128/cpu"]
-    assert "1 case cannot run: its build serves another shape: add --grid full (torch-compile)" in listed
+    assert "1 case does not run: its build serves another shape: add --grid full (torch-compile)" in listed
 
 
 def test_without_a_model_every_experiment_has_something_to_run():
@@ -247,8 +261,7 @@ def test_without_a_model_every_experiment_has_something_to_run():
     default, named = models(), models(model=["tiny-gpt2"])
     assert default.pop("tasks") == {"distilbert@head=token-classification"}
     assert default.pop("generation") == {"gpt2@layers=4"}
-    assert default.pop("serving") == set()  # it is named, or does not run
-    named.pop("serving")
+    assert not any(default.pop(name) | named.pop(name) for name in ("serving", "embeddings"))  # only where named
     assert default.pop("python") == set()  # of variants that run where they are named
     assert set(map(frozenset, default.values())) == {frozenset({"minilm"})}
     assert set(map(frozenset, filter(None, named.values()))) == {frozenset({"tiny-gpt2"})}

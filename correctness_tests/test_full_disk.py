@@ -65,7 +65,7 @@ def test_results_without_room_stay_in_the_journal(full, tmp_path):
     assert ended.code != 0
     assert "No space left on device" in ended.out + ended.err
     (file,) = plain_suite.left(tmp_path)
-    assert f"4 of 4 tests finished are kept in {file}" in ended.out
+    assert f"4 of 4 tests finished, kept in {file}" in ended.out
     again, content = plain_suite.ran(tmp_path, "--resume")
     assert again.code == 0, again.out
     assert names(content) == NAMES

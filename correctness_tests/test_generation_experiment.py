@@ -13,10 +13,12 @@ from eagerbench.results.decode import BadRecord
 WORK = Prompt(3, 9, 6, "dynamic")
 CAUSAL = ("tiny-gpt2", "tiny-bloom", "tiny-llama")
 # What a graph with past key values is built from; one of each kind in the quick tests.
-GRAPHS = [("torchscript-freeze", "tiny-gpt2"), ("onnxruntime", "tiny-llama"),
+GRAPHS = [("torchscript-freeze", "tiny-gpt2"), ("onnxruntime", "tiny-llama"), ("openvino", "tiny-gpt2"),
+          ("openvino-int8-weights", "tiny-llama"),
           *(pytest.param(variant, model, marks=pytest.mark.slow) for variant, model in (
               ("torchscript", "tiny-llama"), ("torchscript-optimized", "tiny-llama"), ("onnxruntime-int8", "tiny-gpt2"),
-              ("onnxruntime", "tiny-bloom"), ("onnxruntime", "tiny-gpt2")))]
+              ("onnxruntime", "tiny-bloom"), ("onnxruntime", "tiny-gpt2"),
+              ("openvino", "tiny-llama"), ("openvino", "tiny-bloom"), ("openvino-int4-weights", "tiny-gpt2")))]
 
 
 @pytest.fixture
@@ -146,7 +148,10 @@ def test_refusals_are_in_the_plan():
     assert refusal("gpt2", "eager", "none", 1020) is None
     assert "a static cache only" in refusal("gpt2", "torch-compile", "dynamic")
     assert "past key values that grow" in refusal("gpt2", "onnxruntime", "static")
-    assert "without a cache only" in refusal("gpt2", "openvino", "dynamic")
+    assert "state that grows" in refusal("gpt2", "openvino", "static")
+    assert refusal("gpt2", "openvino", "dynamic") is None
+    assert "without a cache only" in refusal("gpt2", "openvino-int8", "dynamic")
+    assert "serves one shape" in refusal("gpt2", "openvino-static", "none")
     assert "serves one shape" in refusal("gpt2", "torchscript-onednn", "none")
 
 
@@ -170,7 +175,7 @@ def test_table_says_where_tokens_part():
     assert grid.title == "m: generation, batch 1, 8 tokens and 4 new ones"
     assert [row[:7] for row in grid.rows] == [
         ["eager", "dynamic", "100.0", "1.00 [0.90, 1.10]", "10.0 ms", "2.0 ms", "eager's"],
-        ["bnb-int8", "static", "50.0", "–", "10.0 ms", "2.0 ms", "other at 2, gap 0.25 (of 3)"]]
+        ["bnb-int8", "static", "50.0", "–", "10.0 ms", "2.0 ms", "differs at 2, gap 0.25 (of 3)"]]
     assert len(tables("m", [eager, made("generation", **{**other, "batch_size": 8})])) == 2
 
 

@@ -41,7 +41,7 @@ def stepped(tmp_path_factory):
 def test_a_run_is_added_once(tmp_path, capsys):
     file, folder = saved(tmp_path, "run.json", run_file()), tmp_path / "history"
     assert analysis(capsys, "history", "add", file, "--store", folder)[1].startswith("added ")
-    assert "is there already" in analysis(capsys, "history", "add", file, "--store", folder)[1]
+    assert "already in the history" in analysis(capsys, "history", "add", file, "--store", folder)[1]
     (one,) = store.read(folder).entries
     assert (one.anchor, one.commit.id, one.commit.branch) == ("eager", "ab" * 20, "main")
     assert one.points["m/sdpa/b1/s8/cpu"].ratio == 2.0
@@ -64,10 +64,10 @@ def test_a_verdict_gives_ratios_to_its_base(tmp_path, capsys):
 
 @pytest.mark.parametrize(("content", "said"), [
     (run_file(machine={"system": "Linux"}), "which machine it was measured on: unknown is CPU, cores, architecture"),
-    (run_file(datetime="yesterday"), "started is no date"),
+    (run_file(datetime="yesterday"), "started is not an ISO 8601 date"),
     (benchmark_file({"some": [0.1]}), "no ratio in it"),
     ({"format": "eagerbench-verdict/1"}, "not a complete verdict"),
-    ({"a": 1}, "no file of pytest-benchmark, no verdict and no entry"),
+    ({"a": 1}, "neither a pytest-benchmark file, nor a verdict, nor a history entry"),
     ([], "no object"),
     ({**json.loads(entry.encoded(made(0, {"m/a/x/cpu": 1.0}))), "extra": 1}, "extra: no such field"),
 ])

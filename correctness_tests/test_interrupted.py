@@ -48,6 +48,7 @@ def _heed_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
+@pytest.mark.slow  # test_resume.py has a session without a model, test_measuring_session.py what is not judged
 def test_ctrl_c_keeps_finished_cases_and_no_unjudged_time(tmp_path):
     file = tmp_path / "run.json"
     artifacts = tmp_path / "artifacts"

@@ -19,7 +19,7 @@ def test_what_times_nothing_or_is_typed_into_has_no_supervisor(more, monkeypatch
     config.parse(["-p", "eagerbench.fixtures.plugin", *more])
     started = []
     monkeypatch.setattr(start, "supervise", started.append)
-    monkeypatch.setattr(isolation, "_is_called", lambda config: True)
+    monkeypatch.setattr(isolation, "is_called", lambda config: True)
     isolation.supervised(config)
     assert started == []
     assert not start.surely_times(["--model", "minilm", *more])
@@ -56,7 +56,7 @@ def test_a_run_is_supervised_before_anything_large_is_imported(typed, early, mon
 def test_only_a_command_that_is_the_session_is_run_once_more(argv, arguments, called, monkeypatch):
     monkeypatch.setattr(sys, "argv", argv)
     config = SimpleNamespace(invocation_params=SimpleNamespace(args=arguments))
-    assert isolation._is_called(config) is called
+    assert isolation.is_called(config) is called
 
 
 @pytest.mark.parametrize(("orig", "argv", "again"), [

@@ -35,7 +35,7 @@ def kill(process, whom):
 
 
 @pytest.mark.parametrize("whom", ["measuring", "supervisor"])
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", [0, 1, *(pytest.param(number, marks=pytest.mark.slow) for number in (2, 3))])
 def test_of_a_session_without_pytest(number, whom, tmp_path):
     """Its four tests doze for 0.15 s each."""
     with fake_supervised.supervised(tmp_path, **DOZES) as process:
@@ -53,7 +53,7 @@ def test_of_a_session_without_pytest(number, whom, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["saved.json"]
 
 
-@pytest.mark.parametrize("whom", ["measuring", "supervisor"])
+@pytest.mark.parametrize("whom", [pytest.param("measuring", marks=pytest.mark.slow), "supervisor"])
 def test_of_a_real_session(whom, tmp_path):
     """In one of its four tests, which doze for 0.3 s each."""
     scratch = tmp_path / "tmp"

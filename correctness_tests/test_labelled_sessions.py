@@ -56,7 +56,7 @@ def session(made, tmp_path_factory):
     """Records by model and variant."""
     file = tmp_path_factory.mktemp("session") / "run.json"
     ended = run_pytest("perf_tests/test_quality.py", "--benchmark-only", "--grid", "smoke", "--variant", "eager",
-                       "--variant", "dynamic-int8", "--variant", "onnxruntime", f"--model={made['embedder']}",
+                       "--variant", "dynamic-int8", "--variant", "torchscript-freeze", f"--model={made['embedder']}",
                        f"--model={made['classifier']}", "--retrieval", made["queries"], "--labels", made["labels"],
                        "-k", "retrieval or labels", "-v", "--benchmark-json", str(file))
     assert ended.code == 0, ended.out
@@ -70,7 +70,7 @@ def test_each_model_has_the_metric_of_its_kind(session):
     found = session
     assert {key: record.result.metric for key, record in found.items()} == {
         (model, variant): metric for model, metric in (("embedder", "hit@1"), ("classifier", "accuracy"))
-        for variant in ("eager", "dynamic-int8", "onnxruntime")}
+        for variant in ("eager", "dynamic-int8", "torchscript-freeze")}
     assert found["embedder", "eager"].identity.workload == f"retrieval-queries-n{QUERIES}"
     assert found["classifier", "eager"].identity.workload == f"labels-labels-n{QUERIES}"
 
@@ -90,7 +90,7 @@ def test_every_loss_adds_up(session):
         assert result.quality_loss == pytest.approx((result.lost - result.won) / result.items)
         assert result.quality_loss == pytest.approx(result.quality_eager - result.quality)
         assert result.quality_loss_low <= result.quality_loss <= result.quality_loss_high
-    assert session["embedder", "onnxruntime"].result.lost == 0  # exact math
+    assert session["embedder", "torchscript-freeze"].result.lost == 0  # exact math
 
 
 def test_metrics_are_those_of_transformers_itself(made, session):
@@ -120,8 +120,8 @@ def test_metrics_are_those_of_transformers_itself(made, session):
     ("embedder", "labels", "labels", "embedder is no sequence classifier"),
     ("answerer", "labels", "labels", "answerer is no sequence classifier"),
     ("regressor", "labels", "labels", "has one label"),
-    ("classifier", "labels", "strange", "line 2 has the label 'neutral', which the model does not; write one of its "
-                                        "own by name or number: 0 negative, 1 positive")])
+    ("classifier", "labels", "strange", "line 2 has the label 'neutral', which the model does not have; write one of "
+                                        "its own by name or number: 0 negative, 1 positive")])
 def test_what_no_model_can_answer_is_refused(made, model, option, file, says):
     with pytest.raises(BadInput) as error:
         planned(model=[made[model]], **{option: made[file]})

@@ -132,7 +132,8 @@ sys.exit(main(sys.argv[1:]))
 '''
 
 
-@pytest.mark.parametrize("command", ["summary", "check", "compare", "report"])
+@pytest.mark.parametrize("command", ["compare", "report", *(pytest.param(name, marks=pytest.mark.slow)
+                                                             for name in ("summary", "check"))])
 def test_saved_files_are_read_without_a_runtime(command, tmp_path):
     saved = Path(__file__).parent / "data" / "session.json"
     files = [saved]

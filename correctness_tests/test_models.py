@@ -9,6 +9,7 @@ import pytest
 import torch
 import transformers
 from refusals import refused
+from running import run_python
 from safetensors.torch import load_file, save_file
 
 from eagerbench.errors import BadInput
@@ -232,3 +233,19 @@ def test_depth_and_heads_of_the_catalog_are_those_of_transformers():
             there = hasattr(transformers, entry.with_head(head).rpartition(".")[2])
             takes_text = specs.resolve(name, 0).image is None and specs.resolve(name, 0).audio is None
             assert (head in entry.heads) == (there and takes_text), (name, head)
+
+
+LIGHT = """
+import sys
+from eagerbench.measuring.session import Session
+from eagerbench.models import specs
+from eagerbench.models.loading import load
+load(specs.resolve("torch.nn:Identity", 0)).copy("sdpa")
+print("transformers.modeling_utils" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_a_module_of_ones_own_is_loaded_without_the_models_of_transformers():
+    """Importing them takes three seconds, in each process of a session."""
+    assert run_python("-c", LIGHT).out == "False\n"

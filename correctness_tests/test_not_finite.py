@@ -133,7 +133,7 @@ def test_nothing_left_to_compare_is_said():
     assert (found.failures, found.judged, found.cosine) == ((), 0, 1.0)
     record = made(workload="b4-s8", bench_id="m/eager/b4/s8/cpu", equal_nonfinite=12, judged_values=0)
     assert _judging([record]) == [
-        "Of eager's output values up to 12 not finite: equal in every row above, and left out of its errors.",
+        "Up to 12 not finite in eager's output: equal in every row above, and excluded from its errors.",
         "No other value was left to compare in m/eager/b4/s8/cpu."]
     assert _judging([made()]) == []
 

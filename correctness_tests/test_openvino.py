@@ -122,5 +122,5 @@ def test_gated_units_on_one_thread_with_amx_are_refused(tmp_path, monkeypatch, g
     monkeypatch.setattr(openvino_runtime, "_processor_flags", lambda: flags)
     variant = backends.variants()["openvino-bf16"][0]
     with pytest.raises(CannotRun, match="add --threads 2") if refused else nullcontext():
-        openvino_runtime._refuse_crash(variant, tmp_path / "model.xml", threads)
-    openvino_runtime._refuse_crash(backends.variants()["openvino"][0], tmp_path / "model.xml", threads)
+        openvino_runtime.refuse_crash(variant, tmp_path / "model.xml", threads)
+    openvino_runtime.refuse_crash(backends.variants()["openvino"][0], tmp_path / "model.xml", threads)

@@ -82,7 +82,10 @@ def marked() -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("how", DEEDS)
+SLOW = ("stopped", "endless")  # three seconds each, until there is no answer; "hangs" waits for it every time
+
+
+@pytest.mark.parametrize("how", [pytest.param(how, marks=[pytest.mark.slow] * (how in SLOW)) for how in DEEDS])
 def test_it_has_a_reason_and_leaves_nothing(tmp_path, how):
     deed, reason = DEEDS[how]
     late = "no answer" in reason

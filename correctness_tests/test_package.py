@@ -260,8 +260,8 @@ def test_what_cannot_be_packed_is_one_line(tmp_path, capsys, arguments, said):
 def test_where_it_cannot_go_is_one_line(tmp_path, capsys):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").write_text("mine")
-    for name, said in (("full", "there is something already"), ("full/file", "there is something already"),
-                       ("no/such/place", "is no directory that can be written")):
+    for name, said in (("full", "exists already"), ("full/file", "exists already"),
+                       ("no/such/place", "is not a writable directory")):
         assert package("onnxruntime", "tiny-bert", tmp_path / name) == 4
         shown = capsys.readouterr().err
         assert said in shown

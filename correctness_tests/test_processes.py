@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_records import made
+from plain_model import MODEL, NAME
 from running import CONTRIBUTING, copy_of_project, run_pytest
 
 from eagerbench import backends
@@ -31,7 +32,7 @@ from eagerbench.workloads.padded_batch import PaddedBatch
 from eagerbench.workloads.processes import InProcesses, physical_cores
 
 STARTUP, MEMORY, THREADS = (f"perf_tests/test_{name}.py" for name in ("startup", "memory", "threads"))
-SMALL = ("--benchmark-only", "--model", "tiny-bert", "--batch-sizes", "2", "--sequence-lengths", "8",
+SMALL = ("--benchmark-only", "--batch-sizes", "2", "--sequence-lengths", "8",
          "--time-budget", "0.1")
 NO_GRAD = re.search(r"```python\n(# eagerbench/backends/no_grad\.py\n.*?)```", CONTRIBUTING.read_text(), re.DOTALL)[1]
 two_cores = pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or len(physical_cores()) < 2,
@@ -90,11 +91,11 @@ def test_ids_are_values():
     assert "at most 512" in too_long
 
 
-def session(directory, *arguments):
+def session(directory, *arguments, model="tiny-bert"):
     """Records with their rounds, by bench_id, and the Markdown."""
     file, markdown = directory / "run.json", directory / "summary.md"
-    ended = run_pytest(*arguments, *SMALL, "--artifacts", str(directory / "artifacts"), "--benchmark-json", str(file),
-                       "--benchmark-save-data", "--summary-md", str(markdown))
+    ended = run_pytest(*arguments, *SMALL, "--model", model, "--artifacts", str(directory / "artifacts"),
+                       "--benchmark-json", str(file), "--benchmark-save-data", "--summary-md", str(markdown))
     assert ended.code == 0, ended.out
     content = json.loads(file.read_text())
     found = {bench["name"]: (decode(bench["extra_info"]), bench) for bench in content["benchmarks"]}
@@ -105,7 +106,7 @@ def session(directory, *arguments):
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """A session whose cases start processes."""
-    return session(tmp_path_factory.mktemp("memory"), MEMORY, "--variant", "torchscript-freeze")
+    return session(tmp_path_factory.mktemp("memory"), MEMORY, "--variant", "torchscript-freeze", model=MODEL)
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_eager_starts_from_a_state_dict_too(tmp_path):
 
 
 def test_memory_is_a_share_of_eagers(ran):
-    traced = ran[0]["tiny-bert/torchscript-freeze/memory/b2/s8/cpu"][0]
+    traced = ran[0][f"{NAME}/torchscript-freeze/memory/b2/s8/cpu"][0]
     result = traced.result
     assert result.peak_rss_vs_eager == traced.costs.peak_rss_bytes / result.eager_peak_rss_bytes
     assert traced.costs.peak_rss_bytes != result.eager_peak_rss_bytes
@@ -150,7 +151,7 @@ def test_memory_is_a_share_of_eagers(ran):
     assert result.steady_rss_vs_eager == result.steady_rss_bytes / result.eager_steady_rss_bytes
     assert result.weights_bytes == traced.costs.artifact_bytes
     assert traced.conditions == Conditions()  # its time is not the result
-    assert "tiny-bert: memory" in ran[1]
+    assert f"{NAME}: memory" in ran[1]
 
 
 @pytest.mark.slow
@@ -204,8 +205,8 @@ def test_a_wrong_output_in_another_process_fails(tmp_path, experiment):
     registry = root / "eagerbench/backends/__init__.py"
     registry.write_text(registry.read_text().replace('    "onnxruntime",\n', '    "onnxruntime",\n    "no_grad",\n'))
     file = root / "run.json"
-    ended = run_pytest(f"perf_tests/test_{experiment}.py", *SMALL, "--variant", "no-grad", "--benchmark-json",
-                       str(file), cwd=root)
+    ended = run_pytest(f"perf_tests/test_{experiment}.py", *SMALL, "--model", "tiny-bert", "--variant", "no-grad",
+                       "--benchmark-json", str(file), cwd=root)
     assert ended.code == 1
     content = json.loads(file.read_text())
     assert content["benchmarks"] == []

@@ -85,7 +85,7 @@ def test_every_option_is_a_key_or_is_typed():
     ("device = ['cpu']", "expected a text, not ['cpu']"),
     ("gate = {lenient = 'yes'}", "lenient: expected true or false, not 'yes'"),
     ("pythonpath = '../elsewhere'", "name directories below that of the file"),
-    ("a = ", "no TOML"),
+    ("a = ", "not TOML"),
 ])
 def test_what_is_wrong_is_one_line(tmp_path, text, says):
     with pytest.raises(BadInput) as error:

@@ -13,7 +13,7 @@ from eagerbench.outputs.tolerance import CLASSES
 
 PAGE = ROOT / "docs" / "backends.md"
 VARIANTS_TABLE = PAGE.read_text().split("| variant | what it is |")[1].split("\n\n")[0].splitlines()[2:]
-DESCRIBED = [name for row in VARIANTS_TABLE for name in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])]
+DESCRIBED = [name for row in VARIANTS_TABLE for name in re.findall(r"`([a-z0-9_-]+)`", row.split("|")[1])]
 
 
 @pytest.mark.parametrize("name", list(backends.variants()))

@@ -40,9 +40,9 @@ def test_without_isolation_a_crash_ends_the_session_and_is_announced(interrupted
     assert content.begun["began"] == NAMES[2]
     ended, _ = ran(directory, "--collect-only")
     assert f"results of an interrupted session: {file}" in ended.out
-    assert "2 of 4 tests finished are kept in" in ended.out
-    assert re.search(r"go on: \S+ -m pytest .*--resume=\S+\.jsonl\n", ended.out)
-    assert f"read:  eagerbench summary {file}\n" in ended.out
+    assert "2 of 4 tests finished, kept in" in ended.out
+    assert re.search(r"continue: \S+ -m pytest .*--resume=\S+\.jsonl\n", ended.out)
+    assert f"read: eagerbench summary {file}\n" in ended.out
     assert f"dismiss: eagerbench rescue {file} --dismiss\n" in ended.out
 
 
@@ -105,7 +105,7 @@ def test_another_session_is_refused_with_what_differs(interrupted, tmp_path):
 
 
 @pytest.mark.parametrize(("value", "said"), [
-    pytest.param("--resume", "no session to go on with in ", marks=pytest.mark.slow),
+    pytest.param("--resume", "no interrupted session in ", marks=pytest.mark.slow),
     pytest.param("--resume=nothing.jsonl", "no such file", marks=pytest.mark.slow),
     ("--resume=test_suite.py", "not the journal of a session")])
 def test_what_cannot_be_resumed(value, said, tmp_path):
@@ -147,7 +147,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path):
         out = process.communicate(timeout=60)[0]
     assert process.returncode == 2, out
     (file,) = left(tmp_path)
-    assert "1 of 4 tests finished are kept in" in out
+    assert "1 of 4 tests finished, kept in" in out
     assert f"--resume={file}\n" in out
     ended, content = ran(tmp_path, f"--resume={file}")
     assert ended.code == 0, ended.out

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from plain_model import MODEL
 from running import ROOT, WITHOUT_PLUGINS, own_environment, run_pytest
 
 from eagerbench.results import records
@@ -19,7 +20,7 @@ def test_progress_line_on_a_terminal_only_outside_ci(ci):
 
     environment = {name: value for name, value in own_environment().items() if name != "CI"}
     environment |= {"CI": "true"} if ci else {}
-    command = [sys.executable, "-m", "pytest", "perf_tests/test_latency.py", "--benchmark-only", "--model", "tiny-bert",
+    command = [sys.executable, "-m", "pytest", "perf_tests/test_latency.py", "--benchmark-only", "--model", MODEL,
                "--variant", "eager", "--batch-sizes", "1,2", "--sequence-lengths", "8", "--time-budget", "0.1",
                "--peaks", "here", *WITHOUT_PLUGINS]
     master, slave = pty.openpty()

@@ -7,7 +7,9 @@ import pytest
 from analysis_files import analysis
 from running import copy_of_project, run_pytest, run_python
 
+from eagerbench.machine.spent import PARTS
 from eagerbench.results import records
+from eagerbench.results.spent import TITLE
 
 ONNX_VARIANTS = ("--variant", "onnxruntime", "--variant", "onnxruntime-fused", "--variant", "onnxruntime-int8")
 HARNESS = "perf_tests/test_harness_overhead.py"
@@ -33,6 +35,22 @@ def test_records_fit_the_schema(ran):
     _, content, file, _ = ran
     assert records.problems(content) == []
     assert run_python("-m", "eagerbench", "check", str(file)).code == 0
+
+
+def test_every_second_is_booked(ran):
+    """From the start of the process: more than since collection, and no part is left out. Calls are in three parts."""
+    session = ran[1]["eagerbench"]["session"]
+    parts = session["spent"]
+    assert parts.keys() == PARTS.keys()
+    assert sum(parts.values()) > session["wall_s"]
+    assert parts["timing"] + parts["warming_up"] > session["measured_s"] > 0
+    happened = ["starting", "collecting", "models", "references", "building", "opening", "judging", "probing",
+                "recording", "saving", "pytest"]
+    assert [name for name in happened if not parts[name]] == []
+    assert [parts[name] for name in ("waiting", "processes", "ahead")] == [0, 0, 0]  # no duet, and --peaks here
+    for shown in (ran[0].out, ran[3].read_text()):
+        assert TITLE in shown
+        assert PARTS["references"] in shown
 
 
 def test_what_other_tools_read_is_there(ran):
@@ -72,9 +90,9 @@ def test_what_is_listed_is_what_runs(ran, tmp_path):
     assert names == [name for name, cell in cells.items() if cell["status"] == "timed"]
     assert set(names) == {bench["extra_info"]["identity"]["bench_id"] for bench in ran[1]["benchmarks"]}
     refused = [cell for cell in cells.values() if cell["status"] == "skipped"]
-    counts = re.findall(r"^(\d+) cases? cannot run: ", listed.out, re.MULTILINE)
+    counts = re.findall(r"^(\d+) cases? (?:does|do) not run: ", listed.out, re.MULTILINE)
     assert sum(map(int, counts)) == len(refused) > 0
-    assert "cannot run: tiny-bert accepts at most 512 tokens (eager, " in listed.out
+    assert "do not run: tiny-bert accepts at most 512 tokens (eager, " in listed.out
 
 
 def test_tables(ran):
@@ -209,7 +227,7 @@ def test_a_graph_that_keeps_the_length_of_its_example_is_a_reason(ran_on_factori
     cells, timed = ran_on_factories("fixed")
     assert cells["eager"]["status"] == "timed"
     assert cells["torchscript"]["status"] == "skipped"
-    assert cells["torchscript"]["reason"].startswith("Positions computes in another way at 2 × 8 than at 3 × 11")
+    assert cells["torchscript"]["reason"].startswith("Positions takes another branch at 2 × 8 than at 3 × 11")
     assert timed == ["eager"]
 
 

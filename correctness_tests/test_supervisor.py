@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not supervisor.POSSIBLE, reason="sessions are su
     ("stopped", "no end after 0.5 s"), ("children", "exit code 5"), ("garbage", "SIGABRT")])
 def test_a_fault_costs_its_own_test(fault, how, tmp_path):
     code, out, finished, parts = ran(tmp_path, t1=fault)
-    assert f"crashed: {how} in variant-t1 while building; going on behind it\n" in out
+    assert f"crashed: {how} in variant-t1 while building; continuing after it\n" in out
     assert code == 0, out  # of the process that ended the session: a test that crashed fails in pytest's own count
     assert list(finished) == ["t0", "t1", "t2", "t3"]
     cell = finished["t1"]["cell"]
@@ -53,7 +53,7 @@ def test_several_faults_are_several_parts(tmp_path):
     ({"start": "sleep"}, 1, "crashed: no end after 3 s before any test began (imports, collection and models; "
      "--case-timeout SECONDS allows more)\n", None),
     ({"t1": "abort", "start-2": "unheeded"}, 1, "crashed: no end after 3 s before any test began (imports, ", 2),
-    ({"saving": "exit"}, 3, "4 of 4 tests finished are kept in", 4),
+    ({"saving": "exit"}, 3, "4 of 4 tests finished, kept in", 4),
     ({"after": "segfault"}, 1, "SIGSEGV at the end of the session, after everything was saved", None)])
 def test_a_fault_beside_the_tests_does_not_loop(planned, code, said, kept, tmp_path):
     found, out, _, _ = ran(tmp_path, **planned)
@@ -62,7 +62,7 @@ def test_a_fault_beside_the_tests_does_not_loop(planned, code, said, kept, tmp_p
     assert file.exists() == (kept is not None)
     if kept:
         assert len(journal.read(file).finished) == kept
-        assert f"go on: pytest perf_tests --resume={file}\n" in out
+        assert f"continue: pytest perf_tests --resume={file}\n" in out
         with look(file.with_suffix(".lock")) as state:
             assert state == FREE
 
@@ -98,8 +98,8 @@ def test_a_signal_ends_both_once(number, code, to_group, tmp_path, monkeypatch):
         (os.killpg if to_group else os.kill)(process.pid, number)
         out = process.communicate(timeout=30)[0]
     assert process.returncode == code, out
-    assert "going on behind it" not in out
-    assert "1 of 4 tests finished are kept in" in out
+    assert "continuing after it" not in out
+    assert "1 of 4 tests finished, kept in" in out
     assert list(journal.read(tmp_path / NAME).finished) == ["t0"]
 
 

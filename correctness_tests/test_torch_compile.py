@@ -111,6 +111,7 @@ def test_package_fits_any_number_of_threads(workshops, name):
     assert not re.search(r"num_threads\(\d", sources)
 
 
+@pytest.mark.slow  # test_artifacts.py loads one of each quicker kind in a process that has no model
 @pytest.mark.parametrize("name", ["aot-inductor"])
 def test_package_needs_no_transformers(workshops, name):
     directory = workshops("tiny-bert").built(name).directory

@@ -1,4 +1,4 @@
-"""eagerbench: every way to run a transformer against PyTorch eager. The library and the command `eagerbench`."""
+"""eagerbench: benchmarks of transformer backends against PyTorch eager: the library and the command `eagerbench`."""
 
 from pathlib import Path
 

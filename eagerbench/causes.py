@@ -1,4 +1,4 @@
-"""The line of an exception that says what went wrong: compilers and exporters bury it below their own."""
+"""Finds the line of an exception that says what went wrong. Compilers and exporters bury it in their own output."""
 
 import re
 from collections.abc import Iterator

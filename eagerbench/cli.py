@@ -1,10 +1,18 @@
-"""Benchmark every way to run a transformer against PyTorch eager, and read what was saved.
+"""Benchmark transformer backends against PyTorch eager, and analyse the saved results.
 
-Exit codes: 0 done, and nothing that may fail a build; 1 a regression confirmed, or no variant fits a budget; 2 usage,
-or a file that cannot be read; 3 not comparable (as a whole, or a benchmark that cannot be read), contaminated, a
-suspect left unconfirmed or, with --strict, inconclusive; 4 a correctness failure, a vanished benchmark, or a record
-that does not fit the schema, or no package was made. Those of `run` and `list-cases` are pytest's: 0 all passed; 1 a
-test failed, or no time is usable; 2 interrupted; 3 an error in pytest or a plugin; 4 usage; 5 nothing ran.
+Exit codes:
+  0  done, and nothing that should fail a build
+  1  a regression was confirmed, or no variant fits the limits
+  2  wrong usage, or a file that cannot be read
+  3  no verdict: not comparable, contaminated, a suspect left unconfirmed, or (with --strict) inconclusive
+  4  a correctness failure, a vanished benchmark, a record that does not fit the schema, or no package written
+Those of `run` and `list-cases` are pytest's:
+  0  all passed
+  1  a test failed, or no time is usable
+  2  interrupted
+  3  an error in pytest or a plugin
+  4  wrong usage
+  5  nothing ran
 """
 
 import argparse
@@ -25,36 +33,41 @@ from eagerbench.shown import one_line, printable, say
 _PURPOSE, _EXIT_CODES = __doc__.split("\n\n")
 # Each function takes the options as pytest does and returns its exit code.
 PYTEST_COMMANDS = {
-    "run": ("eagerbench.fixtures.running", "run", "run the benchmarks and save them; accepts pytest's options"),
-    "list-cases": ("eagerbench.fixtures.running", "list_cases", "print what `run` would run with the same options"),
+    "run": ("eagerbench.fixtures.running", "run", "run the benchmarks and save the results; accepts pytest's options"),
+    "list-cases": ("eagerbench.fixtures.running", "list_cases",
+                   "print what `run` would run with the same options, and why it would skip the rest"),
 }
 # The same, started by other commands alone.
 STARTED = {"side": ("eagerbench.fixtures.running", "side", "run a side of a duet")}
 # Each module has `add_arguments(parser)` and `run(chosen) -> exit code`, and is imported when its command is called.
 COMMANDS = {
-    "summary": ("eagerbench.results.summary", "print the summary tables of a file again"),
-    "check": ("eagerbench.results.check", "check every record of a file, or print the schema of records"),
-    "recommend": ("eagerbench.results.recommend", "which variant to take under a budget"),
-    "package": ("eagerbench.packaging.command", "a variant as a directory or .zip file that runs without this project"),
-    "artifacts": ("eagerbench.store.command", "list the built models that are kept, and prune them"),
-    "rescue": ("eagerbench.results.rescue", "make an ordinary file of what an interrupted session left"),
+    "summary": ("eagerbench.results.summary", "print every table of a saved file"),
+    "check": ("eagerbench.results.check", "check every record of a saved file, or print the schema of records"),
+    "recommend": ("eagerbench.results.recommend", "name the variant to take under your limits"),
+    "package": ("eagerbench.packaging.command",
+                "write a variant as a directory or .zip file that runs without eagerbench"),
+    "artifacts": ("eagerbench.store.command", "list the built models that are kept, or prune them"),
+    "rescue": ("eagerbench.results.rescue", "turn the journal of an interrupted session into an ordinary saved file"),
     "gpu": ("eagerbench.results.gpu", "print the tables of a file that scripts/gpu.sh wrote"),
-    "report": ("eagerbench.results.report.command", "one HTML file: what to take, and every record"),
+    "report": ("eagerbench.results.report.command", "write one HTML page: what to take, and every record"),
     "plot": ("eagerbench.results.plot", "plot an experiment as one HTML file"),
-    "statements": ("eagerbench.results.statements", "check published statements against the records of files"),
-    "compare": ("eagerbench.gate.compare", "compare saved files, old with new"),
+    "statements": ("eagerbench.results.statements", "check published statements against saved files"),
+    "compare": ("eagerbench.gate.compare", "compare old saved files with new ones"),
     "duet": ("eagerbench.gate.duet", "measure two commits in pairs of processes that take turns"),
-    "gate": ("eagerbench.gate.gate", "judge the pairs of a duet"),
-    "calibrate": ("eagerbench.gate.noise_floor", "write the noise floor that same-code duets show"),
-    "history": ("eagerbench.history.command", "ratios over time: keep them in a folder, and report what changed"),
-    "fleet": ("eagerbench.fleet.command", "several machines side by side: who is fastest where, and does it travel"),
+    "gate": ("eagerbench.gate.gate", "measure two commits and judge whether head is slower, or judge saved duets"),
+    "calibrate": ("eagerbench.gate.noise_floor", "compute the noise floor of a machine from duets of the same code"),
+    "history": ("eagerbench.history.command", "keep ratios of runs in a folder, and report what changed over time"),
+    "fleet": ("eagerbench.fleet.command", "compare machines: which variant is fastest where, and do rankings agree"),
     "merge": ("eagerbench.results.merge", "merge files of several environments or shards into one"),
-    "simulate": ("eagerbench.gate.simulate", "simulate false alarms and power of this gate and of usual rules"),
+    "simulate": ("eagerbench.gate.simulate", "simulate false alarms and power of the gate and of usual rules"),
     "noise": ("eagerbench.measuring.noise", "measure how far speed-ups of the same code differ between processes"),
-    "busy": ("eagerbench.measuring.busy", "measure what busy processes beside a session do to its ratios"),
-    "choices": ("eagerbench.measuring.choices", "count how often the recommendation flips between measurements"),
+    "busy": ("eagerbench.measuring.busy", "measure how busy processes affect the ratios of a session"),
+    "choices": ("eagerbench.measuring.choices", "count how often the recommendation differs between measurements"),
     "wait-policy": ("eagerbench.measuring.wait_costs", "measure each wait policy, quiet and with one core busy"),
 }
+
+
+_AS_WRITTEN = argparse.RawDescriptionHelpFormatter  # keeps the lines of the exit codes
 
 
 class Parser(argparse.ArgumentParser):
@@ -98,19 +111,25 @@ def _by_pytest(name: str, *arguments: str) -> int:
     if name == "run":
         start.supervise_early(list(arguments))
     if {"-h", "--help"} & set(arguments):  # pytest's own follows
-        say(f"usage: eagerbench {name} [options] [test_latency.py …]\n\n{purpose.capitalize()}.\n\n"
-            f"{_EXIT_CODES}\nOptions are pytest's and those under `eagerbench: what to run`:\n")
+        say(f"usage: eagerbench {name} [options] [test_latency.py …]\n\n{_sentence(purpose)}\n\n"
+            f"{_EXIT_CODES}\nOptions are those under `eagerbench: what to run`, and pytest's:\n")
     return getattr(importlib.import_module(module), function)(list(arguments))
+
+
+def _sentence(purpose: str) -> str:
+    return f"{purpose[0].upper()}{purpose[1:]}."
 
 
 def _parser(called: str) -> Parser:
     """Of all commands, with the options of the one that is called."""
-    parser = Parser(prog="eagerbench", description=_PURPOSE, epilog=_EXIT_CODES)
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = Parser(prog="eagerbench", description=f"{_PURPOSE}\n\n`eagerbench COMMAND --help` lists its options.",
+                    epilog=_EXIT_CODES, formatter_class=_AS_WRITTEN)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
     for name, (_, _, purpose) in PYTEST_COMMANDS.items():
         commands.add_parser(name, help=purpose)
     for name, (module, purpose) in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=f"{purpose}.".capitalize(), epilog=_EXIT_CODES)
+        command = commands.add_parser(name, help=purpose, description=_sentence(purpose), epilog=_EXIT_CODES,
+                                      formatter_class=_AS_WRITTEN)
         if name == called:
             importlib.import_module(module).add_arguments(command)
     return parser

@@ -1,4 +1,4 @@
-"""Errors that the user can mend. Each carries one line that says what is wrong and what would be right."""
+"""Errors that the user can fix. Each has one line that says what is wrong and what to do."""
 
 import difflib
 import re
@@ -22,25 +22,25 @@ class CannotRun(Exception):
 
 
 class Crashed(CannotRun):
-    """A process that was to measure died, hung or left nothing usable. The case fails; its text says how and where."""
+    """A measuring process died, hung or left nothing usable. The case fails; the text says how and where."""
 
 
 class WrongOutput(Exception):
-    """A variant's output is not eager's. The case fails, and no time of it is kept."""
+    """A variant's output differs from eager's. The case fails, and its time is not kept."""
 
     def __init__(self, text: object):
         super().__init__(printable(text))
 
 
 class NotEngaged(Exception):
-    """The probe found no evidence that the optimisation ran. The case fails, and no time of it is kept."""
+    """The probe found no evidence that the optimisation ran. The case fails, and its time is not kept."""
 
     def __init__(self, text: object):
         super().__init__(printable(text))
 
 
 class Refused(ValueError):
-    """A variant that cannot be built of a model, in plain words: the text is the whole reason."""
+    """A variant cannot be built from a model. The text is the whole reason, in plain words."""
 
 
 def first_line(error: BaseException, text: str | None = None) -> str:

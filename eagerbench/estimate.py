@@ -1,4 +1,4 @@
-"""How long a run will take, roughly: the only place with weights of cases."""
+"""Estimates how long a run will take. Only this module knows what a case costs."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -38,18 +38,19 @@ class Expected:
             build = case.model.name, case.variant.name, case.workload if backend.per_workload else None
             if build not in built:
                 built.add(build)
-                seconds += self._building(backend, cached(f"{case.model.name}-{_owner(case)}"))
+                seconds += self._building(case, backend, cached)
             if case.model.name not in models:
                 models.add(case.model.name)
                 seconds += _REFERENCE
             self.seconds[case.id] = seconds
 
-    def _building(self, backend: backends.Backend, cached: bool) -> float:
+    def _building(self, case: Case, backend: backends.Backend, cached: Callable[[str], bool]) -> float:
         if not isinstance(backend, ExportingBackend):
             return _COMPILE if backend.costly else 0.0
+        missing_s = export_s(case, cached)
         self.exports += 1
-        self.cached += cached
-        return _LOAD if cached else _COSTLY_EXPORT if backend.costly else _EXPORT
+        self.cached += not missing_s
+        return missing_s or _LOAD
 
     @property
     def text(self) -> str:
@@ -60,6 +61,22 @@ class Expected:
             return about
         kind = "warm" if self.cached == self.exports else "cold" if not self.cached else "partly cold"
         return f"{about} ({kind}: {self.cached} of {self.exports} artifacts cached)"
+
+
+def export_s(case: Case, cached: Callable[[str], bool]) -> float:
+    """About how long the case's artifact takes to make; 0 where there is one, or none is needed. `cached` as of
+    `Expected`."""
+    backend = backends.variants()[case.variant.name][1]
+    if not isinstance(backend, ExportingBackend) or cached(f"{case.model.name}-{_owner(case)}"):
+        return 0.0
+    return _COSTLY_EXPORT if backend.costly else _EXPORT
+
+
+def fresh_process_s(case: Case, cached: Callable[[str], bool]) -> float:
+    """Likewise of the peak of memory of the case's variant, which a process of its own has."""
+    if cached(f"{case.model.name}-{case.variant.name}"):
+        return 0.0
+    return _FRESH_PROCESS + (_COMPILE if backends.variants()[case.variant.name][1].costly else 0.0)
 
 
 def _owner(case: Case) -> str:

@@ -129,7 +129,7 @@ def write(file: Path, content: dict[str, Any]) -> None:
     try:
         text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
     except ValueError:
-        raise UnreadableFile(f"{file}: not written: its inputs have a NaN or an infinity, which JSON has not") from None
+        raise UnreadableFile(f"{file}: not written: its inputs hold NaN or infinity, which JSON cannot") from None
     write_text(file, text + "\n")
 
 

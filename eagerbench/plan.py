@@ -1,6 +1,7 @@
 """The plan: every case of a selection, in running order, each with the reason if it will be skipped."""
 
 from eagerbench import backends
+from eagerbench.backends.base import Runs, Variant
 from eagerbench.case import DEFAULT, Case
 from eagerbench.errors import BadInput
 from eagerbench.experiments import EXPERIMENTS
@@ -8,17 +9,8 @@ from eagerbench.models.specs import ModelSpec, resolve
 from eagerbench.results.reasons import grouped
 from eagerbench.selection import Selection
 from eagerbench.shown import count, one_line
-from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long
+from eagerbench.workloads.base import OneBatch, Workload, another_build, too_long, without_texts
 
-# What most experiments run on when nobody names variants: all of them would take an hour.
-SHORT_LIST = ("eager", "onnxruntime", "onnxruntime-int8")
-
-# Not in the default grid unless variants are named: they compile for longest in every session, and were the fastest of
-# their class nowhere (docs/findings.md, "Latency of all variants").
-SLOW_TO_BUILD = ("torch-compile-autotune", "torch-compile-dynamic", "torchao-int8")
-# In the default grid at one shape, and without their quality: each shows what a part of another row brings.
-CONTROLS = ("bettertransformer-slow", "torchscript-positional", "torchscript-script", "onnxruntime-basic",
-            "onnxruntime-unoptimised", "bnb-nf4-double")
 _NOT_BY_DEFAULT = "not in the default run; add --variant '*'"
 
 _LONGEST_COLUMN = 60  # one long name must not push every reason off the screen
@@ -43,10 +35,10 @@ def plan(selection: Selection) -> list[Case]:
             unavailable = backend.refuses(variant, selection.placement)
             for name, works in workloads.items():
                 for work in works:
-                    reason = unavailable or work.refuses(model, variant, backend)
+                    reason = without_texts(work, backend) or unavailable or work.refuses(model, variant, backend)
                     if _unnamed(selection, name):
                         reason = reason or f"not in the default run; name test_{name}.py"
-                    elif not _by_default(selection, variant_name, name, work in rebuilt):
+                    elif not _by_default(selection, variant, name, work in rebuilt):
                         reason = reason or _NOT_BY_DEFAULT
                     elif name == DEFAULT:
                         reason = reason or another_build(backend, work in rebuilt)
@@ -59,7 +51,7 @@ def _unnamed(selection: Selection, experiment: str) -> bool:
     return EXPERIMENTS[experiment].named and selection.grid != "full" and experiment not in selection.files
 
 
-def _by_default(selection: Selection, variant_name: str, experiment: str, built_for: bool) -> bool:
+def _by_default(selection: Selection, variant: Variant, experiment: str, built_for: bool) -> bool:
     """Whether a variant's case runs when it was not asked for; True when it was.
 
     Args:
@@ -67,13 +59,13 @@ def _by_default(selection: Selection, variant_name: str, experiment: str, built_
     """
     if selection.every_variant:
         return True
-    if backends.variants()[variant_name][1].on_request:
+    if variant.runs is Runs.WHEN_NAMED:
         return False
     if experiment != DEFAULT and not EXPERIMENTS[experiment].everywhere:
-        return variant_name in SHORT_LIST
+        return variant.runs is Runs.IN_EVERY_EXPERIMENT
     if selection.grid != "default":
         return True
-    return built_for if variant_name in CONTROLS else variant_name not in SLOW_TO_BUILD
+    return built_for if variant.runs is Runs.AT_ONE_SHAPE else variant.runs is not Runs.IN_SMALLER_GRIDS
 
 
 def _refuse_lengths(selection: Selection) -> None:
@@ -132,7 +124,8 @@ def as_text(cases: list[Case], about: str) -> str:
     for group in grouped((case.variant.name, case.reason) for case in refused):
         hint = f": {', '.join(group.hints)}" if group.hints else ""
         whom = ", ".join(group.variants)
-        lines.append(one_line(f"{count(group.cases, 'case')} cannot run: {group.label}{hint} ({whom})"))
+        how = "does not run" if group.cases == 1 else "do not run"
+        lines.append(one_line(f"{count(group.cases, 'case')} {how}: {group.label}{hint} ({whom})"))
     return "\n".join(lines)
 
 

@@ -125,7 +125,7 @@ def _table(file: Path, text: str) -> dict[str, Any] | None:
     try:
         tools = tomllib.loads(text).get("tool", {})
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{file}: no TOML ({error})") from None
+        raise BadInput(f"{file}: not TOML ({error})") from None
     table = tools.get("eagerbench") if isinstance(tools, dict) else None
     if table is not None and not isinstance(table, dict):
         raise BadInput(f"{file}: tool.eagerbench: expected a table, [tool.eagerbench]")

@@ -1,4 +1,4 @@
-"""What a user asked for: parsed options, checked together, become one frozen `Selection`."""
+"""The user's selection: parsed options, checked together, as one frozen `Selection`."""
 
 import itertools
 import os

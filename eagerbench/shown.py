@@ -1,4 +1,4 @@
-"""Text on its way out: what comes from a file, a name, a path or an error goes nowhere as it is."""
+"""Escapes text from files, names, paths and errors before it is printed or written."""
 
 import html
 import re

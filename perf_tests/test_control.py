@@ -34,7 +34,7 @@ def copy():
 def test_control(benchmark, session, work):
     """How fast the machine is, whatever the code.
 
-    Final number: in a duet the ratio of both sides; when it moves by 2 %, the machine did, and no verdict is given.
+    Final number: in a duet the ratio of both sides. If it changes by 2 %, the machine has changed: no verdict.
     Sample: pytest perf_tests/test_control.py --benchmark-only
     """
     call, expected = work()

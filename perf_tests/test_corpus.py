@@ -5,9 +5,9 @@ import pytest
 
 @pytest.mark.experiment("corpus")
 def test_corpus(case, build, measuring):
-    """How fast a pile of sentences is worked off, and what sorting by length wins.
+    """How fast many sentences are processed, and what sorting by length gains.
 
-    Final number: `sentences_per_s`, of the median pass.
+    Final number: `sentences_per_s` of the median pass.
     Sample: pytest perf_tests/test_corpus.py --benchmark-only --variant sdpa --corpus sentences.txt --batch-sizes 1,8,64
     """
     with measuring(case, build(case)) as run:

@@ -5,9 +5,9 @@ import pytest
 
 @pytest.mark.experiment("generation")
 def test_generation(case, build, measuring):
-    """How soon the first token comes, how fast the others follow, and whether they are eager's.
+    """How soon the first token comes, how fast the others follow, and whether they are the same as eager's.
 
-    Final number: `tokens_per_s`, new tokens of all texts by the seconds of `generate()`.
+    Final number: `tokens_per_s`, new tokens of all texts divided by the seconds of `generate()`.
     Sample: pytest perf_tests/test_generation.py --benchmark-only --grid full --model gpt2 --variant 'onnx*'
     """
     with measuring(case, build(case)) as run:

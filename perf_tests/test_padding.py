@@ -5,10 +5,10 @@ import pytest
 
 @pytest.mark.experiment("padding")
 def test_padding(case, build, measuring):
-    """How much longer the same tokens take when one long row pads the others, and what nested tensors or a batch of
-    its own for the long row save of it.
+    """How much longer the same tokens take when one long row pads the others, and how much of that nested tensors or a
+    separate batch for the long row save.
 
-    Final number: `padding_cost`, times the equal rows' time, with its 95 % interval (1: padding is free).
+    Final number: `padding_cost`, the time divided by that of equal rows, with its 95 % interval (1: padding is free).
     Sample: pytest perf_tests/test_padding.py --benchmark-only --grid full --variant sdpa --variant 'bettertransformer*'
     """
     with measuring(case, build(case)) as run:

@@ -7,7 +7,7 @@ import pytest
 def test_python(case, build, measuring):
     """How much longer a call from Python takes than one from C++.
 
-    Final number: `python_cost`, times the call in C++, with its 95 % interval (1: Python is free).
+    Final number: `python_cost`, the call in Python divided by that in C++, with its 95 % interval (1: Python is free).
     Sample: pytest perf_tests/test_python.py --benchmark-only --variant openvino-cpp
     """
     with measuring(case, build(case)) as run:

@@ -7,7 +7,7 @@ import pytest
 def test_startup(case, build, measuring):
     """After how many calls a variant has paid back its build and its load.
 
-    Final number: `break_even_calls`, null with a reason when it is not faster than eager.
+    Final number: `break_even_calls`, null with a reason when the variant is not faster than eager.
     Sample: pytest perf_tests/test_startup.py --benchmark-only --variant eager --variant onnxruntime
     """
     with measuring(case, build(case)) as run:

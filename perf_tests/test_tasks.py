@@ -5,9 +5,9 @@ import pytest
 
 @pytest.mark.experiment("tasks")
 def test_tasks(case, build, measuring):
-    """Whether answers, labels and words stay those of eager, and how fast they come.
+    """Whether answers, labels and words are the same as eager's, and how fast they come.
 
-    Final number: `predictions_equal`, the share of predictions that are eager's.
+    Final number: `predictions_equal`, the share of predictions that are the same as eager's.
     Sample: pytest perf_tests/test_tasks.py --benchmark-only --model bert-base@head=masked-lm --variant '*int8*'
     """
     with measuring(case, build(case)) as run:

@@ -5,7 +5,7 @@ import pytest
 
 @pytest.mark.experiment("threads")
 def test_threads(case, build, measuring):
-    """How cores are best shared out between processes and their threads.
+    """How cores should be divided between processes and their threads.
 
     Final number: `samples_per_s` of all instances together; the table names the best layout.
     Sample: pytest perf_tests/test_threads.py --benchmark-only --grid full --variant onnxruntime

@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "correctness_tests")]
 import architectures  # noqa: E402  (the lines above make it importable from anywhere)
 
 from eagerbench import backends  # noqa: E402
+from eagerbench.backends.base import Runs  # noqa: E402
 from eagerbench.shown import markdown  # noqa: E402
 
 SOME = ("eager", "sdpa", "torchscript-freeze", "dynamic-int8", "onnxruntime", "openvino")
@@ -36,14 +37,14 @@ _NO_PEAKS = ("--peaks", "here")  # a process less a case
 _BESIDE = 6  # architectures in one table
 _INTRODUCTION = """# What runs on what
 
-Small models of many architectures (two layers, hidden size 64, random weights) run through every variant at 1 × 24
-and 4 × 24, through variants that compile at 4 × 24, and through the other experiments by {some}.
-Made by `make architectures` on {date}: {machine}, torch {torch}, transformers {transformers}.
-Variants that this machine lacks something for (a GPU, bf16 instructions, a package) are left out.
+This page shows which variants run on small models of many architectures (two layers, hidden size 64, random weights).
+Each variant ran at 1 × 24 and 4 × 24, variants that compile at 4 × 24 only. The other experiments ran by {some}.
 
-*yes*: it ran, its outputs matched eager's, and its probe found the optimisation or nothing to optimise. A number is a
-[reason](#reasons). Both: it holds for some of the shapes or variants only. –: not run yet; the command goes on where
-it stopped.
+*yes*: it ran, its outputs matched eager's, and its probe found the optimisation or nothing to optimise. A number: it
+did not run, for this [reason](#reasons). Both: some of the shapes or variants ran. –: not run yet.
+
+Made by `make architectures` on {date}: {machine}, torch {torch}, transformers {transformers}. The command continues
+where it stopped. Variants that need a GPU or a package that is not installed are left out.
 """
 _KEPT = ("variant", "experiment", "workload", "status", "reason")
 COMPILED = ("torch-compile*", "aot-inductor", "torchao-int8")  # minutes each: at one shape, and last
@@ -96,8 +97,8 @@ def _measure(name: str, part: str, out: Path) -> None:
 
 def _variants(part: str) -> list[str]:
     compiled = [name for name in backends.variants() if any(fnmatchcase(name, pattern) for pattern in COMPILED)]
-    rest = [name for name, (_, backend) in backends.variants().items()
-            if name not in compiled and not backend.on_request]
+    rest = [name for name, (variant, _) in backends.variants().items()
+            if name not in compiled and variant.runs is not Runs.WHEN_NAMED]
     return {"latency": rest, "others": list(SOME), "compiled": compiled}[part]
 
 
@@ -165,7 +166,7 @@ def _of(cells: list[dict], **wanted: str) -> list[dict]:
 
 def _elsewhere(cell: dict) -> bool:
     """Whether a cell says of this machine alone that it lacks something."""
-    return cell["reason"].startswith(("not installed", "runs on", "no bf16", "needs"))
+    return cell["reason"].startswith(("not installed", "runs on", "needs"))
 
 
 def _cell(found: list[dict], reasons: dict[str, int]) -> str:

@@ -4,7 +4,7 @@ import json
 import re
 import warnings
 
-from eagerbench.backends.base import Arrays, Engagement, ExportingBackend, OpenedBy, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Variant
 from eagerbench.backends.torch_compile import no_compiler
 from eagerbench.machine import plain_paths
 
@@ -31,6 +31,7 @@ class AotInductor(ExportingBackend):
         import torch
         from torch._inductor import aoti_compile_and_package
 
+        from eagerbench.backends.exporting import exported
         from eagerbench.backends.products import products
         from eagerbench.backends.torch_runner import TorchRunner, named_tensors
 
@@ -58,6 +59,8 @@ class AotInductor(ExportingBackend):
 
     def build_disengaged(self, variant, model, example, placement):
         """The exported program, not compiled."""
+        from eagerbench.backends.exporting import exported
+
         return _runner(exported(model, example).module(), placement.device, 0)
 
     def probe(self, variant, runner, inputs):
@@ -90,31 +93,6 @@ def _runner(program, device: str, linear_layers: int):
     runner = ProgramRunner(program, device)
     runner.linear_layers = linear_layers
     return runner
-
-
-def exported(model, example: Arrays):
-    """The `ExportedProgram` of a copy of the model, for any batch size and length.
-
-    Outputs are a plain dict of tensors, so that a process without transformers can load it.
-    """
-    import torch
-
-    from eagerbench.backends.axes import dynamic_axes
-    from eagerbench.backends.torch_runner import TorchRunner, named_tensors
-
-    class Named(torch.nn.Module):
-        def __init__(self, module):
-            super().__init__()
-            self.module = module
-
-        def forward(self, inputs):
-            return named_tensors(self.module(**inputs))
-
-    native = TorchRunner(None, model.device).prepare(example)
-    shapes = {name: dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for name, axes in dynamic_axes(model).items()}
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.export.export(Named(model.copy("sdpa")).eval(), (native,), dynamic_shapes=(shapes,))
 
 
 BACKEND = AotInductor()

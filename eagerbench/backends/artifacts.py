@@ -1,4 +1,4 @@
-"""The artifact cache: directories keyed by everything that determines their content, written all or nothing."""
+"""The artifact cache: directories keyed by everything that affects their content, written completely or not at all."""
 
 import contextlib
 import hashlib

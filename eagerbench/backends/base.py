@@ -1,8 +1,9 @@
-"""What a backend is. A new one is a module with a `BACKEND` object and one line in the registry.
+"""The interface of a backend. To add one, write a module with a `BACKEND` object and add a line to the registry.
 
-Modules of backends import their runtime inside their methods: listing the plan must not load any of them.
+Backend modules import their runtime inside methods, because listing the plan must not load any runtime.
 """
 
+import enum
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,27 +16,40 @@ from eagerbench.backends.runner import Arrays, Engagement, Runner
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
 
+
+class Runs(enum.Enum):
+    """Where a variant runs that nobody has named. With `--variant` or `--grid full` every one runs everywhere."""
+
+    IN_EVERY_EXPERIMENT = enum.auto()
+    IN_LATENCY = enum.auto()  # and in the others that ask every variant; in all experiments it would take an hour
+    AT_ONE_SHAPE = enum.auto()  # of the default grid, without its quality: it shows what a part of another row brings
+    IN_SMALLER_GRIDS = enum.auto()  # not in the default one: it compiles for longest, and was nowhere the fastest
+    WHEN_NAMED = enum.auto()
+
+
 @dataclass(frozen=True)
 class Variant:
-    """A backend with its options and dtype fixed: what a user selects and a row shows.
+    """A backend with fixed options and dtype: users select it, and tables have a row for it.
 
     Attributes:
         tolerance: name of a class in `eagerbench.outputs.tolerance`.
         dtype: dtype of the matrix products, for `fraction_of_peak`: float32, bfloat16, float16 or int8.
         options: everything else that determines the build; JSON scalars only (they are part of the cache key).
+        runs: where it runs when nobody has named it.
     """
 
     name: str
     tolerance: str
     dtype: str = "float32"
     options: Mapping[str, str | int | bool] = field(default_factory=dict)
+    runs: Runs = Runs.IN_LATENCY
 
 
 @dataclass(frozen=True)
 class Placement:
-    """Where and how wide a variant runs: `cpu` or `cuda:N`, and the intra-op threads of its runtime.
+    """Where a variant runs: `cpu` or `cuda:N`, and the number of intra-op threads of its runtime.
 
-    `device_map` and `max_memory` (pairs of device and size) go to accelerate; most backends have no use for them.
+    `device_map` and `max_memory` (pairs of device and size) are for accelerate; most backends ignore them.
     """
 
     device: str = "cpu"
@@ -46,7 +60,7 @@ class Placement:
 
 @dataclass(frozen=True)
 class OpenedBy:
-    """How an artifact is opened, for a process that has its files alone; `load` opens it with the same settings.
+    """How a process that has only the files opens an artifact; `load` opens it with the same settings.
 
     Attributes:
         runtime: `onnxruntime`, `openvino`, `torchscript` or `aot-inductor`.
@@ -61,7 +75,7 @@ class OpenedBy:
 
 @dataclass(frozen=True)
 class BuiltBy:
-    """How a variant without an artifact is built, for a process that has its weights and none of this project.
+    """How a process without eagerbench builds a variant that has no artifact, from its weights.
 
     Attributes:
         recipe: `builds_RECIPE.py` among the templates of `eagerbench.packaging`.
@@ -80,12 +94,19 @@ class BuiltBy:
 class Backend(ABC):
     """A way to run a model, built in memory.
 
-    `packages` are import names that must be installed, by the command `install`; their versions are part of every
-    cache key. Set `per_workload` when a build serves one input shape only, `costly` when a build takes more than
-    some seconds (the quick tests then build it for fewer models), `right_padding_only` when its runners refuse
-    every other mask, `on_request` when the variants run only where they are named, `own_process` when calls run in
-    another process, `builds_module` when a runner's `module` is a transformers module whose own `generate()` runs the
-    build, and `saves_quantised` when its users load it from a checkpoint that is quantised already.
+    Attributes:
+        variants: what it offers.
+        packages: import names that must be installed; their versions are part of every cache key.
+        devices: device types it runs on.
+        per_workload: a build accepts one input shape only.
+        costly: a build takes more than some seconds, so the quick tests build it for fewer models.
+        right_padding_only: runners refuse any mask but padding on the right.
+        own_process: calls run in another process.
+        reads_texts: runners are called with texts and return embeddings.
+        builds_module: a runner's `module` is a transformers module whose own `generate()` runs the build.
+        saves_quantised: users load it from a checkpoint that is already quantised.
+        install: the command that installs `packages`.
+        unpackaged: why what it exports cannot be packaged; empty where it can.
     """
 
     variants: ClassVar[tuple[Variant, ...]]
@@ -94,16 +115,17 @@ class Backend(ABC):
     per_workload: ClassVar[bool] = False
     costly: ClassVar[bool] = False
     right_padding_only: ClassVar[bool] = False
-    on_request: ClassVar[bool] = False
     own_process: ClassVar[bool] = False
+    reads_texts: ClassVar[bool] = False
     builds_module: ClassVar[bool] = False
     saves_quantised: ClassVar[bool] = False
     install: ClassVar[str] = ""
+    unpackaged: ClassVar[str] = "only this suite can open what it exports"
 
     def unavailable(self, variant: Variant, device: str) -> str | None:
         """Why this machine or environment cannot run the variant; None when it can.
 
-        Asked for every variant while the plan is made: import nothing heavy for it, not torch either.
+        Called for every variant while the plan is made, so it must not import torch or anything else that is slow.
         """
         missing = [name for name in self.packages if importlib.util.find_spec(name) is None]
         if missing:
@@ -115,47 +137,47 @@ class Backend(ABC):
         return None if device == "cpu" else _narrow_dtype_unavailable(variant.dtype, device)
 
     def on(self, variant: Variant, device: str) -> Variant:
-        """The variant as it runs on a device: some compute less exactly on a GPU, and are judged by another class."""
+        """The variant as it runs on a device. Some compute less exactly on a GPU and get another tolerance class."""
         return variant
 
     def refuses(self, variant: Variant, placement: Placement) -> str | None:
-        """`unavailable`, and why the variant cannot run as it is to be placed; None when it can."""
+        """The reason of `unavailable`, or why the variant cannot run with this placement; None when it can."""
         return self.unavailable(variant, placement.device)
 
     def bf16_unavailable(self) -> str | None:
-        """Why this processor has no bf16 matrix product for this runtime. Here: for PyTorch's."""
+        """Why this runtime has no bf16 matrix product on this processor; None if it has. The default is PyTorch's."""
         from eagerbench.backends.bf16 import unavailable
 
         return unavailable()
 
     @abstractmethod
     def build(self, variant: Variant, model: "LoadedModel", example: Arrays, placement: Placement) -> Runner:
-        """Build the variant. `example` are inputs of the first workload; other shapes follow."""
+        """Build the variant. `example` is inputs of the first workload; others follow, unless `per_workload` is set."""
 
     @abstractmethod
     def build_disengaged(self, variant: Variant, model: "LoadedModel", example: Arrays,
                          placement: Placement) -> Runner:
-        """The same with its optimisation switched off: what the probe must tell apart (its negative test)."""
+        """The same with the optimisation switched off. A test checks that `probe` notices."""
 
     @abstractmethod
     def probe(self, variant: Variant, runner: Runner, inputs: Arrays) -> Engagement:
-        """Look for evidence on a runner that has been called."""
+        """Look for evidence that the optimisation ran, on a runner that has been called."""
 
     def built_by(self, variant: Variant, runner: Runner) -> BuiltBy | None:
-        """How another process builds what this runner is; None where nothing but this package can."""
+        """How another process builds this runner; None if only eagerbench can."""
         return None
 
     def save_quantised(self, variant: Variant, model: "LoadedModel", directory: Path) -> None:
-        """Write the checkpoint that the variant's users load, of backends with `saves_quantised`. Before the module is
-        called: a call may change what is saved."""
+        """Write the checkpoint that the variant's users load (backends with `saves_quantised`). It is called before any
+        call of the module, which may change what is saved."""
         raise TypeError(f"{variant.name} has no checkpoint of its own")
 
     def load_quantised(self, variant: Variant, directory: Path, placement: Placement) -> Runner:
-        """Load that checkpoint; needs nothing of the float32 model."""
+        """Load that checkpoint, without the float32 model."""
         raise TypeError(f"{variant.name} has no checkpoint of its own")
 
     def weights_bytes(self, runner: Runner) -> int | None:
-        """Bytes of the weights that a runner holds, with what quantisation adds; None where a runtime hides them."""
+        """Bytes of the weights that a runner holds, quantisation state included; None if the runtime hides them."""
         module = getattr(runner, "module", None)
         if not hasattr(module, "named_parameters"):
             return None
@@ -164,10 +186,10 @@ class Backend(ABC):
         return held_bytes([*module.parameters(), *module.buffers()])
 
     def cannot_generate(self, variant: Variant, cache: str) -> str | None:
-        """Why `generate()` cannot run on its builds with a key-value cache; None when it can.
+        """Why `generate()` cannot run on its builds with this key-value cache; None when it can.
 
         Args:
-            cache: `none` (the whole text again at every token), `dynamic` (grows) or `static` (allocated once).
+            cache: `none` (computes the whole text for every token), `dynamic` (grows) or `static` (allocated once).
         """
         if self.builds_module:
             return None
@@ -177,7 +199,8 @@ class Backend(ABC):
 
     def generator(self, variant: Variant, runner: Runner, model: "LoadedModel", cache: str,
                   placement: Placement) -> Any:
-        """A transformers module whose `generate()` runs this build; `cache` is one that `cannot_generate` admits."""
+        """A transformers module whose `generate()` runs this build, or a runtime's own loop under that name, with a
+        `cache` that `cannot_generate` accepts."""
         if self.builds_module:
             return runner.module
         from eagerbench.backends.generating import recomputing
@@ -198,30 +221,30 @@ def _narrow_dtype_unavailable(dtype: str, device: str) -> str | None:
 
 
 class ExportingBackend(Backend):
-    """A backend whose build is an artifact on disk, cached by everything that determines it."""
+    """A backend that exports an artifact to disk. It is cached under a key of everything that affects it."""
 
     def build(self, variant: Variant, model: "LoadedModel", example: Arrays, placement: Placement) -> Runner:
         raise TypeError(f"{variant.name} is exported and loaded through eagerbench.backends.building")
 
     def owner(self, variant: Variant) -> tuple[Variant, "ExportingBackend"]:
-        """Whose artifact the variant loads: its own, or that of another variant, which then exports it."""
+        """The variant and backend that export the artifact: itself, or another one whose artifact it loads."""
         return variant, self
 
     def make_ready(self, variant: Variant) -> None:
-        """Whatever is to be there before an artifact is loaded, and is no part of loading it: a program to be built."""
+        """Prepare what loading needs but does not count as loading, such as building a program."""
 
     @abstractmethod
     def export(self, variant: Variant, model: "LoadedModel", example: Arrays, directory: Path) -> float | None:
         """Write the artifact into an empty directory.
 
         Returns:
-            Seconds saved by work that an earlier build did for this one too, if any: they belong to its `build_s`.
+            Seconds of work that an earlier build did for this one too, if any; they are added to its `build_s`.
         """
 
     def opened_by(self, variant: Variant, placement: Placement) -> OpenedBy | None:
-        """How `load` opens the artifact; None where nothing but this package can."""
+        """How `load` opens the artifact; None if only eagerbench can."""
         return None
 
     @abstractmethod
     def load(self, variant: Variant, directory: Path, placement: Placement) -> Runner:
-        """Load an artifact; needs nothing of the model, so a fresh process can do it."""
+        """Load an artifact, without the model: a fresh process can do it."""

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from eagerbench.backends.base import Backend, BuiltBy, Engagement, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Engagement, Runs, Variant
 from eagerbench.errors import Refused
 
 _FAST_PATH = "aten::_transformer_encoder_layer_fwd"
@@ -21,7 +21,8 @@ class BetterTransformer(Backend):
     variants = (
         Variant("bettertransformer", "exact-math", options={"fast_path": True, "nested": False}),
         Variant("bettertransformer-nested", "exact-math", options={"fast_path": True, "nested": True}),
-        Variant("bettertransformer-slow", "exact-math", options={"fast_path": False, "nested": False}),
+        Variant("bettertransformer-slow", "exact-math", options={"fast_path": False, "nested": False},
+                runs=Runs.AT_ONE_SHAPE),
     )
     packages = ("torch", "transformers")
 

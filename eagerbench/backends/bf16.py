@@ -21,9 +21,9 @@ def unavailable() -> str | None:
     lists too: a list of cases needs no torch, whose import takes two seconds.
     """
     x86 = platform.machine() in ("x86_64", "AMD64")
-    flags = _flags() if x86 and sys.platform == "linux" else None
-    if flags:
-        return None if "avx512_bf16" in flags else _EMULATED if "avx512bw" in flags else _NO_PRODUCT
+    found = flags() if x86 and sys.platform == "linux" else None
+    if found:
+        return None if "avx512_bf16" in found else _EMULATED if "avx512bw" in found else _NO_PRODUCT
     import torch
 
     if not torch.ops.mkldnn._is_mkldnn_bf16_supported():
@@ -31,8 +31,13 @@ def unavailable() -> str | None:
     return _EMULATED if x86 and not torch.cpu._is_avx512_bf16_supported() else None
 
 
-def _flags() -> frozenset[str]:
-    """Of the first processor; none where the file does not say."""
+def has_flags(*names: str) -> bool:
+    """Whether the processor lists all of these, by Linux's names; False where it lists none (not x86, not Linux)."""
+    return set(names) <= flags()
+
+
+def flags() -> frozenset[str]:
+    """What the processor can do, as Linux names it. Of the first processor; none where the file does not say."""
     try:
         with _CPUINFO.open(encoding="utf-8", errors="replace") as lines:
             return frozenset(next((line.partition(":")[2].split() for line in lines if line.startswith("flags")), ()))

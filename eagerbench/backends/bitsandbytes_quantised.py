@@ -1,6 +1,6 @@
 """bitsandbytes through transformers: 4-bit weights (fp4, nf4, nf4 with its scales quantised too) and LLM.int8()."""
 
-from eagerbench.backends.base import Backend, BuiltBy, Engagement, Placement, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Engagement, Placement, Runs, Variant
 
 
 class BitsAndBytes(Backend):
@@ -13,7 +13,8 @@ class BitsAndBytes(Backend):
     variants = (
         Variant("bnb-fp4", "quantised-coarse", options={"bits": 4, "format": "fp4", "double": False}),
         Variant("bnb-nf4", "quantised-coarse", options={"bits": 4, "format": "nf4", "double": False}),
-        Variant("bnb-nf4-double", "quantised-coarse", options={"bits": 4, "format": "nf4", "double": True}),
+        Variant("bnb-nf4-double", "quantised-coarse", options={"bits": 4, "format": "nf4", "double": True},
+                runs=Runs.AT_ONE_SHAPE),
         Variant("bnb-int8", "quantised", "int8", {"bits": 8, "format": "int8", "double": False}),
     )
     packages = ("bitsandbytes", "accelerate", "torch", "transformers")

@@ -1,10 +1,11 @@
-"""The one way from a variant to a runner: availability, artifact cache, and what building cost."""
+"""Builds a runner from a variant: availability, artifact cache, and the cost of building."""
 
 import hashlib
 import importlib.metadata
 import inspect
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +16,7 @@ from eagerbench.backends.artifacts import ArtifactStore, take_saving_s
 from eagerbench.backends.base import Arrays, Backend, ExportingBackend, Placement, Runner, Variant
 from eagerbench.causes import cause
 from eagerbench.errors import CannotRun, Refused
-from eagerbench.machine import quiet, room
+from eagerbench.machine import cpu, quiet, room, spent
 
 if TYPE_CHECKING:
     from eagerbench.models.loading import LoadedModel
@@ -32,6 +33,7 @@ class Built:
         artifact_bytes: size on disk; 0 without an artifact.
         directory: the artifact's directory, if there is one.
         cached: whether the artifact came from the cache.
+        beside: how many other builds ran while it was built: `build_s` is longer than alone then.
     """
 
     variant: Variant
@@ -43,11 +45,16 @@ class Built:
     directory: Path | None
     cached: bool
     save_s: float | None = None
+    beside: int = 0
 
 
 def build(name: str, model: "LoadedModel", example: Arrays, placement: Placement, store: ArtifactStore,
-          own_shape: bool = False) -> Built:
-    """Build a variant by name; `own_shape` says that it is for inputs of the example's shape alone.
+          own_shape: bool = False, beside: int = 0) -> Built:
+    """Build a variant by name.
+
+    Args:
+        own_shape: that it is for inputs of the example's shape alone.
+        beside: how many other builds run at the same time.
 
     Raises:
         CannotRun: unavailable, or the first line of the real error when export, build or load fails.
@@ -60,7 +67,7 @@ def build(name: str, model: "LoadedModel", example: Arrays, placement: Placement
     try:
         _require_products(variant, model, example)
         if isinstance(backend, ExportingBackend):
-            return _export_and_load(variant, backend, model, example, placement, store, own_shape)
+            return _export_and_load(variant, backend, model, example, placement, store, own_shape, beside)
         start = time.perf_counter()
         runner = backend.build(variant, model, example, placement)
         return Built(variant, backend, runner, quiet.elapsed(start), 0.0, 0, None, False)
@@ -89,29 +96,31 @@ def _require_products(variant: Variant, model: "LoadedModel", example: Arrays) -
 
 
 def _export_and_load(variant: Variant, backend: ExportingBackend, model: "LoadedModel", example: Arrays,
-                     placement: Placement, store: ArtifactStore, own_shape: bool) -> Built:
+                     placement: Placement, store: ArtifactStore, own_shape: bool, beside: int) -> Built:
     owned, owner = backend.owner(variant)
 
     def write(directory: Path) -> dict[str, float | None]:
         take_saving_s()  # of an export that failed
         start = time.perf_counter()
-        saved_s = owner.export(owned, model, example, directory) or 0.0
-        return {"build_s": quiet.elapsed(start) + saved_s, "save_s": take_saving_s()}
+        with spent.during("building"):
+            saved_s = owner.export(owned, model, example, directory) or 0.0
+        return {"build_s": quiet.elapsed(start) + saved_s, "save_s": take_saving_s(), "beside": beside}
 
     backend.make_ready(variant)
     determinants = key(owned, owner, model, placement.device)
     if backend.per_workload or own_shape:
         determinants["shapes"] = {name: array.shape for name, array in example.items()}
-    artifact = store.get(f"{model.spec.name}-{owned.name}", determinants, write)
-    start = time.perf_counter()
-    runner = backend.load(variant, artifact.directory, placement)
-    load_s = quiet.elapsed(start)
+    with spent.during("opening"):
+        artifact = store.get(f"{model.spec.name}-{owned.name}", determinants, write)
+        start = time.perf_counter()
+        runner = backend.load(variant, artifact.directory, placement)
+        load_s = quiet.elapsed(start)
     return Built(variant, backend, runner, artifact.facts["build_s"], load_s, artifact.bytes, artifact.directory,
-                 artifact.cached, artifact.facts["save_s"])
+                 artifact.cached, artifact.facts["save_s"], artifact.facts["beside"])
 
 
 def key(variant: Variant, backend: Backend, model: "LoadedModel", device: str) -> dict:
-    """Everything that determines a build, as JSON: weights, options, code, versions, processor."""
+    """The cache key of a build, as JSON: weights, options, code, versions, processor."""
     return {
         "model": model.fingerprint,
         "derived": model.derived,
@@ -157,8 +166,17 @@ def _shared_source_hash() -> str:
 
 @cache
 def version(import_name: str) -> str:
-    names = importlib.metadata.packages_distributions().get(import_name, [import_name])
-    return importlib.metadata.version(names[0])
+    """Of the distribution of that name; of another name, of the one that brings the package."""
+    try:
+        return importlib.metadata.version(import_name)
+    except importlib.metadata.PackageNotFoundError:
+        return importlib.metadata.version(_distributions().get(import_name, [import_name])[0])
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """By the packages that they bring: a third of a second, as all files of all of them are looked through."""
+    return importlib.metadata.packages_distributions()
 
 
 @cache
@@ -173,7 +191,5 @@ def _gpu(device: str) -> dict[str, str]:
 
 @cache
 def _cpu_features() -> str:
-    import cpuinfo
-
-    flags = " ".join(sorted(cpuinfo.get_cpu_info().get("flags", [])))
+    flags = " ".join(sorted(cpu.info().get("flags", [])))
     return f"{platform.machine()}-{hashlib.sha256(flags.encode()).hexdigest()[:12]}"

@@ -7,10 +7,12 @@ import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any
+from unittest import mock
 
 import torch
 from torch._dynamo.utils import counters
 from torch._inductor import select_algorithm
+from torch._inductor.graph import GraphLowering
 
 from eagerbench.backends.base import Arrays
 from eagerbench.backends.generating import with_forward
@@ -37,6 +39,10 @@ class CompiledRunner(TorchRunner):
             traces (`torch._dynamo.utils.is_parameter_freezing`), and `torch.compile(options={"freezing": True})` is
             set only after that, and so freezes nothing without a word (torch 2.13.0).
         dynamic: one graph for all sizes of the inputs, or None for the sizes of `example`.
+
+    Attributes:
+        code: what inductor wrote for each graph, C++ in Python; none for graphs out of its cache, where no frozen ones
+            are.
     """
 
     def __init__(self, module: torch.nn.Module, example: Arrays, device: str, compile_graph: Callable[..., Any],
@@ -60,7 +66,8 @@ class CompiledRunner(TorchRunner):
 
         super().__init__(torch.compile(module, backend=counting_backend, dynamic=dynamic, **_ISOLATED), device)
         self._options = dict(options or {})
-        self._tuned: list[int] = []
+        self._tuned: list[list[str]] = []
+        self.code: list[str] = []
         self.compile_for(example)
 
     def compile_for(self, inputs: Arrays) -> None:
@@ -90,9 +97,11 @@ class CompiledRunner(TorchRunner):
     def _compile(self, call: Callable[[], Any]) -> Any:
         """What a call returns that compiles, with the options."""
         # Called with the times of the candidates, also where they come from the cache of an earlier run.
-        select_algorithm.add_feedback_saver(lambda timings, *_: self._tuned.append(len(timings)))
+        select_algorithm.add_feedback_saver(lambda timings, *_: self._tuned.append(
+            [type(choice).__name__ for choice in timings]))
         try:
-            with torch._inductor.config.patch(self._options), warnings.catch_warnings():
+            with (torch._inductor.config.patch(self._options), warnings.catch_warnings(),
+                  mock.patch.object(GraphLowering, "save_output_code", self.code.append)):
                 warnings.simplefilter("ignore")  # inductor's own, about TypedStorage
                 result = call()
         finally:
@@ -102,7 +111,8 @@ class CompiledRunner(TorchRunner):
         self.cache_hits = found["fxgraph_cache_hit"]
         self.graph_breaks = sum(counters["graph_break"].values())
         self.inductor_graphs = self.cache_hits + sum(found[f"fxgraph_cache_{how}"] for how in ("miss", "bypass"))
-        self.tuned = sum(candidates > 1 for candidates in self._tuned)
+        self.tuned = sum(len(candidates) > 1 for candidates in self._tuned)
+        self.templates_timed = sum("CppTemplateCaller" in candidates for candidates in self._tuned)
         self.templates = found["cpp_templated_kernel_counter"]
         return result
 

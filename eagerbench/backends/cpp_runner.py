@@ -2,12 +2,13 @@
 into it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from eagerbench.backends.base import Engagement, ExportingBackend, Placement, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, Placement, Runs, Variant
 from eagerbench.cpp import build
 from eagerbench.cpp.process import Prepared, RunnerProcess
 
@@ -77,13 +78,13 @@ class CppBackend(ExportingBackend):
 
     devices = ("cpu",)
     costly = True
-    on_request = True
     own_process = True
     python: ClassVar[ExportingBackend]
     runtime: ClassVar[str]
 
     def __init_subclass__(cls) -> None:
         cls.packages, cls.install = cls.python.packages, cls.python.install
+        cls.variants = tuple(replace(variant, runs=Runs.WHEN_NAMED) for variant in cls.variants)
 
     def twin(self, variant: Variant) -> Variant:
         """The Python variant of the same name."""

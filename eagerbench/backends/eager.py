@@ -1,6 +1,6 @@
 """PyTorch modules called directly: `eager` (the reference) and `sdpa`, in float32 and with bf16 weights."""
 
-from eagerbench.backends.base import Arrays, Backend, BuiltBy, Engagement, Variant
+from eagerbench.backends.base import Arrays, Backend, BuiltBy, Engagement, Runs, Variant
 from eagerbench.errors import Refused
 
 
@@ -8,7 +8,7 @@ class Eager(Backend):
     """`module(**inputs)` with an attention implementation and a weight dtype."""
 
     variants = (
-        Variant("eager", "exact-math", options={"attention": "eager"}),
+        Variant("eager", "exact-math", options={"attention": "eager"}, runs=Runs.IN_EVERY_EXPERIMENT),
         Variant("eager-bf16", "reduced-precision", "bfloat16", {"attention": "eager"}),
         Variant("sdpa", "exact-math", options={"attention": "sdpa"}),
         Variant("sdpa-bf16", "reduced-precision", "bfloat16", {"attention": "sdpa"}),
@@ -56,9 +56,8 @@ def _attention_engagement(variant: Variant, runner, inputs: Arrays) -> Engagemen
 
     A module without attention has nothing to choose, and neither has one that calls SDPA whatever is asked of it.
     """
-    from transformers import PreTrainedModel
-
     from eagerbench.backends.torch_runner import profiled_operators
+    from eagerbench.models.classes import is_pretrained
 
     operators = profiled_operators(runner, inputs)
     sdpa = {name.removeprefix("aten::"): count for name, count in operators.items()
@@ -66,7 +65,7 @@ def _attention_engagement(variant: Variant, runner, inputs: Arrays) -> Engagemen
     fused = sum(count for name, count in sdpa.items() if "flash" in name or "efficient" in name or "cudnn" in name)
     unfused = sum(count for name, count in sdpa.items() if name.endswith("attention_math"))
     facts = {"sdpa_calls": sdpa.get("scaled_dot_product_attention", 0), "fused_attention_calls": fused}
-    if not isinstance(runner.module, PreTrainedModel):
+    if not is_pretrained(runner.module):
         return Engagement(True, "no attention implementation to choose", facts)
     if variant.options["attention"] == "eager":
         if sdpa and not getattr(runner.module, "_supports_sdpa", False):

@@ -5,10 +5,13 @@ The copy is shallow: it has the config and the weights of the reference, and run
 
 import copy
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from eagerbench.backends.runner import Runner
@@ -67,9 +70,73 @@ def growing(model: "LoadedModel", call: Callable[[torch.Tensor, torch.Tensor, Te
     return with_forward(model.fresh(), forward)
 
 
+def stateful(model: "LoadedModel",
+             step: Callable[[torch.Tensor, torch.Tensor, bool], torch.Tensor]) -> PreTrainedModel:
+    """With a cache that the runtime keeps: `step(input_ids, attention_mask, first)` returns logits.
+
+    The mask is of all tokens so far, and `first` says that there were none before. transformers gets a cache of that
+    length with nothing in it.
+    """
+
+    def forward(input_ids, attention_mask=None, past_key_values=None, **_):
+        held = past_key_values.get_seq_length()
+        logits = step(input_ids, _mask(attention_mask, input_ids, held + input_ids.shape[1]), held == 0)
+        nothing = logits.new_zeros(len(input_ids), 1, input_ids.shape[1], 1)
+        past_key_values.update(nothing, nothing, 0)
+        return CausalLMOutputWithPast(logits=logits.to(input_ids.device), past_key_values=past_key_values)
+
+    return with_forward(model.fresh(), forward)
+
+
+class OwnLoop:
+    """In place of a transformers module, a runtime that has a loop of generation of its own.
+
+    Args:
+        run: `run(ids, new_tokens, told)`: greedy search from ids (batch, tokens) without padding, whatever tokens mean.
+            It calls `told` with the new tokens of all texts, (batch,), as soon as it has them, or later with the time,
+            of `time.perf_counter`, at which it had them. It returns a function that gives the logits of every step,
+            float32 (batch, new tokens, vocabulary), which is called after the timed call.
+    """
+
+    def __init__(self, run: Callable[[np.ndarray, int, Callable[..., None]], Callable[[], np.ndarray]]):
+        self._run = run
+
+    def generate(self, input_ids, attention_mask=None, *, generation_config, streamer) -> "LoopEnded":
+        """As that of transformers is called, with a streamer that gets the prompt first."""
+        streamer.put(input_ids)
+        new: list[np.ndarray] = []
+
+        def told(tokens: np.ndarray, at: float | None = None) -> None:
+            streamer.put(tokens, *([] if at is None else [at]))
+            new.append(np.array(tokens, np.int64))
+
+        logits = self._run(input_ids.cpu().numpy(), generation_config.max_new_tokens, told)
+        return LoopEnded(torch.cat([input_ids, torch.from_numpy(np.stack(new, 1)).to(input_ids.device)], 1), logits)
+
+
+@dataclass(frozen=True)
+class LoopEnded:
+    """What is read of transformers' own result: prompt and new tokens, (batch, tokens), and each step's logits."""
+
+    sequences: torch.Tensor
+    compute: Callable[[], np.ndarray]
+
+    @property
+    def logits(self) -> tuple[torch.Tensor, ...]:
+        return torch.from_numpy(self.compute()).unbind(1)
+
+
 def _mask(mask: torch.Tensor | None, ids: torch.Tensor, tokens: int) -> torch.Tensor:
     """The mask that transformers leaves out where it has no zero."""
     return ids.new_ones(len(ids), tokens) if mask is None else mask
+
+
+def _layer(keys: torch.Tensor, values: torch.Tensor) -> DynamicLayer:
+    """Of a cache that holds them. `update` appends them to a tensor of one axis, which OpenVINO cannot convert."""
+    layer = DynamicLayer()
+    layer.lazy_initialization(keys, values)
+    layer.keys, layer.values = keys, values
+    return layer
 
 
 class WithPast(torch.nn.Module):
@@ -81,8 +148,8 @@ class WithPast(torch.nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor, *past: torch.Tensor):
         cache = DynamicCache()
-        for index in range(len(past) // 2):
-            cache.update(past[2 * index], past[2 * index + 1], index)
+        for keys, values in zip(past[::2], past[1::2], strict=True):
+            cache.layers.append(_layer(keys, values))
         outputs = self.module(input_ids=input_ids, attention_mask=attention_mask, past_key_values=cache, use_cache=True)
         return outputs.logits, *[part for layer in cache.layers for part in (layer.keys, layer.values)]
 

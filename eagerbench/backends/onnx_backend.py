@@ -5,16 +5,19 @@ import tempfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eagerbench.backends.base import Arrays, Engagement, ExportingBackend, OpenedBy
 from eagerbench.backends.onnx_session import PROVIDERS, SessionRunner, settings
 from eagerbench.errors import Refused
 from eagerbench.outputs.tolerance import relative_distance
 
+if TYPE_CHECKING:
+    from eagerbench.backends.onnx_export import SharedExport
+
 FILE = "model.onnx"
 NODES = "nodes.json"  # operator types of the graph as exported, before any fusion, and as saved
-_QUANTISED = ("MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QAttention")
+_QUANTISED = ("MatMulInteger", "MatMulIntegerToFloat", "DynamicQuantizeMatMul", "QLinearMatMul", "QGemm", "QAttention")
 _FLOAT_PRODUCTS = ("MatMul", "FusedMatMul", "Gemm", "FusedGemm", "Attention", "MultiHeadAttention")
 _FUSED_DISTANCE = 1e-3  # of float32 sums in another order it is below 1e-5
 
@@ -73,15 +76,24 @@ class SessionBackend(ExportingBackend):
 
         shared = onnx_export.shared_export(model, example, variant.options.get("exporter", "torchscript"))
         step = variant.options.get("step", "copy")
-        getattr(onnx_convert, step)(shared.file, directory / FILE, model.config)
+        getattr(onnx_convert, step)(shared.file, directory / FILE, model)
         saved = onnx_export.node_counts(directory / FILE)
         if step != "copy" and set(saved) <= set(shared.nodes):
-            raise Refused(f"{step} changed nothing in this graph: it is that of `onnxruntime`")
+            raise Refused(f"{step} changed nothing in this graph, so it is the same as `onnxruntime`")
         if step == "fuse":
-            _require_the_same(shared.file, directory / FILE, example, type(model.module).__name__)
-        nodes = {"exported": shared.nodes, "saved": saved, "weighted": onnx_export.weighted_products(directory / FILE)}
-        (directory / NODES).write_text(json.dumps(nodes))
+            require_the_same(shared.file, directory / FILE, example, type(model.module).__name__)
+        self.write_nodes(shared, directory)
         return shared.saved_s
+
+    @staticmethod
+    def write_nodes(shared: "SharedExport", directory: Path) -> None:
+        """`weighted`: float products with a weight as saved; `weighted_exported`: as exported."""
+        from eagerbench.backends import onnx_export
+
+        nodes = {"exported": shared.nodes, "saved": onnx_export.node_counts(directory / FILE),
+                 "weighted": onnx_export.weighted_products(directory / FILE),
+                 "weighted_exported": onnx_export.weighted_products(shared.file)}
+        (directory / NODES).write_text(json.dumps(nodes))
 
     def opened_by(self, variant, placement):
         if self.provider(variant, placement.device) != PROVIDERS["cpu"]:
@@ -89,9 +101,12 @@ class SessionBackend(ExportingBackend):
         return OpenedBy("onnxruntime", FILE, settings(placement.threads, variant.options.get("level", "all")))
 
     def load(self, variant, directory, placement):
+        return self.session(variant, directory, placement, SessionRunner)
+
+    def session(self, variant, directory, placement, kind: type[SessionRunner]) -> SessionRunner:
         nodes = json.loads((directory / NODES).read_text())
-        return SessionRunner(directory / FILE, nodes, placement.device, placement.threads,
-                             variant.options.get("level", "all"), self.provider(variant, placement.device))
+        return kind(directory / FILE, nodes, placement.device, placement.threads,
+                    variant.options.get("level", "all"), self.provider(variant, placement.device))
 
     def cannot_generate(self, variant, cache):
         if cache == "static":
@@ -113,7 +128,7 @@ class SessionBackend(ExportingBackend):
         step = variant.options.get("step", "copy")
         with tempfile.TemporaryDirectory(prefix="onnx-with-past-") as scratch:
             file = Path(scratch) / FILE
-            getattr(onnx_convert, step)(shared.file, file, model.config)
+            getattr(onnx_convert, step)(shared.file, file, model)
             if step != "copy" and set(onnx_export.node_counts(file)) <= set(shared.nodes):
                 raise Refused(f"{step} changed nothing in the graph with past key values")
             session = SessionRunner(file, {}, placement.device, placement.threads, variant.options.get("level", "all"),
@@ -168,7 +183,7 @@ class SessionBackend(ExportingBackend):
         return Engagement(engaged, ", ".join(parts) or "nothing fused", seen.facts)
 
 
-def _require_the_same(exported: Path, fused: Path, example: Arrays, name: str) -> None:
+def require_the_same(exported: Path, fused: Path, example: Arrays, name: str) -> None:
     """Raise ValueError where the optimizer took a pattern for another.
 
     It knows attention by the shape of its graph: a causal mask inside the graph (CLIP's text tower) looks like padding.

@@ -160,7 +160,11 @@ def node_counts(file: Path) -> dict[str, int]:
 
 def weighted_products(file: Path) -> dict[str, int]:
     """How often each operator of a float product with a weight, and not of two activations, is in the graph."""
+    return dict(collections.Counter(node.op_type for node in weighted_nodes(file)))
+
+
+def weighted_nodes(file: Path) -> list[onnx.NodeProto]:
+    """Float products with a weight."""
     graph = onnx.load(str(file), load_external_data=False).graph
     weights = {weight.name for weight in graph.initializer}
-    return dict(collections.Counter(node.op_type for node in graph.node
-                                    if node.op_type in ("MatMul", "Gemm") and weights & set(node.input[:2])))
+    return [node for node in graph.node if node.op_type in ("MatMul", "Gemm") and weights & set(node.input[:2])]

@@ -1,6 +1,6 @@
 """ONNX Runtime: as exported, at each optimisation level; after its transformers optimizer; dynamically quantised."""
 
-from eagerbench.backends.base import Variant
+from eagerbench.backends.base import Runs, Variant
 from eagerbench.backends.onnx_backend import SessionBackend
 
 
@@ -12,11 +12,11 @@ class OnnxRuntime(SessionBackend):
     """
 
     variants = (
-        Variant("onnxruntime", "exact-math"),
-        Variant("onnxruntime-basic", "exact-math", options={"level": "basic"}),
-        Variant("onnxruntime-unoptimised", "exact-math", options={"level": "none"}),
+        Variant("onnxruntime", "exact-math", runs=Runs.IN_EVERY_EXPERIMENT),
+        Variant("onnxruntime-basic", "exact-math", options={"level": "basic"}, runs=Runs.AT_ONE_SHAPE),
+        Variant("onnxruntime-unoptimised", "exact-math", options={"level": "none"}, runs=Runs.AT_ONE_SHAPE),
         Variant("onnxruntime-fused", "exact-math", options={"step": "fuse"}),
-        Variant("onnxruntime-int8", "quantised", "int8", {"step": "quantise"}),
+        Variant("onnxruntime-int8", "quantised", "int8", {"step": "quantise"}, Runs.IN_EVERY_EXPERIMENT),
     )
 
     def unavailable(self, variant, device):

@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from eagerbench.backends import openvino_runtime
+from eagerbench.backends import openvino_request, openvino_runtime
 from eagerbench.backends.base import Variant
 from eagerbench.backends.cpp_runner import CppBackend, CppRunner
 
@@ -11,8 +11,8 @@ class OpenVinoInCpp(CppRunner):
     """What the probe of OpenVINO asks a runner."""
 
     @cached_property
-    def products(self) -> openvino_runtime.Products:
-        return openvino_runtime.Products(self._config["artifact"])
+    def products(self) -> openvino_request.Products:
+        return openvino_request.Products(self._config["artifact"])
 
     @property
     def precision(self) -> str:

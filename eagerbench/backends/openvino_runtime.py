@@ -1,104 +1,18 @@
 """OpenVINO on the CPU: float32, bf16, and int8 after NNCF's post-training quantisation."""
 
 import collections
-import contextlib
-import io
-import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from eagerbench.backends import bf16, openvino_convert
 from eagerbench.backends.artifacts import saving
 from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Variant
+from eagerbench.backends.openvino_request import RequestRunner, is_constant, settings
 from eagerbench.errors import CannotRun
 
 FILE = "model.xml"
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}  # of what is not quantised
 _PRODUCTS = ("FullyConnected", "MatMul", "Convolution")
-_PRODUCT_OPERATORS = ("MatMul", "Convolution", "GroupConvolution")
-_ACTIVATIONS = ("Relu", "Gelu", "Swish", "Sigmoid", "Tanh", "HSwish", "Elu")
-
-
-def settings(precision: str, threads: int) -> dict[str, str | int]:
-    """What `compile_model` gets: one stream, all threads for one call."""
-    return {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1", "INFERENCE_NUM_THREADS": threads,
-            "INFERENCE_PRECISION_HINT": precision}
-
-
-class RequestRunner:
-    """`InferRequest.infer` on numpy arrays, which OpenVINO reads and writes in place.
-
-    Args:
-        model: path of an `.xml` file, or an `openvino.Model`.
-        precision: `f32` or `bf16`. Never left to OpenVINO: it takes bf16 where the processor has it.
-        fuse: False makes every intermediate value an output, so that no operator can be merged into the next.
-    """
-
-    def __init__(self, model: Any, precision: str, threads: int, fuse: bool = True):
-        self._core = _openvino().Core()
-        if isinstance(model, Path):
-            model = self._core.read_model(model)
-        self._names = [output.get_any_name() for output in model.outputs]
-        self.products = Products(model)
-        if not fuse:
-            inner = [op for op in model.get_ops() if op.get_type_name() not in ("Parameter", "Constant", "Result")]
-            model.add_outputs([output for op in inner for output in op.outputs()])
-        self._compiled = self._core.compile_model(model, "CPU", settings(precision, threads))
-        self._accepted = [entry.get_any_name() for entry in self._compiled.inputs]
-        self._request = self._compiled.create_infer_request()
-
-    def prepare(self, inputs):
-        return {name: np.require(inputs[name], requirements=["C", "W"]) for name in self._accepted}
-
-    def __call__(self, native):
-        return self._request.infer(native, share_inputs=True, share_outputs=True)
-
-    def arrays(self, outputs):
-        """Copies: the next call overwrites what a call returned."""
-        return {name: np.array(value, np.float32) for name, value in zip(self._names, outputs.values(), strict=False)}
-
-    @property
-    def threads(self) -> int:
-        return self._compiled.get_property("INFERENCE_NUM_THREADS")
-
-    @property
-    def precision(self) -> str:
-        """Name of the type that the compiled model computes in where it is not quantised."""
-        return self._compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
-
-    @property
-    def native_bf16(self) -> bool:
-        """Whether OpenVINO counts bf16 among this processor's capabilities; without it, it emulates."""
-        return "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-    def nodes(self) -> list[dict[str, str]]:
-        """What OpenVINO made of the model: each node's type, precision, kernel and the operators merged in it.
-
-        Kernels are known after the first call. Keys:
-        https://docs.openvino.ai/2026/openvino-workflow/running-inference/inspect-runtime-model.html
-        """
-        return [{key: str(getattr(value, "value", value)) for key, value in op.get_rt_info().items()}
-                for op in self._compiled.get_runtime_model().get_ops()]
-
-
-class Products:
-    """Matrix products of a model as it is converted: their names, and how many could take up what follows them.
-
-    Args:
-        model: path of an `.xml` file, or an `openvino.Model`.
-    """
-
-    def __init__(self, model: Any):
-        if isinstance(model, Path):
-            model = _openvino().Core().read_model(model)
-        self._names = {op.get_friendly_name() for op in model.get_ops() if op.get_type_name() in _PRODUCT_OPERATORS}
-        self.fusable = sum(map(_is_fusable, model.get_ops()))
-
-    def is_fused(self, product: dict[str, str]) -> bool:
-        """Whether a matrix product took up its bias or activation: its name is not that of a bare product."""
-        return product["originalLayersNames"] not in self._names
 
 
 class OpenVino(ExportingBackend):
@@ -119,22 +33,47 @@ class OpenVino(ExportingBackend):
     install = "pip install -e '.[openvino]'"
 
     def export(self, variant, model, example, directory):
-        converted = _convert(model, example)
-        if variant.dtype == "int8":
-            converted = _quantise(converted, model)
+        self.save(self.narrowed(variant, openvino_convert.convert(model, example), model), directory)
+        openvino_convert.write_axes(model, directory)
+
+    def narrowed(self, variant: Variant, converted: Any, model: Any) -> Any:
+        """A converted model with what the variant quantises."""
+        return openvino_convert.quantise(converted, model) if variant.dtype == "int8" else converted
+
+    @staticmethod
+    def save(converted: Any, directory: Path, file: str = FILE) -> None:
         with saving():
-            _openvino().save_model(converted, directory / FILE, compress_to_fp16=False)
+            openvino_convert.package().save_model(converted, directory / file, compress_to_fp16=False)
+
+    def cannot_generate(self, variant, cache):
+        if cache == "static":
+            return "converted with a state that grows: it generates with a dynamic cache or none"
+        if cache == "dynamic" and variant.dtype == "int8":
+            return "quantised without past key values: it generates without a cache only"
+        return None
+
+    def generator(self, variant, runner, model, cache, placement):
+        """With a cache, another conversion, which keeps keys and values as its state."""
+        if cache == "none":
+            return super().generator(variant, runner, model, cache, placement)
+        from eagerbench.backends.generating import stateful
+        from eagerbench.backends.openvino_stateful import StatefulRunner
+
+        converted = self.narrowed(variant, openvino_convert.convert_stateful(model), model)
+        refuse_crash(variant, converted, placement.threads)
+        return stateful(model, StatefulRunner(converted, PRECISIONS[variant.dtype], placement.threads).step)
 
     def opened_by(self, variant, placement):
         return OpenedBy("openvino", FILE, settings(PRECISIONS[variant.dtype], placement.threads))
 
     def load(self, variant, directory, placement):
-        _refuse_crash(variant, directory / FILE, placement.threads)
+        refuse_crash(variant, directory / FILE, placement.threads)
         return RequestRunner(directory / FILE, PRECISIONS[variant.dtype], placement.threads)
 
     def build_disengaged(self, variant, model, example, placement):
         """float32 without fusions; for bf16 and int8 the float32 build, with them."""
-        return RequestRunner(_convert(model, example), "f32", placement.threads, fuse=variant.dtype != "float32")
+        converted = openvino_convert.convert(model, example)
+        return RequestRunner(converted, "f32", placement.threads, fuse=variant.dtype != "float32")
 
     def probe(self, variant, runner, inputs):
         """Float32 is engaged when products took up what follows them, or when nothing that they could follows."""
@@ -166,31 +105,20 @@ class OpenVino(ExportingBackend):
         return Engagement(engaged, summary, facts)
 
 
-def _is_fusable(op: Any) -> bool:
-    """Whether an operator is a product with a weight, followed by a bias or an activation that it can take up."""
-    if op.get_type_name() not in _PRODUCT_OPERATORS:
-        return False
-    if not any(_is_constant(op.input_value(side).get_node()) for side in (0, 1)):
-        return False
-    followers = [target.get_node() for target in op.output(0).get_target_inputs()]
-    if len(followers) != 1:
-        return False
-    follower = followers[0]
-    return follower.get_type_name() in _ACTIVATIONS or (follower.get_type_name() == "Add" and any(
-        _is_constant(value.get_node()) for value in follower.input_values()))
-
-
-def _refuse_crash(variant: Variant, file: Path, threads: int) -> None:
+def refuse_crash(variant: Variant, model: Any, threads: int, advice: str = "add --threads 2") -> None:
     """OpenVINO divides by zero, in native code, where it fuses gated units for AMX on one thread:
     https://github.com/openvinotoolkit/openvino/issues/33300.
 
     Raises:
         CannotRun: this would be such a case.
     """
-    at_risk = variant.dtype == "bfloat16" and threads == 1 and "amx_bf16" in _processor_flags()
-    if at_risk and any(map(_is_gate, _openvino().Core().read_model(file).get_ops())):
+    if not (variant.dtype == "bfloat16" and threads == 1 and "amx_bf16" in _processor_flags()):
+        return
+    if isinstance(model, Path):
+        model = openvino_convert.package().Core().read_model(model)
+    if any(map(_is_gate, model.get_ops())):
         raise CannotRun("OpenVINO crashes on models with gated units in bf16 on one thread with AMX (its issue 33300): "
-                        "add --threads 2")
+                        f"{advice}")
 
 
 def _is_gate(op: Any) -> bool:
@@ -200,77 +128,12 @@ def _is_gate(op: Any) -> bool:
     sides = [value.get_node() for value in op.input_values()]
     products = [side for side in sides if side.get_type_name() == "MatMul"]
     return (any(side.get_type_name() in ("Swish", "Gelu") for side in sides)
-            and any(_is_constant(product.input_value(1).get_node()) for product in products))
+            and any(is_constant(product.input_value(1).get_node()) for product in products))
 
 
-def _processor_flags() -> set[str]:
+def _processor_flags() -> frozenset[str]:
     """As Linux names them; empty elsewhere."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
-
-
-def _is_constant(node: Any) -> bool:
-    """A constant, as it is or through conversions of its type and order."""
-    while node.get_type_name() in ("Convert", "Transpose", "Reshape") and node.get_input_size():
-        node = node.input_value(0).get_node()
-    return node.get_type_name() == "Constant"
-
-
-def _openvino() -> Any:
-    """The package without its telemetry, which otherwise sends usage data and writes to ~/intel by default.
-
-    A blocked import is the switch that needs no file in the user's home; both packages then take their own stub.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)
-    import openvino
-
-    return openvino
-
-
-def _convert(model: Any, example: Any) -> Any:
-    """`openvino.Model` with the reference's output names.
-
-    From eager attention: OpenVINO fuses it as it does SDPA's, with half of the transpositions left (MiniLM: 6, not 12).
-    """
-    import torch
-
-    from eagerbench.backends.axes import dynamic_axes
-    from eagerbench.backends.torch_runner import counting, named_tensors
-
-    native = {name: torch.from_numpy(array) for name, array in example.items()}
-    module = counting(model.copy().cpu())
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        names = named_tensors(module(**native))
-        converted = _openvino().convert_model(module, example_input=native)
-    for entry in converted.inputs:  # Wav2Vec2's has a number for a second name
-        entry.get_tensor().set_names(entry.get_names() & set(example) or entry.get_names())
-    known = {name for entry in converted.inputs for name in entry.get_names()}
-    axes = {name: of_one for name, of_one in dynamic_axes(model).items() if name in known}
-    if any(len(of_one) < example[name].ndim for name, of_one in axes.items()):  # OpenVINO itself leaves all sizes open
-        converted.reshape({name: [-1 if axis in of_one else size for axis, size in enumerate(example[name].shape)]
-                           for name, of_one in axes.items()})
-    for output, name in zip(converted.outputs, names, strict=True):
-        output.get_tensor().set_names({name})
-    return converted
-
-
-def _quantise(converted: Any, model: Any) -> Any:
-    """NNCF's post-training quantisation for transformers, on inputs that no benchmark uses."""
-    from eagerbench.backends.calibration import calibration_batches
-
-    _openvino()  # before NNCF, for its telemetry
-    batches = calibration_batches(model)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        import nncf
-
-        nncf.set_log_level("ERROR")
-        return nncf.quantize(converted, nncf.Dataset(batches), model_type=nncf.ModelType.TRANSFORMER,
-                             subset_size=len(batches))
+    return bf16.flags()
 
 
 BACKEND = OpenVino()

@@ -1,4 +1,4 @@
-"""What every built variant is, whoever built it: arrays in, arrays out, and evidence of how."""
+"""The interface of a built variant: arrays in, arrays out, and evidence that its optimisation ran."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

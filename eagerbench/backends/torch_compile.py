@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from eagerbench.backends.base import Backend, BuiltBy, Engagement, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Engagement, Runs, Variant
 from eagerbench.machine import plain_paths
 from eagerbench.shown import count
 
@@ -20,7 +20,7 @@ class TorchCompile(Backend):
         Variant("torch-compile", "exact-math", options={"freezing": True}),
         Variant("torch-compile-autotune", "exact-math", options={
             "freezing": True, "max_autotune": True, "max_autotune_gemm_backends": "CPP,ATEN",
-            "autotune_num_choices_displayed": 0}),
+            "autotune_num_choices_displayed": 0}, runs=Runs.IN_SMALLER_GRIDS),
         Variant("torch-compile-bf16", "reduced-precision", "bfloat16", {"freezing": True}),
     )
     packages = ("torch", "transformers")

@@ -1,6 +1,6 @@
 """torch.compile with dynamic shapes: one inductor graph for every batch size and sequence length."""
 
-from eagerbench.backends.base import Engagement, Variant
+from eagerbench.backends.base import Engagement, Runs, Variant
 from eagerbench.backends.torch_compile import TorchCompile
 
 
@@ -14,7 +14,8 @@ class TorchCompileDynamic(TorchCompile):
     Source: https://docs.pytorch.org/docs/stable/torch.compiler_dynamic_shapes.html
     """
 
-    variants = (Variant("torch-compile-dynamic", "exact-math", options={"freezing": True}),)
+    variants = (Variant("torch-compile-dynamic", "exact-math", options={"freezing": True},
+                        runs=Runs.IN_SMALLER_GRIDS),)
     per_workload = False
 
     def build(self, variant, model, example, placement):

@@ -1,6 +1,6 @@
 """torchao: int8 weights and dynamic int8 activations, compiled by inductor with freezing for one shape at a time."""
 
-from eagerbench.backends.base import Backend, BuiltBy, Engagement, Variant
+from eagerbench.backends.base import Backend, BuiltBy, Engagement, Runs, Variant
 from eagerbench.backends.torch_compile import BACKEND as TORCH_COMPILE
 
 
@@ -11,7 +11,7 @@ class TorchAoInt8(Backend):
     Source: https://docs.pytorch.org/ao/stable/ (`Int8DynamicActivationInt8WeightConfig`)
     """
 
-    variants = (Variant("torchao-int8", "quantised", "int8", {"freezing": True}),)
+    variants = (Variant("torchao-int8", "quantised", "int8", {"freezing": True}, Runs.IN_SMALLER_GRIDS),)
     packages = ("torchao", "torch", "transformers")
     devices = ("cpu",)
     per_workload = True

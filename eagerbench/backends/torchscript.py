@@ -1,6 +1,6 @@
 """TorchScript: `torch.jit.trace`, as it is, frozen, or optimised for inference; optionally under bf16 autocast."""
 
-from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Runs, Variant
 from eagerbench.errors import Refused
 
 
@@ -15,7 +15,8 @@ class TorchScript(ExportingBackend):
 
     variants = (
         Variant("torchscript", "exact-math", options={"graph": "traced"}),
-        Variant("torchscript-positional", "exact-math", options={"graph": "traced", "positional": True}),
+        Variant("torchscript-positional", "exact-math", options={"graph": "traced", "positional": True},
+                runs=Runs.AT_ONE_SHAPE),
         Variant("torchscript-freeze", "exact-math", options={"graph": "frozen"}),
         Variant("torchscript-freeze-bf16", "reduced-precision", "bfloat16", {"graph": "frozen"}),
         Variant("torchscript-optimized", "exact-math", options={"graph": "optimized"}),

@@ -2,7 +2,7 @@
 
 import warnings
 
-from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Variant
+from eagerbench.backends.base import Engagement, ExportingBackend, OpenedBy, Runs, Variant
 
 
 class TorchScriptScript(ExportingBackend):
@@ -11,7 +11,7 @@ class TorchScriptScript(ExportingBackend):
     Source: https://docs.pytorch.org/docs/stable/generated/torch.jit.script.html
     """
 
-    variants = (Variant("torchscript-script", "exact-math"),)
+    variants = (Variant("torchscript-script", "exact-math", runs=Runs.AT_ONE_SHAPE),)
 
     def export(self, variant, model, example, directory):
         import torch

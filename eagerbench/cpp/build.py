@@ -181,8 +181,8 @@ def _why(printed: str) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Build what can be built here; 0 when all of it was built, else 1."""
     parser = argparse.ArgumentParser(prog="python -m eagerbench.cpp.build", description=main.__doc__)
-    parser.add_argument("--asan", action="store_true", help="with AddressSanitizer")
-    parser.add_argument("runtimes", nargs="*", metavar="RUNTIME", help=f"of {', '.join(RUNTIMES)} (default: all)")
+    parser.add_argument("--asan", action="store_true", help="build with AddressSanitizer")
+    parser.add_argument("runtimes", nargs="*", metavar="RUNTIME", help=f"{', '.join(RUNTIMES)} (default: all)")
     chosen = parser.parse_args(arguments)
     if unknown := [name for name in chosen.runtimes if name not in RUNTIMES]:
         parser.error(f"no runtime {unknown[0]}: use {', '.join(RUNTIMES)}")

@@ -148,7 +148,7 @@ class RunnerProcess:
     def _answer(self, doing: str) -> list[str]:
         line = self._line(doing)
         if line.startswith("error "):
-            raise Refused(f"its runner in C++ says, {doing}: {line.removeprefix('error ')}")
+            raise Refused(f"its C++ runner reports, {doing}: {line.removeprefix('error ')}")
         return line.split()
 
     def _crashed(self, doing: str) -> Crashed:

@@ -1,4 +1,4 @@
-"""The experiments, one module each: whatever module of this package has an `EXPERIMENT` is one."""
+"""The experiments: each module of this package with an `EXPERIMENT` is one."""
 
 from importlib import import_module
 from pkgutil import iter_modules

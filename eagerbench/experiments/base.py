@@ -1,5 +1,5 @@
-"""What an experiment is. A new one is a module in this package with an `EXPERIMENT`, and a perf test that names it by
-`@pytest.mark.experiment("name")`."""
+"""The interface of an experiment. To add one, write a module in this package with an `EXPERIMENT`, and a perf test
+marked `@pytest.mark.experiment("name")`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,10 +23,10 @@ class Plot:
     """Lines over one axis, both axes logarithmic.
 
     Attributes:
-        lines: (variant, kind) → x → y, of records; a panel a kind, a colour a variant.
+        lines: (variant, kind) → x → y, of records; one panel for each kind, one colour for each variant.
         across, up: names of the axes, with units.
         read: how to read it, in two or three sentences.
-        power: what becomes of `up` when a call takes twice the time: 1 twice as much, -1 half.
+        power: how `up` changes when a call takes twice as long: 1 doubles, -1 halves.
     """
 
     lines: Callable[[Sequence[Record]], Lines]
@@ -38,18 +38,18 @@ class Plot:
 
 @dataclass(frozen=True)
 class Dots:
-    """A mark a record: variants below each other, their number across.
+    """A mark for each record: variants below each other, their number across.
 
     Attributes:
-        number: the number with its interval; None where a record has none.
+        number: the number with its interval; None if a record has none.
         across: name of the axis, with its unit.
         read: how to read it, in two or three sentences.
         kind: what marks of one colour have in common.
         most: whether more is better.
         log: whether the axis is logarithmic.
-        line: where a line marks what eager has, or None.
-        power: as that of `Plot`, where the number has no interval of its own; 0 where it is no matter of time.
-        more: further numbers of a record on the same axis, by what they are; `name` is what `number` is called then.
+        line: position of a line that marks eager, or None.
+        power: as in `Plot`, for a number without an interval; 0 if it does not depend on time.
+        more: further numbers of a record on the same axis, by name; `name` is then the name of `number`.
     """
 
     number: Callable[[Record], Number | None]
@@ -72,7 +72,7 @@ class Dots:
 
 @dataclass(frozen=True)
 class Bars:
-    """A bar a record made of parts that add up: variants below each other.
+    """A bar for each record, of parts that add up: variants below each other.
 
     Attributes:
         parts: name → number, in their order.
@@ -87,25 +87,25 @@ class Bars:
 
 @dataclass(frozen=True)
 class Experiment:
-    """A question that is put to every variant. Its module imports no torch: what measures does, when it runs.
+    """A question that is asked of every variant. Its module does not import torch at the top.
 
     Attributes:
-        name: as ids and markers have it.
-        place: among the experiments, in running order.
+        name: its name in ids and markers.
+        place: its place in the running order.
         question: what it answers, as one sentence.
-        workloads: those of a model, for a selection, in running order.
-        run: what measures a case.
+        workloads: the workloads of a model in a selection, in running order.
+        run: the class that measures a case.
         record: type of its records.
-        tables: of a model's records, at least one.
+        tables: tables of a model's records, at least one.
         headline: a record's main number with its unit, in a few characters: `998 sentences/s`.
-        rank: the number that variants are ranked by, larger is better; None where it is undefined.
-        plot: how a report draws it; None without one.
-        most_s: seconds after which a case is taken to hang, unless --case-timeout says otherwise: many times what the
-            slowest case is known to take.
-        model: what it runs on when no model is named, where the default one has no head for it.
-        everywhere: whether it is on every variant of the default run; else on few of them.
-        named: whether it is only run when its file is named, or in the full grid.
-        wants: what to add where a selection gives it no case.
+        rank: the number that variants are ranked by, larger is better; None if it is undefined.
+        plot: how a report draws it; None without a plot.
+        most_s: seconds after which a case counts as hanging, unless --case-timeout says otherwise: many times as long
+            as the slowest known case.
+        model: the model that it uses when none is named, if the default model has no head for it.
+        everywhere: whether the default run has it on every variant, or on a few only.
+        named: whether it runs only when its file is named, or in the full grid.
+        wants: what to add when a selection gives it no case.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Corpus: how fast sentences of skewed length are worked off, by batch size and by what puts them into batches."""
+"""Corpus: how fast sentences of skewed length are processed, by batch size and batching policy."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -200,7 +200,7 @@ def _padding(model: str, records: Sequence[CorpusRecord]) -> Grid:
     rows = [[policy, *(f"{efficiency[policy, size]:.0%}" if (policy, size) in efficiency else "–" for size in sizes)]
             for policy in policies]
     return Grid(f"{model}: padding efficiency", ["policy", *(f"b{size}" for size in sizes)], rows,
-                "Real tokens of all that are computed.")
+                "Share of real tokens among all computed ones.")
 
 
 def headline(record: CorpusRecord) -> str:
@@ -217,8 +217,8 @@ def rank(record: CorpusRecord) -> float:
     return record.result.sentences_per_s
 
 
-EXPERIMENT = Experiment("corpus", 1, "How fast is a pile of sentences worked off, and what does sorting by length win?",
+EXPERIMENT = Experiment("corpus", 1, "How fast are many sentences processed, and what does sorting by length gain?",
                         workloads, CorpusRun, CorpusRecord, tables, headline, rank,
-                        Plot(lines, "batch size", "sentences/s", "Higher is faster. The same sentences in batches: "
-                             "`sorted` puts sentences of like length together, so that less padding is computed. "
-                             "Bars span the timed passes.", power=-1))
+                        Plot(lines, "batch size", "sentences/s", "Higher is faster. `sorted` puts sentences of "
+                             "similar length into one batch, so that less padding is computed. Bars span the timed "
+                             "passes.", power=-1))

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import chain, product
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from eagerbench.measuring.greedy import Greedy
     from eagerbench.measuring.timing import Timing
-    from eagerbench.measuring.turns import Turns
     from eagerbench.models.loading import LoadedModel
     from eagerbench.selection import Selection
 
@@ -166,7 +165,8 @@ class GenerationRun(Run):
         return comparison
 
     def complete(self, timing: "Timing") -> GenerationRecord:
-        clocks, generate_s = timed(self._greedy.clocks, timing.turns), median(timing.rounds)
+        clocks = list(chain.from_iterable(recording.by_turn(self._greedy.clocks, timing.turns)))
+        generate_s = median(timing.rounds)
         allowed = parting.largest_gap(self.expected.generated.logits, self.case.variant.tolerance)
         result = Result(
             tokens_per_s=self.work.batch_size * self.work.new_tokens / generate_s,
@@ -175,13 +175,6 @@ class GenerationRun(Run):
             generate_s=generate_s, generator_build_s=self._generator_build_s, identical_ids=self._parting.at is None,
             parted_at=self._parting.at, logit_gap=self._parting.gap, largest_gap_allowed=allowed)
         return self.assembled(GenerationRecord, Prompts(**self.work.facts), recording.paired_with_eager(timing), result)
-
-
-def timed(clocks: list[list[float]], turns: "Turns") -> list[list[float]]:
-    """Those of the timed calls, among those of all calls, the turns' the last: untimed ones begin turns."""
-    touch = int(turns.schedule.touch)
-    calls = [number >= touch for rounds in turns.variant_turns for number in range(touch + rounds)]
-    return [clock for clock, chosen in zip(clocks[-len(calls):], calls, strict=True) if chosen]
 
 
 def tables(model: str, records: Sequence[GenerationRecord]) -> list[Grid]:
@@ -201,8 +194,8 @@ def _table(model: str, place: tuple[int, int, int], records: Sequence[Generation
     rows = [_row(record) for record in sorted(records, key=lambda record: -record.result.tokens_per_s)]
     return Grid(f"{model}: generation, batch {batch}, {prompt} tokens and {new} new ones", header, rows,
                 "Greedy generate(). Times eager: in turns with eager with a dynamic cache, with its 95 % interval. "
-                "Tokens: eager's, or the first other one and by how much eager prefers its own there, of the allowed. "
-                "Largest error: of the logits as far as the text is the same.")
+                "Tokens: eager's; or the place of the first different one, by how much eager prefers its own there, "
+                "and how much is allowed. Largest error: of the logits up to that place.")
 
 
 def _row(record: GenerationRecord) -> list[str]:
@@ -210,7 +203,7 @@ def _row(record: GenerationRecord) -> list[str]:
     known = timing.speedup_vs_eager is not None  # not in older files
     times = f"{timing.speedup_vs_eager:.2f}{interval(timing.speedup_low, timing.speedup_high)}" if known else "–"
     tokens = "eager's" if found.identical_ids else (
-        f"other at {found.parted_at}, gap {found.logit_gap:.2g} (of {found.largest_gap_allowed:.2g})")
+        f"differs at {found.parted_at}, gap {found.logit_gap:.2g} (of {found.largest_gap_allowed:.2g})")
     return [record.identity.variant, record.workload.cache, f"{found.tokens_per_s:.1f}", times,
             f"{1000 * found.time_to_first_token_s:.1f} ms", f"{1000 * found.time_per_output_token_s:.1f} ms", tokens,
             f"{record.correctness.max_abs_error:.1e}"]

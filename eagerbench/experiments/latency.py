@@ -105,7 +105,7 @@ def _says_nothing(record: LatencyRecord) -> bool:
 def _unknown(records: Sequence[LatencyRecord], known: list[LatencyRecord]) -> str:
     if len(known) == len(records):
         return "."
-    return f"; ? says nothing: an interval wider than a factor of {WIDEST:g}, or none."
+    return f"; ? nothing can be concluded: an interval wider than a factor of {WIDEST:g}, or none."
 
 
 def _fastest(known: list[LatencyRecord]) -> str:
@@ -135,10 +135,11 @@ def _method_check(records: Sequence[LatencyRecord]) -> str:
     if narrow and not off:
         said += f" Eager against itself is 1 within its interval in {len(narrow)} of {len(eager)} workloads."
     if off:
-        said += (f" Eager against itself is not 1 within its interval at {', '.join(off)}: expected once in 20, "
-                 "more often means that the machine is too noisy for these numbers.")
+        said += (f" Eager against itself is not 1 within its interval at {', '.join(off)}: this happens once in 20 by "
+                 "chance; more often means that the machine is too noisy for these numbers.")
     if wide:
-        said += f" Eager against itself says nothing at {', '.join(wide)}: give more --time-budget."
+        said += (f" The interval of eager against itself is too wide at {', '.join(wide)}: give a larger "
+                 "--time-budget.")
     return said
 
 
@@ -159,7 +160,7 @@ def _costs(model: str, records: Sequence[LatencyRecord]) -> Grid:
         ])
     header = ["variant", "largest error", "cosine", "peak memory", "artifact", "build", "of peak FLOP/s", "engagement"]
     return Grid(f"{model}: error, cost and evidence", header, rows,
-                "Errors against eager on real positions, the worst workload. Peak memory of a fresh process.")
+                "Errors against eager, without padding, in the worst workload. Peak memory: of a fresh process.")
 
 
 def _bytes(count: float) -> str:
@@ -176,7 +177,7 @@ def headline(record: LatencyRecord) -> str:
 
 
 def rank(record: LatencyRecord) -> float | None:
-    """By the low end of the interval: no variant wins by its luckiest point."""
+    """The low end of the interval, so that no variant wins by luck."""
     return record.timing.speedup_low
 
 
@@ -186,6 +187,6 @@ def number(record: LatencyRecord) -> Number:
 
 EXPERIMENT = Experiment(
     "latency", 0, "How long does one call take?", workloads, LatencyRun, LatencyRecord, tables, headline, rank,
-    Dots(number, "times as fast as eager", "A mark is a variant on one batch, its bar the 95 % interval of turns taken "
-         "with eager. Right of the line is faster than eager; where a bar crosses the line, or two bars overlap, "
-         "the run cannot tell them apart.", log=True, line=1.0))
+    Dots(number, "times as fast as eager", "Each mark is a variant on one batch, its bar the 95 % interval. Right of "
+         "the line is faster than eager. If a bar crosses the line, or two bars overlap, this run cannot tell which "
+         "is faster.", log=True, line=1.0))

@@ -67,7 +67,7 @@ LengthRecord = Record[Batch, WarmedUp, Result]
 
 
 class LengthRun(OneBatchRun):
-    """Alone: eager beside it would double the time of a series that is fitted."""
+    """The variant runs alone: turns with eager would double the time of the series."""
 
     def complete(self, timing: "Timing") -> LengthRecord:
         call_s = median(timing.rounds)
@@ -111,9 +111,9 @@ def tables(model: str, records: Sequence[LengthRecord]) -> list[Grid]:
              *(f"{1e3 * seconds[length]:.2f}" if length in seconds else "–" for length in lengths)]
             for (variant, batch), seconds in series(records).items()]
     header = ["variant", "batch", "cost per token, µs", "growth", "fixed, ms", *(f"{length}, ms" for length in lengths)]
-    note = ("Call = fixed + cost × tokens + the square of the length, fitted to the medians on full rows. Cost per "
-            "token: of one more token at the shortest length. Growth: the same at the longest length over it; – below "
-            "four lengths.")
+    note = ("Fitted to the medians on rows without padding: call = fixed + cost × length + square × length². Cost per "
+            "token: of one more token at the shortest length. Growth: that cost at the longest length, divided by that "
+            "at the shortest; – with fewer than four lengths.")
     return [Grid(f"{model}: latency against length", header, rows, note)]
 
 
@@ -152,5 +152,5 @@ def rank(record: LengthRecord) -> float:
 EXPERIMENT = Experiment("length", 3, "What does a token cost, and how does that grow with the length?", workloads,
                         LengthRun, LengthRecord, tables, headline, rank,
                         Plot(lines, "sequence length, tokens", "latency, ms", "Lower is faster. A line that is flat on "
-                             "the left pays a fixed cost a call; one that steepens on the right pays for the square "
-                             "of the length. Bars: 95 % of the median over rounds."))
+                             "the left has a fixed cost in each call; one that gets steeper on the right has a cost "
+                             "with the square of the length. Bars: 95 % interval of the median over rounds."))

@@ -95,9 +95,9 @@ def _table(model: str, workload: str, records: list[MemoryRecord]) -> Grid:
               *(["GPU peak", "GPU steady"] if gpu else []), "loaded from"]
     whole = records[0].costs.parameter_bytes
     return Grid(f"{model}: memory, {workload}", header, rows,
-                "Resident size of a fresh process, runtime and libraries included: at most while it loads the variant "
-                f"and calls it twice, and what stays after that. The float32 weights have {_mib(whole)} MiB; a variant "
-                "that is loaded from them is made of them there, so that they are in its peak.")
+                "Resident size of a fresh process, runtime and libraries included: the peak while it loads the variant "
+                f"and calls it twice, and what remains after that. The float32 weights take {_mib(whole)} MiB; they "
+                "count in the peak of a variant that is loaded from them.")
 
 
 def _mib(count: int | None) -> str:
@@ -124,9 +124,9 @@ def others(record: MemoryRecord) -> dict[str, float]:
 
 EXPERIMENT = Experiment("memory", 5, "How much memory does a process take at most?", workloads, MemoryRun, MemoryRecord,
                         tables, headline, rank,
-                        Dots(number, "MiB", "Left is less. `peak`: the most that a fresh process had while it loaded "
-                             "the variant and called it twice, runtime and libraries included. `steady`: what stays "
-                             "after that. `weights`: those of the variant alone, as it holds them. A variant that is "
-                             "loaded from float32 weights has these in its peak; the table says which are.",
+                        Dots(number, "MiB", "Left is less. `peak`: the most that a fresh process used while it loaded "
+                             "the variant and called it twice, runtime and libraries included. `steady`: what remains "
+                             "after that. `weights`: those of the variant alone, as it holds them. The peak of a "
+                             "variant that is loaded from float32 weights includes these; the table says which are.",
                              most=False, name="peak", more=others),
                         most_s=7200.0)

@@ -158,7 +158,7 @@ class PaddingRun(PassRun):
         return super().in_turns(call, reference, observer=self._seen, budget_s=self.series_budget, **how)
 
     def judge(self, timing):
-        """Both sides: a cost over wrong outputs is none."""
+        """Judge both sides: a ratio of wrong outputs means nothing."""
         padded = super().judge(timing)
         equal = sentences.judge(self._equal(), self.one_batch, self._expected_equal, self.case.variant.tolerance,
                                 self.model.pretrained)
@@ -194,8 +194,8 @@ def tables(model: str, records: Sequence[PaddingRecord]) -> list[Grid]:
             for variant in dict.fromkeys(record.identity.variant for record in records)]
     dense = {record.identity.workload: record.result.padded_tokens / record.result.real_tokens for record in records}
     rows.append(["padded over real tokens", *(f"{dense[workload]:.2f}" for workload in workloads)])
-    note = ("Time of a batch that one long row pads, over the time of equal rows with the same tokens in the same "
-            "variant, taken in turns: 1 is free; 95 % interval; * least. bucketed: the long row is a batch of its own.")
+    note = ("Time of a batch with one long row, divided by the time of equal rows with the same tokens, in turns, with "
+            "the 95 % interval; 1: padding is free; * least. bucketed: the long row is a separate batch.")
     return [Grid(f"{model}: cost of padding", ["variant", *workloads], rows, note)]
 
 
@@ -226,6 +226,6 @@ def number(record: PaddingRecord) -> Number:
 EXPERIMENT = Experiment("padding", 2, "How much longer do the same tokens take when one long row pads the others?",
                         workloads, PaddingRun, PaddingRecord, tables, headline, rank,
                         Dots(number, "times the time of the same tokens without padding", "1 means that padding is "
-                             "free: only real tokens are computed. One colour pads in one batch, the other puts the "
-                             "long row into a batch of its own. Bars: 95 % intervals.", most=False, log=True,
+                             "free: only real tokens are computed. One colour has the long row in the same batch, the "
+                             "other in a separate one. Bars: 95 % intervals.", most=False, log=True,
                              line=1.0))

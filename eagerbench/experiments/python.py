@@ -93,7 +93,7 @@ class PythonRun(OneBatchRun):
         return Run.in_turns(self, call, reference, **how)
 
     def judge(self, timing):
-        """Both sides: a cost over wrong outputs is none."""
+        """Judge both sides: a ratio of wrong outputs means nothing."""
         in_cpp = super().judge(timing)
         outputs = self._runner.arrays(self._python())
         in_python = self.expected.judge(outputs, self.case.variant.tolerance)
@@ -116,9 +116,9 @@ def tables(model: str, records: Sequence[PythonRecord]) -> list[Grid]:
              *_twice(record.costs.first_call_s, record.result.python_first_call_s)] for record in records]
     header = ["variant", "batch", "what Python costs", "call in C++", "in Python", "load in C++", "in Python",
               "first call in C++", "in Python"]
-    note = ("Times the call in C++ that the Python variant's call takes on the same artifact, taken in turns, with the "
-            "95 % interval: 1 is free. Each side times its own call. Load: of the artifact, without imports and the "
-            "start of the process; first call: after it.")
+    note = ("Time of a call in Python, divided by that in C++ on the same artifact, in turns, with the 95 % interval; "
+            "1: Python is free. Each side times its own call. Load: of the artifact, without imports and the start of "
+            "the process; first call: after it.")
     return [Grid(f"{model}: what Python costs", header, rows, note)]
 
 

@@ -23,7 +23,6 @@ from eagerbench.measuring import recording, sentences
 from eagerbench.measuring.pass_run import PassRun
 from eagerbench.measuring.sentences import Pass
 from eagerbench.measuring.timing import time_once
-from eagerbench.measuring.turns import seconds_of
 from eagerbench.models.specs import ModelSpec, read_config
 from eagerbench.outputs import quality
 from eagerbench.outputs.places import per_token
@@ -184,8 +183,8 @@ class QualityRun(PassRun):
                             f"sentences: at least {AGREEMENT_ROWS} are needed to have neighbours")
 
     def single(self, call: Pass) -> "timing.Timing":
-        """One pass, whatever disturbs it: the time is not the result. The first call is that of one batch."""
-        first_call_s = seconds_of(call.first_call)
+        """One pass, even if disturbed, because its time is not the result. The first call is that of one batch."""
+        first_call_s = self.first_call(call)
         timing = time_once(self.benchmark, call)
         return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)
 
@@ -277,7 +276,7 @@ def judged_output(outputs: dict[str, np.ndarray], model: "LoadedModel", corpus: 
 
 EXPERIMENT = Experiment("quality", 7, "What does a variant do to embeddings or labels of a trained model?", workloads,
                         QualityRun, QualityRecord, tables, headline, rank,
-                        Dots(number, "quality lost against eager, points", "Left is better: hundredths of the metric "
-                             "that eager has and the variant has not, with the 95 % interval. Neighbours kept say how "
-                             "close it is to eager; only labelled data tell whether that is worse.", most=False),
+                        Dots(number, "quality lost against eager, points", "Left is better: how much the variant's "
+                             "metric is below eager's, in hundredths, with the 95 % interval. Neighbours kept show how "
+                             "close it is to eager; only labels show whether it is worse.", most=False),
                         most_s=7200.0, everywhere=True)

@@ -162,15 +162,15 @@ def _p(value: float) -> str:
 
 _ITEMS = {quality.NEIGHBOURS: "sentence", quality.SPEARMAN: "pair", quality.HIT: "query", quality.ACCURACY: "text"}
 _SAID = {
-    quality.NEIGHBOURS: "Neighbours kept: sentences whose nearest other one is the same as in eager; nothing here says "
-                        "which is right (--retrieval does). The interval is exact (Clopper and Pearson).",
+    quality.NEIGHBOURS: "Neighbours kept: sentences whose nearest neighbour is the same as in eager. Which one is "
+                        "right is not known (--retrieval tells). The interval is exact (Clopper and Pearson).",
     quality.SPEARMAN: "Spearman: rank correlation of a pair's cosine with its score. The interval is a bootstrap over "
                       "pairs.",
     quality.HIT: "hit@1: queries whose nearest document is theirs. MRR@10: mean reciprocal rank of it.",
     quality.ACCURACY: "Accuracy: texts that get their label.",
 }
-_PAIRED = (" Lost, won: those that eager alone, and the variant alone, answers right; p: exact McNemar test that both "
-           "are equally many; interval: Newcombe's for paired shares.")
+_PAIRED = (" Lost, won: answered right by eager only, and by the variant only; p: exact McNemar test of lost against "
+           "won; interval: Newcombe's for paired shares.")
 
 
 def _note(records: list[QualityRecord]) -> str:
@@ -179,11 +179,11 @@ def _note(records: list[QualityRecord]) -> str:
     items = found.items or found.distinct_sentences or of.sentences
     noun = _ITEMS[metric]
     said = [f"{count(items, noun, 'queries' if noun == 'query' else None)}. {_SAID[metric]}"
-            + (_PAIRED if found.lost is not None else "") + " Loss: eager's less the variant's, in hundredths."]
+            + (_PAIRED if found.lost is not None else "") + " Loss: eager's metric minus the variant's, in hundredths."]
     if of.truncated_sentences:
         said.append(f"{count(of.truncated_sentences, 'text')} cut at {of.token_limit} tokens.")
     if of.lines_without_text:
-        said.append(f"{count(of.lines_without_text, 'line')} without a text left out.")
+        said.append(f"Left out: {count(of.lines_without_text, 'line')} without a text.")
     tied = max(record.result.tied for record in records)
     if tied:
         said.append(f"In up to {tied} of them the right answer shares its score with a wrong one: counted as wrong.")

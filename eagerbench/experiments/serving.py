@@ -185,6 +185,6 @@ def _result(found: Measured) -> Result:
 
 EXPERIMENT = Experiment("serving", 11, "How many queries a second are answered within a latency limit, under load?",
                         workloads, ServingRun, ServingRecord, tables, headline, rank,
-                        Plot(lines, "queries/s", "latency, ms", "Lower is faster, and a line that stays low farther to "
-                             "the right carries more. Queries come at random times; where a line turns up, they come "
-                             "faster than they are answered."), named=True)
+                        Plot(lines, "queries/s", "latency, ms", "Lower is faster; a line that stays low farther to the "
+                             "right sustains more queries. Queries come at random times. Where a line rises steeply, "
+                             "they come faster than they are answered."), named=True)

@@ -204,9 +204,9 @@ def tables(model: str, records: Sequence[StartupRecord]) -> list[Grid]:
 def _note(records: Sequence[StartupRecord]) -> str:
     saved = [record.result for record in records if record.result.state_dict_load_s is not None]
     return ("Break-even: (build + load − eager's load) / (eager's call − its own), with the ends of the speed-up's "
-            "interval. Build: of an artifact once; of any other variant in every process. Saving: what of it went into "
-            "writing the file, – where the exporter makes and writes it in one. Load and first call: in a fresh "
-            "process, files in the page cache, without imports; ready: imports, load, build and first call together."
+            "interval. Build: paid once for an artifact, in every process without one. Saving: the part of it that "
+            "writing the file took; – if the exporter does both in one. Load and first call: in a fresh process, files "
+            "in the page cache, without imports. Ready: imports, load, build and first call together."
             + "".join(f" Eager's weights are saved in {_s(found.safetensors_save_s)} s as safetensors, in "
                       f"{_s(found.state_dict_save_s)} s as a state_dict." for found in saved[:1]))
 
@@ -250,8 +250,8 @@ def parts_of_start(record: StartupRecord) -> dict[str, float]:
     return {**parts, "build and other": max(0.0, found.startup_ready_s - sum(parts.values()))}
 
 
-EXPERIMENT = Experiment("startup", 4, "After how many calls has a variant paid back what it costs to start?", workloads,
+EXPERIMENT = Experiment("startup", 4, "After how many calls has a variant paid back the cost of its start?", workloads,
                         StartupRun, StartupRecord, tables, headline, rank,
-                        Bars(parts_of_start, "seconds until the first result", "What a fresh process waits for, one "
-                             "after the other. An artifact is built once and loaded afterwards: its build counts only "
-                             "the first time."), most_s=7200.0)
+                        Bars(parts_of_start, "seconds until the first result", "What a fresh process waits for, in "
+                             "order. An artifact is built once and then loaded, so its build counts only the first "
+                             "time."), most_s=7200.0)

@@ -90,8 +90,8 @@ def tables(model: str, records: Sequence[TasksRecord]) -> list[Grid]:
              f"{record.correctness.max_abs_error:.1e}"] for record in sorted(records, key=order)]
     header = ["workload", "variant", "predictions equal", "times eager", "largest error"]
     return [Grid(f"{model}: predictions of its task", header, rows,
-                 "Answers, labels or words that are eager's; of labels that may hold together, signs; of one label, "
-                 "places in the ranking of its scores. Times faster than eager, in turns, with its 95 % interval.")]
+                 "Predictions equal: answers, labels or words that are the same as eager's (multi-label: signs; one "
+                 "label: places in the ranking of its scores). Times eager: in turns, with its 95 % interval.")]
 
 
 def _predictions(found: Result) -> str:
@@ -119,8 +119,8 @@ def number(record: TasksRecord) -> Number | None:
     return None if equal is None else (100 * equal, None, None)
 
 
-EXPERIMENT = Experiment("tasks", 8, "How many answers, labels and words are eager's?", workloads, TasksRun, TasksRecord,
-                        tables, headline, rank,
-                        Dots(number, "predictions that are eager's, %", "Right is closer to eager: answers, labels or "
-                             "words that a user would read the same. A variant may differ from eager and be as right; "
-                             "only labelled data tell."), model="distilbert@head=token-classification")
+EXPERIMENT = Experiment("tasks", 8, "How many answers, labels and words are the same as eager's?", workloads,
+                        TasksRun, TasksRecord, tables, headline, rank,
+                        Dots(number, "predictions that equal eager's, %", "Right is closer to eager: the share of "
+                             "answers, labels or words that are the same. A variant may differ from eager and be "
+                             "equally right; only labels show that."), model="distilbert@head=token-classification")

@@ -198,9 +198,9 @@ def _bounds(found: Result) -> str:
 
 def _note(records: Sequence[ThreadsRecord]) -> str:
     best = max(records, key=lambda record: record.result.samples_per_s)
-    return ("Samples/s of all instances together, processes pinned to cores of their own that ran at the same time, "
-            "with the 95 % interval over parts of that time; * best layout of the variant. Gain: over the "
-            "session's own process with all of its threads, seconds before. "
+    return ("Samples/s of all instances together, each a process pinned to its own cores, all running at the same "
+            "time, with the 95 % interval over parts of that time; * best layout of the variant. Gain: samples/s "
+            "divided by those of one process with all threads, measured seconds before. "
             f"Best of all: {best.identity.variant}, {best.workload.instances} instances of "
             f"{best.workload.instance_threads} threads at {best.identity.workload.rsplit('-i', 1)[0]}, "
             f"{best.result.samples_per_s:.1f} samples/s.")
@@ -221,9 +221,9 @@ def number(record: ThreadsRecord) -> Number:
     return found.samples_per_s, found.samples_per_s_low, found.samples_per_s_high
 
 
-EXPERIMENT = Experiment("threads", 6, "How are cores best shared out between processes and their threads?", workloads,
+EXPERIMENT = Experiment("threads", 6, "How should cores be divided between processes and their threads?", workloads,
                         ThreadsRun, ThreadsRecord, tables, headline, rank,
-                        Dots(number, "samples/s of all processes", "Right is faster. Each colour shares the same cores "
-                             "out in another way: many processes of few threads, or few of many.",
+                        Dots(number, "samples/s of all processes", "Right is faster. Each colour divides the same "
+                             "cores in another way: many processes of few threads, or few of many.",
                              kind=lambda record: f"{record.workload.instances} × "
                              f"{count(record.workload.instance_threads, 'thread')}"), most_s=7200.0)

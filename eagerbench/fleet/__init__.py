@@ -1,1 +1,1 @@
-"""The same suite on several machines, side by side."""
+"""Compares results of several machines."""

@@ -1,4 +1,4 @@
-"""Whether a ranking travels: how alike two machines order the same variants."""
+"""Whether a ranking travels: how similarly two machines order the same variants."""
 
 import math
 from collections.abc import Sequence

@@ -11,9 +11,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="saved files, history entries, or "
                         "directories of them")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write an HTML page")
-    parser.add_argument("--price", action="append", default=[], metavar="NAME=USD_PER_HOUR", help="of a machine, by "
-                        "the beginning of its eight digits or a part of its name; repeatable: USD per million calls")
-    parser.add_argument("--markdown", action="store_true", help="print as Markdown")
+    parser.add_argument("--price", action="append", default=[], metavar="NAME=USD_PER_HOUR", help="price of a "
+                        "machine, to print USD per million calls; NAME is the beginning of its eight digits or a part "
+                        "of its name; repeatable")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -85,8 +85,8 @@ def _winners(fleet: Sequence[Machine], where: Sequence[Place]) -> Grid:
             first, exact = _winner(points), _winner(points, _EXACT)
             rows.append([name(place), one.kind, f"{first} {points[first].ratio:.2f}×", _tied(points, first),
                          f"{exact} {points[exact].ratio:.2f}×" if exact else _NOTHING])
-    return Grid("Who wins where", ("workload", "machine", "fastest", "not told from it", "fastest of exact-math"), rows,
-                "Not told from it: 95 % intervals that overlap.")
+    return Grid("Who wins where", ("workload", "machine", "fastest", "ties with it", "fastest of exact-math"), rows,
+                "Ties: 95 % intervals that overlap.")
 
 
 def _tied(points: Mapping[str, Point], best: str) -> str:
@@ -99,7 +99,7 @@ def _tied(points: Mapping[str, Point], best: str) -> str:
 def _agreements(fleet: Sequence[Machine], where: Sequence[Place]) -> list[Grid]:
     rows = [[name(one.place), one.one, one.other, str(one.variants), f"{one.tau:.2f}{_bounds(one.low, one.high)}",
              f"{one.alike:.0%}"] for one in agreement.of_fleet(fleet, where)]
-    note = ("Kendall's tau: 1 when both machines order the variants alike, 0 when one order says nothing of the other; "
+    note = ("Kendall's tau: 1 when both machines order the variants alike, 0 when the orders are unrelated; "
             f"with its 95 % interval over such variants, from {agreement.LEAST} of them on. Alike: pairs of variants "
             "that both order alike.")
     header = ("workload", "machine", "other machine", "variants", "tau", "alike")

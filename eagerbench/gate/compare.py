@@ -28,12 +28,12 @@ TIERS = {2: "same machine, processes in turns", 3: "same machine, few files", 4:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "eagerbench compare [options] OLD.json NEW.json | OLD… --with NEW…"
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="old and new, or with --with "
-                                                                         "only old files or directories of them")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE",
+                        help="an old and a new file; with --with only old files or directories of them")
     parser.add_argument("--with", dest="new", type=Path, nargs="+", metavar="NEW", help="new files or directories")
-    parser.add_argument("--noise-floor", type=Path, metavar="FILE", help="as `calibrate` wrote it")
+    parser.add_argument("--noise-floor", type=Path, metavar="FILE", help="noise floor that `calibrate` wrote")
     parser.add_argument("--strict", action="store_true", help="exit 3 when inconclusive")
-    parser.add_argument("--markdown", action="store_true", help="as Markdown")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -42,7 +42,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     old, new = (chosen.files, chosen.new) if chosen.new else (chosen.files[:1], chosen.files[1:])
     if not new or (not chosen.new and len(new) > 1):
-        say("name two files, or the old ones, --with and the new ones", error=True)
+        say("give two files, or old files --with new files", error=True)
         return 2
     floors = noise_floor.read(chosen.noise_floor) if chosen.noise_floor else None
     found = compare(records.load_all(old), records.load_all(new), floors, chosen.strict)
@@ -53,7 +53,7 @@ def run(chosen: argparse.Namespace) -> int:
 
 def compare(old: list[Run], new: list[Run], floors: dict[str, Any] | None = None,
             strict: bool = False) -> dict[str, Any]:
-    """What changed from the old to the new files, ready for JSON.
+    """What changed from the old to the new files, as JSON-ready data.
 
     Raises:
         UnreadableFile: a file on both sides, or no benchmark in common.

@@ -40,16 +40,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                     "       eagerbench duet --base-model MODEL --head-model MODEL [options] [-- pytest selection …]")
     add_sides(parser)
     parser.add_argument("selection", nargs="*", metavar="pytest selection",
-                        help="behind --: options of pytest that choose what runs")
+                        help="after --: options of `eagerbench run` that choose what runs")
     parser.add_argument("--pairs", type=_count, default=6, metavar="N",
                         help="pairs of base and head (default: 6)")
     parser.add_argument("--null-pairs", type=_natural, metavar="N", help="pairs of base and base again "
                         "(default: half as many)")
     parser.add_argument("--only", action="append", default=[], metavar="BENCH_ID",
                         help="run these benchmarks and the controls; repeatable")
-    parser.add_argument("--stage", choices=("screen", "confirm"), default="screen", help="what the pairs are for")
+    parser.add_argument("--stage", choices=("screen", "confirm"), default="screen",
+                        help="stage of the gate that the pairs are for")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE",
-                        help="default: .benchmarks/duet-<date>.json")
+                        help="file to write (default: .benchmarks/duet-<date>.json)")
 
 
 def add_sides(parser: argparse._ActionsContainer) -> None:
@@ -58,20 +59,19 @@ def add_sides(parser: argparse._ActionsContainer) -> None:
     add("--base", metavar="REV|DIR", help="revision or directory to compare with (default: base in "
         "[tool.eagerbench.gate] of pyproject.toml)")
     add("--head", default=".", metavar="REV|DIR", help="revision or directory to judge (default: ., with "
-        "what is not committed)")
+        "uncommitted changes)")
     for side in duet_request.SIDES:
-        add(f"--{side}-model", metavar="MODEL", help=f"model of {side}: two models are compared, such as a directory "
-            "and the one it was trained from")
+        add(f"--{side}-model", metavar="MODEL", help=f"model of {side}, to compare two models instead of two commits")
     for side in duet_request.SIDES:
         add(f"--{side}-python", metavar="PYTHON", help=f"interpreter of {side} (default: this one, or, "
-            f"where {side} wants other packages than this directory, that of an environment made for it)")
-    add("--design", choices=("turns", "abba"), help="abba: one whole process after the other, for "
-        "models of which two do not fit in memory; it detects less (default: turns)")
-    add("--turns", type=_count, metavar="N", help="turns of each side in a benchmark, at most "
+            f"if {side} needs other packages than this directory, that of a new environment)")
+    add("--design", choices=("turns", "abba"), help="turns (default), or abba: whole processes one after "
+        "another, for models of which two do not fit in memory; it detects less")
+    add("--turns", type=_count, metavar="N", help="most turns of each side in a benchmark "
         f"(default: {MOST_TURNS})")
-    add("--time-out", type=_seconds, metavar="S", help="a benchmark in which a side is silent for "
-        f"longer is lost (default: {duet_request.DEFAULTS['time_out']:g})")
-    add("--seed", type=_natural, metavar="N", help="of the order inside turns (default: drawn, and recorded)")
+    add("--time-out", type=_seconds, metavar="S", help="seconds after which a silent side loses its "
+        f"benchmark (default: {duet_request.DEFAULTS['time_out']:g})")
+    add("--seed", type=_natural, metavar="N", help="seed of the order of turns (default: random, and recorded)")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -170,16 +170,15 @@ def _sides(request: duet_request.Request, sources: dict[str, duet_checkout.Sourc
 def _run_pairs(plan: Plan, arms: list[str], places: dict[str, duet_side.Checkout], content: dict, output: Path) -> None:
     lost = Lost()
     for index, arm in enumerate(arms):
-        began = time.monotonic()
         pair, found = run_pair(plan, index, arm, places["base"], places[arm], lost)
         content["pairs"].append(pair)
         content["machine_info"] = content["machine_info"] or found.machine_info
         for side in ("base", "head"):
             content[side]["models"] = {**found.models.get(side, {}), **content[side]["models"]}
         _write(output, content)
-        say(f"pair {index + 1} of {len(arms)} ({arm}), {time.monotonic() - began:.0f} s: {_outcome(pair)}", error=True)
+        say(f"pair {index + 1} of {len(arms)} ({arm}), {pair['seconds']:.0f} s: {_outcome(pair)}", error=True)
         if index + 1 >= GIVE_UP_AFTER and not any(pair["valid"] for pair in content["pairs"][-GIVE_UP_AFTER:]):
-            say(f"given up: {GIVE_UP_AFTER} pairs in succession are not valid", error=True)
+            say(f"given up: {GIVE_UP_AFTER} successive pairs are not valid", error=True)
             return
 
 

@@ -1,4 +1,4 @@
-"""The start of a pair: both sides are alike, and run the same benchmarks in the same order."""
+"""The start of a pair: checks that both sides have the same conditions and benchmarks."""
 
 from collections.abc import Container
 from pathlib import Path

@@ -41,8 +41,8 @@ def interpreter(side: str, directory: Path, repository: Path) -> str:
 
 
 def _make(side: str, place: Path, python: Path, directory: Path) -> None:
-    say(f"{side}: its packages are not those of this checkout ({CONSTRAINTS}, pyproject.toml); installing them into "
-        f"{place}", error=True)
+    say(f"{side}: its packages differ from those of this checkout ({CONSTRAINTS}, pyproject.toml); installing them "
+        f"into {place}", error=True)
     _run(side, [sys.executable, "-m", "venv", "--clear", str(place)], directory)
     pip = [str(python), "-m", "pip"]
     _run(side, [*pip, "install", "--quiet", "-c", str(CONSTRAINTS), ".[all-cpu,test]"], directory)

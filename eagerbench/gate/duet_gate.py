@@ -26,12 +26,12 @@ class NotMeasured(Exception):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("measuring first, instead of giving files")
+    group = parser.add_argument_group("to measure first, instead of giving files")
     duet.add_sides(group)
-    group.add_argument("--stage", choices=("screen", "confirm"), help="only this one (default: both)")
+    group.add_argument("--stage", choices=("screen", "confirm"), help="run only this stage (default: both)")
     group.add_argument("--directory", type=Path, default=Path(".benchmarks") / "gate", metavar="DIR",
                        help="where duets, verdict.json, summary.md and report.html are (default: %(default)s)")
-    group.add_argument("--lenient", action="store_true", help="exit 0, with a warning, where the measurement was "
+    group.add_argument("--lenient", action="store_true", help="exit 0, with a warning, if the measurement was "
                        "contaminated: a machine that was too noisy is no fault of head's")
 
 
@@ -91,7 +91,7 @@ def exit_code(verdict: dict[str, Any], lenient: bool, stage: str | None = None) 
     Of the screening stage alone 0 where there are suspects: finding them is its task, the next stage confirms them.
     """
     if stage == "screen" and verdict["outcome"] == "SUSPECT":
-        say("to be confirmed: run --stage confirm with the same --directory")
+        say("there are suspects: run --stage confirm with the same --directory")
         return 0
     if lenient and verdict["outcome"] == "CONTAMINATED":
         say(f"{'::warning::' if 'GITHUB_ACTIONS' in os.environ else ''}not judged: {verdict['outcome']}")

@@ -1,4 +1,4 @@
-"""Benchmarks that cost a side: each is lost alone, and what a duet keeps in mind of them from pair to pair."""
+"""Benchmarks at which a side was lost: each costs itself only, and a duet remembers them from pair to pair."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

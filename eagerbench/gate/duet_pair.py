@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from eagerbench.gate.duet_agree import agree
+from eagerbench.gate.duet_cores import on_the_same_cores
 from eagerbench.gate.duet_lost import Lost, one_by_one
 from eagerbench.gate.duet_sessions import Plan, Sessions
 from eagerbench.gate.duet_side import BenchmarkFailed, Checkout, Side, SideFailed, start
@@ -35,7 +36,7 @@ def run_pair(plan: Plan, index: int, arm: str, base: Checkout, other: Checkout,
     Returns:
         the entry of `pairs` in a duet's file, and what the sessions found.
     """
-    found = Sessions(failed=lost.given_up(arm))
+    began, found = time.monotonic(), Sessions(failed=lost.given_up(arm))
     given_up, reason = set(found.failed), ""
     order = random.Random(f"{plan.seed}:{index}")
 
@@ -58,20 +59,23 @@ def run_pair(plan: Plan, index: int, arm: str, base: Checkout, other: Checkout,
     except SideFailed as failed:
         reason = str(failed)
     lost.note(arm, found, base_alone)
-    ratios = {bench_id: _ratio(sides[base.name], sides[other.name], found.overrun.get(bench_id))
+    ratios = {bench_id: _ratio(sides[base.name], sides[other.name], found.overrun.get(bench_id),
+                               found.cores.get(bench_id))
               for bench_id, sides in found.turns.items()
               if len(sides) == 2 and bench_id not in found.failed}
     if not ratios and not reason:
         reason = "no benchmark ran on both sides" + "".join(f"; {name}: {why}" for name, why in found.failed.items())
     return {"index": index, "arm": arm, "valid": not reason, "reason": reason, "benchmarks": ratios,
-            "failed": found.failed, **({"restarts": found.restarts} if found.restarts else {})}, found
+            "failed": found.failed, "seconds": time.monotonic() - began, "spent": found.spent,
+            **({"restarts": found.restarts} if found.restarts else {})}, found
 
 
-def _ratio(base: list[float], other: list[float], overrun: str | None = None) -> dict[str, Any]:
+def _ratio(base: list[float], other: list[float], overrun: str | None = None,
+           cores: list[int] | None = None) -> dict[str, Any]:
     turns = min(len(base), len(other))  # abba's sides plan theirs alone
     logs = [math.log(o / b) for b, o in zip(base[:turns], other[:turns], strict=True)]
     return {"log_ratio": median(logs), "turns": turns, "base_turns": base[:turns], "head_turns": other[:turns],
-            **({"overrun": overrun} if overrun else {})}
+            **({"overrun": overrun} if overrun else {}), **({"cores": cores} if cores else {})}
 
 
 def _together(plan: Plan, places: list[Checkout], expected: list[str] | None, order: random.Random,
@@ -102,6 +106,7 @@ def _together(plan: Plan, places: list[Checkout], expected: list[str] | None, or
         with uninterrupted():
             for side in sides:
                 side.kill()
+                found.note_spent(side.name, side.spent)
             end_children()
     return None
 
@@ -131,6 +136,26 @@ def _take_turns(sides: list[Side], bench_id: str, order: random.Random, most_tur
     """Median round of each turn, in seconds, by side. One side works at a time, and the others stand still."""
     for side in sides:
         side.stop()
+    with on_the_same_cores([side.pid for side in sides], found.machine_info.get("threads"), order,
+                           found.cores.get(bench_id)) as cores:
+        if cores:
+            found.cores[bench_id] = cores
+        planned, taken, rounds_per_turn = _turns(sides, bench_id, order, most_turns, found)
+    for side in sides:
+        side.resume()
+        if taken < planned:
+            side.send("enough")
+    reports = {side.name: _medians(side, bench_id, taken, rounds_per_turn) for side in sides}
+    shortest = min(shortest for _, shortest in reports.values())
+    if shortest < rounds_per_turn:
+        said = f"calls became slower than in the warm-up: turns of {shortest} rounds, {rounds_per_turn} planned"
+        found.overrun[bench_id] = "; ".join(filter(None, [found.overrun.get(bench_id), said]))
+    return {name: medians for name, (medians, _) in reports.items()}
+
+
+def _turns(sides: list[Side], bench_id: str, order: random.Random, most_turns: int,
+           found: Sessions) -> tuple[int, int, int]:
+    """How many turns were planned and taken, and the rounds in each."""
     calls, flexible = [], True
     for side in order.sample(sides, len(sides)):
         with side.awake():
@@ -153,16 +178,7 @@ def _take_turns(sides: list[Side], bench_id: str, order: random.Random, most_tur
                 side.send("go")
                 side.hear("turn", bench_id)
         taken += 1
-    for side in sides:
-        side.resume()
-        if taken < turns:
-            side.send("enough")
-    reports = {side.name: _medians(side, bench_id, taken, rounds_per_turn) for side in sides}
-    shortest = min(shortest for _, shortest in reports.values())
-    if shortest < rounds_per_turn:
-        said = f"calls became slower than in the warm-up: turns of {shortest} rounds, {rounds_per_turn} planned"
-        found.overrun[bench_id] = "; ".join(filter(None, [found.overrun.get(bench_id), said]))
-    return {name: medians for name, (medians, _) in reports.items()}
+    return turns, taken, rounds_per_turn
 
 
 def _medians(side: Side, bench_id: str, turns: int, rounds_per_turn: int) -> tuple[list[float], int]:

@@ -86,6 +86,11 @@ class Side:
         self._buffer = bytearray()
         self._ended: dict[str, str | None] = {}
         self.models: dict[str, dict[str, str]] = {}  # by bench_id, what it says that the benchmark was run on
+        self.spent: dict[str, float] = {}  # where its time went, as it last said
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def send(self, kind: str, **content: Any) -> None:
         with contextlib.suppress(ConnectionError):  # who has gone is found out by the next `hear`
@@ -155,6 +160,7 @@ class Side:
             message = None
         if not isinstance(message, dict):
             raise SideFailed(f"{self.name} sent garbage{where}: {line[:60]!r}")
+        self.spent = _seconds(message.get("spent")) or self.spent
         return message
 
     @contextlib.contextmanager
@@ -209,6 +215,12 @@ class Side:
     def _last_words(self) -> str:
         words = last_words(self._log.read_text(errors="replace"))
         return f" ({words})" if words else ""
+
+
+def _seconds(said: Any) -> dict[str, float]:
+    """Of a side older than this message, nothing; nor of one that says something else."""
+    found = said if isinstance(said, dict) else {}
+    return {str(name): float(value) for name, value in found.items() if type(value) is float and 0 <= value < 1e9}
 
 
 def _texts(said: Any) -> dict[str, str]:

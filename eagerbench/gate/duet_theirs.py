@@ -76,8 +76,8 @@ def sides(places: Mapping[str, Checkout], asked: Theirs, repository: Path, copie
                              '["my_package.models:build"] in [tool.eagerbench] of pyproject.toml or behind --, as in '
                              "-- --model my_package.models:build")
     if copied and not asked.environments and len({_packages_wanted(place.directory) for place in places.values()}) > 1:
-        say("base and head want other packages (pyproject.toml): both run in this environment; give each its own by "
-            "--base-python and --head-python", error=True)
+        say("base and head need different packages (pyproject.toml): both run in this environment; give each its own "
+            "by --base-python and --head-python", error=True)
     found = {}
     for name, place in places.items():
         roots = asked.project.roots(place.directory)
@@ -114,7 +114,7 @@ def _models(name: str, asked: Theirs, places: Mapping[str, Checkout], repository
         path = repository / _path(model)
         if path.is_dir():
             if name == "base":
-                say(f"--model {model}: no revision has it (git does not keep it): both sides load {path}", error=True)
+                say(f"--model {model}: git does not track it, so both sides load {path}", error=True)
             mine.append(model.replace(_path(model), str(path), 1))
         elif _FACTORY.fullmatch(model) or not _is_path(model):
             mine.append(model)

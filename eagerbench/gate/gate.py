@@ -9,6 +9,7 @@ from typing import Any
 from eagerbench.gate import duet_gate, duet_quality, judge, noise_floor, pairs
 from eagerbench.gate.comparison_report import floor_differences, interval, lists, noted
 from eagerbench.jsonfile import read_object, refuse, write, write_text
+from eagerbench.results import spent
 from eagerbench.results.grid import Grid, Row, as_markdown, show
 from eagerbench.shown import count, say
 
@@ -24,11 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="the screening and confirming duets of two commits, or one verdict.json to judge again")
     duet_gate.add_arguments(parser)
     parser.add_argument("--strict", action="store_true", help="exit 3 when inconclusive")
-    parser.add_argument("--noise-floor", type=Path, metavar="FILE", help="as `calibrate` wrote it; a benchmark without "
-                                                                         "an entry is reported, not gated")
-    parser.add_argument("--verdict", type=Path, metavar="FILE", help="write the verdict and all that it follows from")
-    parser.add_argument("--summary-md", type=Path, metavar="FILE", help="write the summary as Markdown too")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write it as a page, with a plot of every pair")
+    parser.add_argument("--noise-floor", type=Path, metavar="FILE", help="noise floor that `calibrate` wrote; a "
+                        "benchmark without an entry is reported, not gated")
+    parser.add_argument("--verdict", type=Path, metavar="FILE",
+                        help="write the verdict with all data that it follows from")
+    parser.add_argument("--summary-md", type=Path, metavar="FILE", help="also write the summary as Markdown")
+    parser.add_argument("--html", type=Path, metavar="FILE",
+                        help="also write it as an HTML page, with a plot of every pair")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -94,7 +97,8 @@ def tables(verdict: dict[str, Any]) -> list[Grid]:
     rows = [_row(entry) for entry in sorted(verdict["benchmarks"], key=lambda entry: _ORDER.index(entry["status"]))]
     title = f"Gate (tier 1, duet): {verdict['outcome']}"
     return [Grid(title, _HEADER, rows, summary(verdict)), *_arms(verdict), *floor_differences(verdict), *noted(verdict),
-            *lists(verdict), *_lost(verdict)]
+            *lists(verdict), *_lost(verdict),
+            *spent.of_pairs([pair for duet in verdict["duets"] for pair in duet["pairs"]])]
 
 
 _ORDER = ["REGRESSED", "SUSPECT", "CONTAMINATED", "INCONCLUSIVE", "IMPROVED", "OK", "UNKNOWN"]
@@ -176,16 +180,18 @@ def _found(verdict: dict[str, Any]) -> str:
 def _arms(verdict: dict[str, Any]) -> list[Grid]:
     rows = []
     for name, stage in verdict["stages"].items():
-        rows += [[name, control, f"{ratio:.4f}"] for control, ratio in stage["controls"].items()]
+        rows += [[name, control, f"{moved['ratio']:.4f}", interval(moved)]
+                 for control, moved in stage["controls"].items()]
         if stage["null_ratio"] is not None:
             pairs = count(stage["null_pairs"], "pair")
-            rows.append([name, f"base against base, {pairs}", f"{stage['null_ratio']:.4f}"])
+            rows.append([name, f"base against base, {pairs}", f"{stage['null_ratio']:.4f}", "–"])
     limits = verdict["thresholds"]
-    note = f"1 is what they should be; more than {limits['control']:.0%} off (base against base: {limits['null']:.0%}) "
+    note = (f"1 is what they should be. Contaminated: a control more than {limits['control']:.0%} off whose interval "
+            f"leaves 1 out, or base against base more than {limits['null']:.0%} off.")
     missing = [f"{name}: {', '.join(stage['missing'])}" for name, stage in verdict["stages"].items()
                if stage["missing"]]
     lacking = f" Missing, so that nothing can be red: {'; '.join(missing)}." if missing else ""
-    return [Grid("Control and null arm", ["stage", "what", "ratio"], rows, f"{note}is contaminated.{lacking}")]
+    return [Grid("Control and null arm", ["stage", "what", "ratio", "95 % interval"], rows, f"{note}{lacking}")]
 
 
 def _lost(verdict: dict[str, Any]) -> list[Grid]:

@@ -1,4 +1,4 @@
-"""Running git, and saying in one line why it did not do what it was asked for."""
+"""Runs git, and says in one line why it failed."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The verdict on two commits: a pure function of duet files and a noise floor.
+"""The verdict on two commits, as a pure function of duet files and a noise floor.
 
 Screen: six pairs a benchmark; a ratio of 1 + 0.6 f and more makes a suspect. Confirm: fresh pairs of the suspects;
 REGRESSED needs the exact signed-rank test against "at most m slower", adjusted by Hochberg over the suspects, a ratio
@@ -86,7 +86,7 @@ def judge(duets: list[Duet], floors: dict[str, Any] | None = None, strict: bool 
     }
     return {**verdict, **_outcome(verdict, strict, all(map(pairs.finished, duets))), "next": _next(verdict, stages),
             "thresholds": asdict(THRESHOLDS), "strict": strict, "seeds": [duet["seed"] for duet in duets],
-            "versions": {"judge": 2, "python": platform.python_version(), "numpy": np.__version__},
+            "versions": {"judge": 3, "python": platform.python_version(), "numpy": np.__version__},
             "noise_floor": floors, "duets": duets}
 
 

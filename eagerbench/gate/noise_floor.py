@@ -1,4 +1,4 @@
-"""The noise floor: what same-code duets scattered by, and how small a slowdown each benchmark is therefore gated on."""
+"""The noise floor: how much duets of the same code scatter, and the smallest slowdown that each benchmark can show."""
 
 import argparse
 import hashlib
@@ -185,8 +185,10 @@ def _tier(spread: float, between: float | None, duets: int) -> tuple[float | Non
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", type=Path, nargs="+", metavar="DUET.json", help="duets of the same code, one machine")
-    parser.add_argument("-o", "--output", type=Path, default=Path("noise-floor.json"), help="default: %(default)s")
+    parser.add_argument("files", type=Path, nargs="+", metavar="DUET.json",
+                        help="duets of the same code on one machine")
+    parser.add_argument("-o", "--output", type=Path, default=Path("noise-floor.json"),
+                        help="file to write (default: %(default)s)")
 
 
 def run(chosen: argparse.Namespace) -> int:

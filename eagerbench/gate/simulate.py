@@ -26,14 +26,15 @@ Counts = dict[str, float]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--suites", type=_count, default=10_000, help="of each noise model (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--suites", type=_count, default=10_000,
+                        help="suites in each noise model (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="default: %(default)s")
     parser.add_argument("--spread", type=_share, default=0.01,
-                        help="standard deviation of a pair (default: %(default)s)")
+                        help="standard deviation of a pair's log ratio (default: %(default)s)")
     parser.add_argument("--machine-spread", type=_share, default=0.02,
-                        help="of processes that run one after the other (default: %(default)s)")
+                        help="further standard deviation of processes that run one by one (default: %(default)s)")
     parser.add_argument("--model", action="append", choices=list(MODELS), help="only this noise model; repeatable")
-    parser.add_argument("--summary-md", type=Path, metavar="FILE", help="write the tables as Markdown too")
+    parser.add_argument("--summary-md", type=Path, metavar="FILE", help="also write the tables as Markdown")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The two stages of a gate: what their valid pairs say, and what spoils them."""
+"""The two stages of a gate: results of their valid pairs, and contamination."""
 
 import math
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Thresholds:
     screen_share: float = 0.6  # of the floor: what makes a suspect
     screen_pairs: int = 6
     confirm_pairs: int = 10  # at least
-    control: float = 0.02  # a control that moves more than this, and
+    control: float = 0.02  # a control that moves more than this, with an interval without 1, and
     null: float = 0.01  # a null arm that moves more than this over all benchmarks, contaminate
     null_pairs: int = 3  # fewer are no null arm
     null_share: float = 0.5  # a benchmark's own null arm that moved this part of what head did explains too much of it
@@ -64,9 +64,10 @@ def note_contamination(stage: Stage, whole: bool, thresholds: Thresholds = THRES
     The null arm of the suite is judged where the stage is `whole`, and has benchmarks enough for a mean: a few pairs of
     one or two scatter by more than the limit, and each suspect answers to its own null arm anyway.
     """
-    for name, ratio in controls(stage.head).items():
-        if abs(math.log(ratio)) > math.log1p(thresholds.control):
-            stage.contaminated.append(f"{name} moved by {ratio - 1:+.1%}, more than {thresholds.control:.0%}")
+    for name, moved in controls(stage.head).items():
+        surely = moved["low"] is None or not moved["low"] <= 1 <= moved["high"]  # else the control only scatters
+        if surely and abs(math.log(moved["ratio"])) > math.log1p(thresholds.control):
+            stage.contaminated.append(f"{name} moved by {moved['ratio'] - 1:+.1%}, more than {thresholds.control:.0%}")
     null = null_ratio(stage)
     pooled = whole and sum(not is_control(bench) and bench != SUITE for bench in stage.null) >= _LEAST_POOL
     if pooled and abs(math.log(null)) > math.log1p(thresholds.null):
@@ -81,9 +82,15 @@ def is_control(bench: str) -> bool:
     return bench.startswith(CONTROL)
 
 
-def controls(arm: dict[str, list[float]]) -> dict[str, float]:
-    """How far each control moved, in the processes that the verdict is about."""
-    return {bench: math.exp(exact_interval(logs)[0]) for bench, logs in arm.items() if is_control(bench)}
+def controls(arm: dict[str, list[float]]) -> dict[str, dict[str, float | None]]:
+    """How far each control moved, in the processes that the verdict is about: ratio, and low and high of its interval.
+
+    Low and high are None with fewer than 6 pairs.
+    """
+    found = {bench: exact_interval(logs) for bench, logs in arm.items() if is_control(bench)}
+    return {bench: {name: None if value is None else math.exp(value)
+                    for name, value in zip(("ratio", "low", "high"), values, strict=True)}
+            for bench, values in found.items()}
 
 
 def null_ratio(stage: Stage) -> float | None:

@@ -1,4 +1,4 @@
-"""Rules that call a benchmark slower, for many simulated suites at once: this gate's, and the usual ones."""
+"""Rules that decide whether a benchmark is slower, for many simulated suites at once: the gate's and usual ones."""
 
 import math
 from dataclasses import dataclass
@@ -114,8 +114,10 @@ def _with_mean(values: np.ndarray) -> np.ndarray:
 
 
 def _moved(controls: np.ndarray) -> np.ndarray:
-    """Whether any of a suite's controls did."""
-    return (np.abs(_estimate(controls)) > math.log1p(THRESHOLDS.control)).any(axis=1)
+    """Whether any of a suite's controls surely did."""
+    averages, rank = pair_averages(controls), _interval_rank(controls.shape[-1], THRESHOLDS.confidence)
+    surely = (averages[..., rank - 1] > 0) | (averages[..., -rank] < 0)
+    return (surely & (np.abs(np.median(averages, axis=-1)) > math.log1p(THRESHOLDS.control))).any(axis=1)
 
 
 def _estimate(values: np.ndarray) -> np.ndarray:

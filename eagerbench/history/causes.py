@@ -1,4 +1,4 @@
-"""What may have caused a change: everything recorded that moved between the runs that it may lie between."""
+"""Candidate causes of a change: every recorded fact that differs between the runs around it."""
 
 from collections.abc import Sequence
 from pathlib import Path

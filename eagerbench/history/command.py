@@ -15,25 +15,26 @@ STORE = Path("history")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_subparsers(dest="what", required=True, metavar="add | report | schema")
-    adding = what.add_parser("add", help="keep the ratios of saved files or verdicts in the folder",
+    adding = what.add_parser("add", help="add the ratios of saved files or verdicts to the folder",
                              epilog=parser.epilog)
     adding.add_argument("files", type=Path, nargs="+", metavar="FILE", help="saved files, directories of them, or "
                         "verdicts of `gate`")
     _store(adding)
-    made = what.add_parser("report", help="what changed, vanished and is new", epilog=parser.epilog)
+    made = what.add_parser("report", help="print what changed, vanished and is new", epilog=parser.epilog)
     _store(made)
     made.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write an HTML page")
     made.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON (`history schema`)")
     made.add_argument("--atom", type=Path, metavar="FILE", help="also write the changes as an Atom feed")
     made.add_argument("--least", default="2", metavar="PERCENT", help="smallest change that is reported (default: 2)")
-    made.add_argument("--repository", type=Path, default=Path("."), metavar="DIR", help="where the commits are, for "
-                      "their subjects (default: the working directory)")
-    made.add_argument("--markdown", action="store_true", help="print as Markdown")
+    made.add_argument("--repository", type=Path, default=Path("."), metavar="DIR", help="repository of the commits, to "
+                      "print their subjects (default: the working directory)")
+    made.add_argument("--markdown", action="store_true", help="print Markdown")
     what.add_parser("schema", help="print the JSON schemas of an entry and of a report", epilog=parser.epilog)
 
 
 def _store(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--store", type=Path, default=STORE, metavar="DIR", help=f"the folder (default: {STORE})")
+    parser.add_argument("--store", type=Path, default=STORE, metavar="DIR",
+                        help=f"folder of the history (default: {STORE})")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -48,7 +49,8 @@ def _add(chosen: argparse.Namespace) -> int:
     made = [entry.of_file(file) for file in records.expand(chosen.files)]
     for one in made:
         file, new = store.add(chosen.store, one)
-        say(f"added {file}: {count(len(one.points), 'ratio')} to {one.anchor}" if new else f"{file}: is there already")
+        said = f"added {file}: {count(len(one.points), 'ratio')} to {one.anchor}"
+        say(said if new else f"{file}: already in the history")
     return 0
 
 

@@ -79,7 +79,7 @@ class Entry(Part, kw_only=True, omit_defaults=False):
 
     def __post_init__(self):
         if math.isnan(seconds(self.started)):
-            raise ValueError("started is no date with a time as ISO 8601")
+            raise ValueError("started is not an ISO 8601 date and time")
         if lacking := machines.unknown(self.hardware):
             raise ValueError(f"it does not say which machine it was measured on: unknown is {', '.join(lacking)}")
 
@@ -133,7 +133,7 @@ def of_file(file: Path) -> Entry:
     elif isinstance(content.get("benchmarks"), list):
         made = _run(file, content)
     else:
-        raise jsonfile.UnreadableFile(f"{file}: no file of pytest-benchmark, no verdict and no entry of a history")
+        raise jsonfile.UnreadableFile(f"{file}: neither a pytest-benchmark file, nor a verdict, nor a history entry")
     if not made["points"]:
         raise jsonfile.UnreadableFile(f"{file}: no ratio in it, to eager or to a base: nothing to follow over time")
     return typed(file, made)

@@ -65,8 +65,8 @@ def note(report: Report) -> str:
         return _NOTE
     runs = max(len(one.runs) for stream in report.streams for one in stream.series)
     least = SETTLED + LEAST_AFTER
-    short = f" A series has {runs} runs at most: a change is looked for from {least} on." if runs < least else ""
-    return (f"Looked for: changes of {report.least:.1%} or more, at most {report.alpha:.0%} of reports with a false "
+    short = f" The longest series has {count(runs, 'run')}; a change needs {least}." if runs < least else ""
+    return (f"This looks for changes of {report.least:.1%} or more; at most {report.alpha:.0%} of reports name a false "
             f"one.{short}")
 
 

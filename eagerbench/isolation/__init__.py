@@ -1,1 +1,1 @@
-"""A session in a process of its own: what it has finished is kept in a journal, and it goes on behind a crash."""
+"""Runs a session in a child process: finished cases are kept in a journal, and the session continues after a crash."""

@@ -1,4 +1,4 @@
-"""How a process ended that should not have: by what, for want of memory or not, and what it said last."""
+"""How a process died: of what, whether for lack of memory, and its last output."""
 
 import contextlib
 import os

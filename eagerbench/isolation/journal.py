@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,7 @@ class Content:
             self.begun = None
             part["finished"] = part.get("finished", 0) + 1
             part.update({name: line[name] for name in _SECONDS if isinstance(line.get(name), float)})
+            part["spent"] = line.get("spent")
         elif "crashed" in line:
             self.crashes.append(line)
             if line["crashed"] is not None:
@@ -179,9 +181,23 @@ def saved(content: Content) -> dict[str, Any]:
             "eagerbench": {"cells": list(cells.values()), "session": seconds(content), "parts": parts(content)}}
 
 
-def seconds(content: Content) -> dict[str, float]:
-    """Of all parts together, to the last test that finished in each: in the session, and inside of calls."""
-    return {name: sum(part.get(name, 0.0) for part in content.parts) for name in _SECONDS}
+def seconds(content: Content) -> dict[str, Any]:
+    """Of all parts together, to the last test that finished in each: in the session, inside of calls, and of what."""
+    return added(content.parts)
+
+
+def added(several: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Seconds of several processes or sessions; what is none of them is left out."""
+    found: dict[str, Any] = {name: float(sum(one[name] for one in several if _seconds(one.get(name))))
+                             for name in _SECONDS}
+    spent: dict[str, float] = {}
+    for of_one in (one["spent"] for one in several if isinstance(one.get("spent"), dict)):
+        spent.update({name: spent.get(name, 0.0) + value for name, value in of_one.items() if _seconds(value)})
+    return {**found, **({"spent": spent} if spent else {})}
+
+
+def _seconds(value: Any) -> bool:
+    return type(value) in (int, float) and 0 <= value < 1e9
 
 
 def spent_s(content: Content) -> float:
@@ -202,6 +218,6 @@ def left(file: Path, content: Content, again: str) -> list[str]:
         again: the session's command, without `--resume`.
     """
     quoted = shlex.quote(str(file))
-    return [f"{len(content.finished)} of {count(content.tests, 'test')} finished are kept in {file}",
-            f"  go on: {again} --resume={quoted}",
-            f"  read:  eagerbench summary {quoted}"]
+    return [f"{len(content.finished)} of {count(content.tests, 'test')} finished, kept in {file}",
+            f"  continue: {again} --resume={quoted}",
+            f"  read: eagerbench summary {quoted}"]

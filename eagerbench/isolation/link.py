@@ -1,4 +1,4 @@
-"""What a supervised process has of its supervisor: a channel to tell it where it is, a file for the stack of a crash.
+"""The link of a supervised process to its supervisor: a channel for progress, and a file for the stack of a crash.
 
 Nothing here runs beside a measurement: each message is one write, before a test or after it.
 """

@@ -1,4 +1,4 @@
-"""One process of a supervised session: how it is started, waited for, heard and ended."""
+"""One process of a supervised session: starts it, waits for it, reads its messages and ends it."""
 
 import contextlib
 import fcntl

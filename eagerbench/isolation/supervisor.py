@@ -1,4 +1,4 @@
-"""The supervisor: runs a session as a process of its own, waits, and starts it again behind a case that ended it.
+"""The supervisor: runs a session as a child process, waits, and starts it again after a case that ended it.
 
 It waits in the kernel (`sigtimedwait`) for the end of that process, for a word of it, and for signals to pass on. It
 asks for nothing at intervals. Its process must have no other thread, which could take a signal that is waited for, so
@@ -81,7 +81,7 @@ class Supervisor:
                     self._lock.release()
 
     def _verdict(self, part: Part, code: int) -> int | None:
-        """The session's exit code; None to go on behind what crashed."""
+        """The session's exit code; None to continue after a crash."""
         if part.ended is not None:
             if code >= 0 or part.asked:
                 return code
@@ -113,13 +113,13 @@ class Supervisor:
             where = f"{found.how} in {begun['what']} while {begun['phase']}" if begun else f"{found.how} between tests"
             journal.append(part.journal, {**_line(begun, found, where), "spent_s": part.spent_s})
         except (OSError, UnreadableFile, KeyError) as error:
-            _tell(f"crashed: {found.how}; the session cannot go on behind it: {error}", *found.stack)
+            _tell(f"crashed: {found.how}; the session cannot continue after it: {error}", *found.stack)
             return CRASHED
         if begun is None and not (part.began and content.parts[-1]["finished"]):
             self._tell_of_the_start(part, found)
             self._tell_what_is_left(part.journal)
             return CRASHED
-        _tell(f"crashed: {where}; going on behind it")
+        _tell(f"crashed: {where}; continuing after it")
         return None
 
     def _tell_of_the_start(self, part: Part, found: Death) -> None:

@@ -45,7 +45,7 @@ def _configured(choice: str) -> str:
     if choice == "system":
         return "system"
     if "torch" in sys.modules:
-        raise BadInput("the allocator must be pinned before torch is imported, and something imported it; "
+        raise BadInput("the allocator must be pinned before torch is imported, but something has imported it; "
                        "leave that out, or use --allocator system")
     libc = ctypes.CDLL(None)
     if not hasattr(libc, "mallopt") or not sys.platform.startswith("linux"):

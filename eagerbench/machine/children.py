@@ -1,4 +1,4 @@
-"""Processes below this one: none of them outlives it, and none that they leave behind is left."""
+"""Makes sure that no child or orphaned grandchild process outlives this one."""
 
 import contextlib
 import ctypes

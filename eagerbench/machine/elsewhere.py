@@ -1,4 +1,4 @@
-"""Seconds of calls that are none of theirs: on the way to another process that runs them, and back.
+"""Seconds of calls that do not count: the way to another process that runs them, and back.
 
 Whoever times a call takes off what was added meanwhile. A call in another process is timed there, and the pipe is no
 part of it.

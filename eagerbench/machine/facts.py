@@ -22,8 +22,8 @@ _LAUNCHED = 10  # products on a GPU between two marks: launching one takes as lo
 _MOST_S = 0.5  # a product this slow tells that the dtype has no fast kernel; larger ones are left out
 _LONG_S = 0.1  # a product expected to take this long is no faster than the one before, and takes seconds in all
 _PACKAGES = ("torch", "transformers", "onnxruntime", "onnxruntime-gpu", "onnx", "onnxruntime-openvino", "openvino",
-             "nncf", "torchao", "bitsandbytes", "accelerate", "optimum", "intel-extension-for-pytorch", "numpy",
-             "pytest-benchmark")
+             "nncf", "torchao", "bitsandbytes", "accelerate", "optimum", "intel-extension-for-pytorch", "ctranslate2",
+             "llama-cpp-python", "gguf", "numpy", "pytest-benchmark")
 
 
 def facts(threads: int, allocator: str) -> dict:

@@ -1,4 +1,4 @@
-"""Who still works in a file or directory, told by a lock that dies with its holder.
+"""Whether a process still uses a file or directory, by a lock that the kernel releases when the process ends.
 
 A process number proves nothing: containers that share a directory have numbers of their own, and numbers are used
 again. `flock` is the kernel's, whatever namespace its holder is in, and a SIGKILL releases it.

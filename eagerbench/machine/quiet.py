@@ -1,4 +1,4 @@
-"""Sessions side by side that never measure side by side: while one does, it stops the others (SIGSTOP).
+"""Lets several sessions run, but only one measure: while one measures, it stops the others (SIGSTOP).
 
 Whoever starts them (`scripts/gpu.sh`) names a directory in the environment, keeps the process groups of those that run
 in its file `groups`, and wakes those that are left when one ends, whatever it ended by.

@@ -1,4 +1,4 @@
-"""What the kernel counts about this process and its machine, read between turns and never inside a timed call.
+"""Kernel counters of this process and its machine, read between turns and never inside a timed call.
 
 A process that runs calls of this one counts as a part of it, once it is named by `count_in`.
 """

@@ -1,4 +1,4 @@
-"""Which place is full, or cannot be written, when a build or a run fails: that of the artifacts, or a temporary one."""
+"""Which directory is full or not writable when a build or a run fails: artifacts or temporary files."""
 
 import errno
 import shutil

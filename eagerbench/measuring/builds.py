@@ -8,6 +8,7 @@ from eagerbench.backends.base import Arrays, Placement
 from eagerbench.backends.building import Built, build
 from eagerbench.case import Case
 from eagerbench.errors import CannotRun
+from eagerbench.machine import spent
 from eagerbench.measuring import example, one_path
 from eagerbench.measuring.gpu_memory import GpuMemory
 from eagerbench.measuring.models import Models
@@ -23,10 +24,12 @@ class Builds:
         models: where models and references are from.
         store: of artifacts.
         planned: the batches of a model's latency cases, by which a model that remembers is found out.
+        beside: how many other processes build at the same time.
     """
 
     def __init__(self, models: Models, placement: Placement, store: ArtifactStore, gpu_memory: GpuMemory,
-                 planned: Callable[[ModelSpec], list[OneBatch]]):
+                 planned: Callable[[ModelSpec], list[OneBatch]], beside: int = 0):
+        self._beside = beside
         self._models = models
         self._placement = placement
         self._store = store
@@ -41,11 +44,12 @@ class Builds:
             CannotRun: with the reason for the cell.
         """
         model, reference = self._models.model(case.model), self._models.reference(case.model)
-        self._models.memo.once("state", lambda: example.refuse_hidden_state(model, reference,
-                                                                            self._planned(case.model)))
-        reference.renew()
         backend = backends.variants()[case.variant.name][1]
-        own_shape = backend.per_workload or self._takes_another_path(case)
+        with spent.during("references"):
+            self._models.memo.once("state", lambda: example.refuse_hidden_state(model, reference,
+                                                                                self._planned(case.model)))
+            reference.renew()
+            own_shape = backend.per_workload or self._takes_another_path(case)
         owner = case.workload.shape_of if backend.per_workload else case.workload
         identity = (case.model, case.variant.name, owner if own_shape else None)
         if identity in self._refused:
@@ -56,7 +60,8 @@ class Builds:
             inputs = getattr(owner, "batch", owner).inputs(model) if own_shape else self._example(case)
             try:
                 with self._gpu_memory.building():
-                    built = build(case.variant.name, model, inputs, self._placement, self._store, own_shape)
+                    built = build(case.variant.name, model, inputs, self._placement, self._store, own_shape,
+                                  self._beside)
             except CannotRun as reason:
                 self._refused[identity] = one_path.in_plain_words(model, case, reason)
                 raise self._refused[identity] from reason.__cause__

@@ -79,12 +79,13 @@ def verdict(record: dict[str, Any], quiet: float | None) -> str:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", action="append", help="repeatable (default: tiny-bert and minilm)")
-    parser.add_argument("--condition", action="append", choices=tuple(CONDITIONS), help="repeatable (default: all)")
-    parser.add_argument("--sessions", type=int, default=3, help="of each condition (default: 3)")
-    parser.add_argument("--time-budget", default="2", help="seconds of a case (default: 2)")
-    parser.add_argument("--json", type=Path, default=Path(".benchmarks/busy.json"), help="every record is added to "
-                        "this file, and the table is of all that is in it (default: %(default)s)")
+    parser.add_argument("--model", action="append", help="model; repeatable (default: tiny-bert and minilm)")
+    parser.add_argument("--condition", action="append", choices=tuple(CONDITIONS),
+                        help="what runs beside the sessions; repeatable (default: all)")
+    parser.add_argument("--sessions", type=int, default=3, help="sessions under each condition (default: 3)")
+    parser.add_argument("--time-budget", default="2", help="seconds for each case (default: 2)")
+    parser.add_argument("--json", type=Path, default=Path(".benchmarks/busy.json"), help="add every record to "
+                        "this file, and print the table of all its records (default: %(default)s)")
 
 
 def run(chosen: argparse.Namespace) -> int:

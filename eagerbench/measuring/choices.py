@@ -22,17 +22,17 @@ CASE = ("--model", "minilm", "--batch-sizes", "4", "--sequence-lengths", "64", "
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--runs", type=int, default=20, help="measurements in all (default: 20)")
+    parser.add_argument("--runs", type=int, default=20, help="number of measurements (default: 20)")
     parser.add_argument("--directory", type=Path, default=Path(".benchmarks/choices"),
-                        help="where their files are; those that it has are not measured again "
+                        help="directory of their files; a measurement whose file is there is not repeated "
                              "(default: .benchmarks/choices)")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write every decision as JSON")
-    parser.add_argument("--markdown", action="store_true", help="as Markdown")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 
 def run(chosen: argparse.Namespace) -> int:
     if chosen.runs < 2:
-        raise BadInput(f"--runs {chosen.runs}: a choice can differ from another one: give 2 or more")
+        raise BadInput(f"--runs {chosen.runs}: give 2 or more, to compare one choice with another")
     chosen.directory.mkdir(parents=True, exist_ok=True)
     files = [chosen.directory / f"{number:03}.json" for number in range(1, chosen.runs + 1)]
     for file in files:
@@ -68,6 +68,6 @@ def table(found: list[Stability], files: int) -> Grid:
         ties = f" (= {', '.join(one.together_ties)})" if one.together_ties else ""
         rows.append([one.budget, f"{one.together}{ties}", chosen, f"{one.missed} of {files}",
                      f"{one.flips} of {one.pairs}"])
-    return Grid(f"Choices of {files} measurements", ["allowed", "all together", "chosen", "left it out", "flips"], rows,
-                "Left it out: files whose choice and ties do not have what all together decide. Flips: pairs of files "
-                "with different choices, neither of which called the other's a tie.")
+    return Grid(f"Choices of {files} measurements", ["allowed", "all together", "chosen", "missed it", "flips"], rows,
+                "Missed it: files that name that variant neither as choice nor as tie. Flips: pairs of files "
+                "with different choices, neither of which called the other's choice a tie.")

@@ -1,4 +1,4 @@
-"""Whether other work disturbed a case's turns: all thresholds, with where they come from, and the verdict.
+"""Whether other work disturbed a case's turns: all thresholds with their sources, and the verdict.
 
 A core that another process takes shows in the turn itself: threads that could run wait for it, a hypervisor takes
 it away, or a quota stops them. docs/busy-machine.md has the quiet and busy runs that the numbers come from.

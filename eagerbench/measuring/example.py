@@ -1,4 +1,4 @@
-"""What a variant is built with: inputs that every shape follows from, or a case's own."""
+"""Example inputs for a build: for all shapes, or for one case."""
 
 import contextlib
 from collections.abc import Sequence
@@ -48,9 +48,9 @@ def refuse_hidden_state(model: "LoadedModel", reference: Reference, planned: Seq
             found.append(reference.outputs(batch.inputs(model)))
     reference.renew()
     if len(found) == 3 and compare(found[2], found[0], None, None, "exact-math", False).failures:
-        raise CannotRun(f"{type(model.module).__name__} gives other outputs for {long.title} once it was called with "
-                        f"{short.title}, and remembers that outside of its module, where no copy starts anew: there is "
-                        "no one answer; keep such state in attributes or buffers of the module")
+        raise CannotRun(f"{type(model.module).__name__} gives other outputs for {long.title} after a call with "
+                        f"{short.title}, and keeps that state outside its module, where a copy does not reset it; keep "
+                        "such state in attributes or buffers of the module")
 
 
 def takes_another_path(workload: Workload, reference: Reference, example: Arrays) -> bool:

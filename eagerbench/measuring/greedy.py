@@ -57,9 +57,10 @@ class _Clock(BaseStreamer):
         self._began = time.perf_counter()
         self._prompt_seen = False
 
-    def put(self, value):
+    def put(self, value, at=None):
+        """`at`: when a token came, where that was not now."""
         if self._prompt_seen:
-            self.seconds.append(time.perf_counter() - self._began)
+            self.seconds.append((time.perf_counter() if at is None else at) - self._began)
         self._prompt_seen = True
 
     def end(self):
@@ -95,5 +96,5 @@ def expected(model: "LoadedModel", inputs: dict[str, np.ndarray], new_tokens: in
     except Exception as error:
         raise CannotRun(f"the reference cannot generate: {first_line(error)}") from error
     if not (np.array_equal(generated.ids, again.ids) and np.array_equal(generated.logits, again.logits)):
-        raise CannotRun("eager gives other bits the second time: nothing to compare with")
+        raise CannotRun("eager gives different bits when called again: nothing to compare with")
     return Expected(module, inputs, generated, whole["logits"][:, inputs["input_ids"].shape[1] - 1:])

@@ -5,6 +5,7 @@ from typing import Any
 
 from eagerbench.backends.building import Built
 from eagerbench.errors import BadInput, CannotRun, first_line
+from eagerbench.machine import spent
 from eagerbench.measuring.reference import Reference
 from eagerbench.models.loading import LoadedModel, load
 from eagerbench.models.specs import ModelSpec
@@ -83,11 +84,15 @@ class Models:
     def _loaded(self, spec: ModelSpec) -> tuple[LoadedModel, Reference]:
         if self._now is None or self._now[0] != spec:
             self._now, self.built, self.memo = None, None, Memo()  # give memory back before the next model takes it
-            model = load(spec, self._device)
-            try:
-                _ = model.fingerprint, model.derived  # kept: of the model that no call has changed
-                self._now = (spec, model, Reference(model, self._device))
-            except Exception as error:
-                raise BadInput(f"--model {spec.name}: cannot be copied or hashed: {first_line(error)}; every variant "
-                               "is built from a copy: return a module that copy.deepcopy() can copy") from error
+            with spent.during("models"):
+                self._now = (spec, *self._load(spec))
         return self._now[1:]
+
+    def _load(self, spec: ModelSpec) -> tuple[LoadedModel, Reference]:
+        model = load(spec, self._device)
+        try:
+            _ = model.fingerprint, model.derived  # kept: of the model that no call has changed
+            return model, Reference(model, self._device)
+        except Exception as error:
+            raise BadInput(f"--model {spec.name}: cannot be copied or hashed: {first_line(error)}; every variant "
+                           "is built from a copy: return a module that copy.deepcopy() can copy") from error

@@ -1,4 +1,4 @@
-"""Whether a model computes in another way at another size: what an export, which keeps one way, cannot follow."""
+"""Whether a model takes other branches at another size, which an export cannot follow."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -58,8 +58,8 @@ def other_path(model: "LoadedModel", exported: Arrays, called: Arrays) -> str | 
     if _steps(model, exported) == _steps(model, called):
         return None
     sizes = [" × ".join(map(str, next(iter(inputs.values())).shape[:2])) for inputs in (exported, called)]
-    return (f"{type(model.module).__name__} computes in another way at {sizes[1]} than at {sizes[0]}, where it was "
-            "exported, and an export keeps one way: use a variant that runs or compiles the module itself")
+    return (f"{type(model.module).__name__} takes another branch at {sizes[1]} than at {sizes[0]}, where it was "
+            "exported, and an export keeps one branch: use a variant that runs or compiles the module itself")
 
 
 def _steps(model: "LoadedModel", inputs: Arrays) -> list | None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from eagerbench.causes import last_words
 from eagerbench.errors import CannotRun, Crashed, first_line
-from eagerbench.machine import owned
+from eagerbench.machine import owned, spent
 from eagerbench.machine.children import STARTER
 from eagerbench.measuring.served import ERROR
 
@@ -142,10 +142,15 @@ def how_it_ended(status: int) -> str:
     return f"ended with status {status}" if status >= 0 else signal.Signals(-status).name
 
 
-def wait(processes: Sequence[OwnProcess], done: Callable[[OwnProcess], bool], timeout_s: float) -> None:
-    """Wait until each process is done or has ended, and note the late ones. Their output is read meanwhile."""
+def wait(processes: Sequence[OwnProcess], done: Callable[[OwnProcess], bool], timeout_s: float,
+         part: str = "processes") -> None:
+    """Wait until each process is done or has ended, and note the late ones. Their output is read meanwhile.
+
+    Args:
+        part: what the time is booked as (`machine.spent`).
+    """
     deadline = time.monotonic() + timeout_s
-    with selectors.DefaultSelector() as waiting, contextlib.ExitStack() as watched:
+    with spent.during(part), selectors.DefaultSelector() as waiting, contextlib.ExitStack() as watched:
         buffers: dict[int, bytearray] = {}
         unwatched = False
         for process in processes:

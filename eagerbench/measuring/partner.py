@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from eagerbench.errors import CannotRun
+from eagerbench.machine import spent
 from eagerbench.measuring.disturbance import overran
 from eagerbench.measuring.turns import TURN_S, Finished
 from eagerbench.results.sameness import FIELDS
@@ -114,7 +115,7 @@ class Partner:
 
     def end(self, bench_id: str) -> None:
         """The controller learns how the benchmark ended."""
-        self._say("ended", id=bench_id, failed=self._failure, model=self._model)
+        self._say("ended", id=bench_id, failed=self._failure, model=self._model, spent=spent.seconds())
 
     def _say(self, kind: str, **content: Any) -> None:
         try:
@@ -125,7 +126,8 @@ class Partner:
     def _hear(self, *kinds: str) -> dict[str, Any]:
         while True:
             try:
-                line = self._lines.readline()
+                with spent.during("waiting"):
+                    line = self._lines.readline()
             except ConnectionError:
                 line = ""
             if not line:

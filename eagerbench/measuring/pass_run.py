@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eagerbench.machine import spent
 from eagerbench.measuring.run import Run
 from eagerbench.measuring.sentences import Pass, SentencesExpected, expected_once, judge
 from eagerbench.measuring.turns import seconds_of
@@ -53,15 +54,19 @@ class PassRun(Run):
         """Eager on the very same batches."""
         return self.kind(self.reference.runner, rows, batches, self.model)
 
+    @staticmethod
+    def first_call(call: Pass) -> float:
+        """Seconds of the first call, which is that of one batch, not of a pass."""
+        with spent.during("warming_up"):
+            return seconds_of(call.first_call)
+
     def in_pairs(self, call, reference, pairs):
-        """The first call is that of one batch, not of a pass."""
-        first_call_s = seconds_of(call.first_call)
+        first_call_s = self.first_call(call)
         timing = super().in_pairs(call, reference, pairs)
         return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)
 
     def alone(self, call: Pass, **how: Any) -> "Timing":
-        """The first call is that of one batch, not of a pass."""
-        first_call_s = seconds_of(call.first_call)
+        first_call_s = self.first_call(call)
         timing = super().alone(call, **{"budget_s": self.session.selection.time_budget, **how})
         return replace(timing, first_call_s=first_call_s, spent_s=first_call_s + timing.spent_s)
 

@@ -1,6 +1,7 @@
 """The topics of a record that every experiment has, made of what was measured."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from eagerbench.results.record import (
     AgainstEager,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from eagerbench.case import Case
     from eagerbench.measuring.peaks import Peak
     from eagerbench.measuring.timing import Timing
+    from eagerbench.measuring.turns import Turns
     from eagerbench.models.loading import LoadedModel
     from eagerbench.outputs.tolerance import Comparison
 
@@ -55,7 +57,7 @@ def costs(built: "Built", model: "LoadedModel", first_call_s: float, peak: "Peak
                                     "peak_rss_missing": peak.missing}
     return Costs(parameter_bytes=model.parameter_bytes, artifact_bytes=built.artifact_bytes,
                  artifact_cached=built.cached, build_s=built.build_s, load_s=built.load_s, first_call_s=first_call_s,
-                 **seen)
+                 built_beside=built.beside, **seen)
 
 
 def ratio_of(timing: "Timing") -> Ratio:
@@ -94,6 +96,17 @@ def _turns(timing: "Timing") -> dict:
     turns = timing.turns
     return {"pairs": len(turns.variant_turns), "variant_turns": turns.variant_turns,
             "reference_turns": turns.reference_turns, "reference_rounds": turns.reference_rounds}
+
+
+def by_turn(seen: Sequence[Any], turns: "Turns") -> list[list[Any]]:
+    """What was noted of each timed call, a list a turn, among what was noted of all calls, the turns' the last: untimed
+    ones begin turns."""
+    touch = int(turns.schedule.touch)
+    start, found = len(seen) - sum(touch + rounds for rounds in turns.variant_turns), []
+    for rounds in turns.variant_turns:
+        found.append(list(seen[start + touch:start + touch + rounds]))
+        start += touch + rounds
+    return found
 
 
 def finite(value: float) -> float | None:

@@ -1,4 +1,4 @@
-"""The reference of a model: eager float32, judged itself before anything is judged by it."""
+"""The reference of a model: eager float32. It is checked itself before anything is compared with it."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from eagerbench.backends.base import Arrays
 from eagerbench.backends.torch_runner import TorchRunner, named_tensors
 from eagerbench.errors import CannotRun, first_line
+from eagerbench.machine import spent
 from eagerbench.models.state import Snapshot
 from eagerbench.outputs.tolerance import Comparison, Scale, compare, few_values, scale_of
 from eagerbench.workloads.base import OneBatch
@@ -102,8 +103,9 @@ class Reference:
     def expected(self, workload: OneBatch) -> Expected:
         """What a batch must give, computed at its first case."""
         if workload not in self._expected:
-            found = self.compute(workload.inputs(self._model))
-            found.scales = self.scales(workload, found.outputs, found.mask)
+            with spent.during("references"):
+                found = self.compute(workload.inputs(self._model))
+                found.scales = self.scales(workload, found.outputs, found.mask)
             self._expected[workload] = found
         return self._expected[workload]
 
@@ -186,7 +188,8 @@ class Reference:
             raise CannotRun("eager gives no tensor: nothing to compare with")
         changed = [name for name in outputs if not np.array_equal(outputs[name], again[name], equal_nan=True)]
         if changed:
-            raise CannotRun(f"eager gives other bits the second time in {', '.join(changed)}: nothing to compare with")
+            raise CannotRun(f"eager gives different bits when called again in {', '.join(changed)}: nothing to compare "
+                            "with")
         return outputs, flops
 
     def _flops(self, native: Any) -> int:

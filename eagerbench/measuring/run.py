@@ -1,4 +1,4 @@
-"""One case while it is measured: its calls are timed, what they returned is judged, then the record is completed."""
+"""One case while it is measured: times its calls, judges their outputs, then completes the record."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator

@@ -109,7 +109,7 @@ def refuse_order(rows: Sequence[np.ndarray], model: "LoadedModel", reference: "R
     long, short = (next(padded([row], [[0]], model)) for row in (max(rows, key=len), min(rows, key=len)))
     if reference.depends_on_order(long, short) or reference.depends_on_order(short, long):
         raise CannotRun(f"{type(model.module).__name__} gives other outputs after an input of another length (calls "
-                        f"change {', '.join(reference.remembers[:3])}): on several lengths there is no one answer")
+                        f"change {', '.join(reference.remembers[:3])}): several lengths have no one right output")
 
 
 def depend_on_batch(model: "LoadedModel") -> bool:

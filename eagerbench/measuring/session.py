@@ -1,4 +1,4 @@
-"""What measures the cases of one session: small parts, each with one job, made once and wired here."""
+"""Wires together what measures the cases of a session: small parts, each with one job."""
 
 import gc
 from collections.abc import Callable, Iterable
@@ -10,6 +10,7 @@ from eagerbench.backends.building import Built
 from eagerbench.backends.torch_runner import exact_float32
 from eagerbench.case import Case
 from eagerbench.errors import BadInput
+from eagerbench.machine import spent
 from eagerbench.measuring import one_path
 from eagerbench.measuring.builds import Builds
 from eagerbench.measuring.drift import Drift
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
     from eagerbench.measuring.partner import Partner
     from eagerbench.selection import Selection
 
+# What a phase of a case is booked as; what is done in it may be booked as something else.
+_PARTS = {"building": "building", "preparing": "references", "first call": "warming_up", "timing": "timing",
+          "judging": "judging", "probing": "probing", "recording": "recording"}
+
 
 class Session:
     """
@@ -34,11 +39,14 @@ class Session:
         allocator: what is in effect, from `allocator.configure`.
         planned: the batches of a model's latency cases.
         partner: the other side, when this session is one of a duet.
-        entered: called with each phase of a case as it begins, outside of timed regions.
+        entered: called with each phase of a case as it begins, outside of timed regions. The time is booked by it
+            (`machine.spent`).
+        beside: how many other processes build at the same time.
     """
 
     def __init__(self, selection: "Selection", allocator: str, planned: Callable[[ModelSpec], list[OneBatch]],
-                 partner: "Partner | None" = None, entered: Callable[[str], None] = lambda phase: None):
+                 partner: "Partner | None" = None, entered: Callable[[str], None] = lambda phase: None,
+                 beside: int = 0):
         import torch
 
         torch.set_num_threads(selection.threads)
@@ -49,7 +57,7 @@ class Session:
         self.selection = selection
         self.allocator = allocator
         self.partner = partner
-        self.entered = entered
+        self._entered = entered
         self.measured_s = 0.0  # inside warm-up, timed and reference calls
         self._compiled = Use(selection.artifacts)
         self._compiled.note(COMPILED)
@@ -58,11 +66,16 @@ class Session:
         gpu_memory = GpuMemory(selection.device)
         self.artifacts = store.root
         self.models = Models(selection.device)
-        self.builds = Builds(self.models, selection.placement, store, gpu_memory, planned)
+        self.builds = Builds(self.models, selection.placement, store, gpu_memory, planned, beside)
         self.processes = Processes(self.models, selection.placement, store, allocator)
         self.peaks = Peaks(self.models, self.processes, selection.placement, peak_store, gpu_memory, planned, allocator,
                            selection.peaks == "here")
         self.drift = Drift(self.models)
+
+    def entered(self, phase: str) -> None:
+        """A phase of a case begins."""
+        spent.enter(_PARTS[phase])
+        self._entered(phase)
 
     def load_named(self) -> None:
         """Load the models that were named, before anything is built: a mistake is found now.

@@ -1,4 +1,4 @@
-"""Timing one callable against the reference: the only place that calls pytest-benchmark's fixture."""
+"""Times a callable against the reference. Only this module calls pytest-benchmark's fixture."""
 
 import gc
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from eagerbench.machine import elsewhere
+from eagerbench.machine import elsewhere, spent
 from eagerbench.measuring.disturbance import MOST_REPEATS, OVERRUN, Conditions, Watch, accepted, disturbed
 from eagerbench.measuring.turns import (
     Call,
@@ -60,7 +60,7 @@ def _unnoticed(phase: str) -> None:
 
 
 def reject(benchmark: Any) -> None:
-    """Keep a benchmark out of the saved file (`has_error`) and out of the table (`rejected`)."""
+    """Exclude a benchmark from the saved file (`has_error`) and from the table (`rejected`)."""
     benchmark.has_error = True
     benchmark.extra_info["rejected"] = True
 
@@ -94,8 +94,8 @@ def time_against(benchmark: Any, variant: Call, reference: Call, budget_s: float
     entered("timing")
     began = time.perf_counter()
     if reference_s is None:
-        reference_s = warm_up(reference, warm_up_budget(budget_s)).call_s
-    warm = warm_up(variant, warm_up_budget(budget_s))
+        reference_s = _warm(reference, budget_s).call_s
+    warm = _warm(variant, budget_s)
     warmed_s = time.perf_counter() - began
     plan = schedule(warm.call_s, reference_s, budget_s - warmed_s)
     seen = [observer] if observer else []
@@ -129,9 +129,9 @@ def time_in_duet(benchmark: Any, call: Call, partner: "Partner", bench_id: str, 
         bench_id: identity of the benchmark on both sides.
         budget_s: as of `time_against`; only its share for warm-up counts, turns are the controller's.
     """
-    first_call_s = seconds_of(call)
+    _, first_call_s = _first(call)
     partner.wait_until_both_are_built(bench_id)
-    warm = warm_up(call, warm_up_budget(budget_s))
+    warm = _warm(call, budget_s)
     rounds = partner.plan(bench_id, warm.call_s)
     result = _rounds(benchmark, call, rounds, lambda: partner.before_round(call), partner.after_round)
     taken = list(benchmark.stats.stats.data)
@@ -162,26 +162,27 @@ def time_alone(benchmark: Any, variant: Call, budget_s: float, rounds: int | Non
         entered: as of `time_against`.
     """
     entered("first call")
-    first_call_s = seconds_of(variant)
+    _, first_call_s = _first(variant)
     if not benchmark.enabled:
         return Timing(benchmark.pedantic(variant), first_call_s, None, None, [], None, first_call_s)
     entered("timing")
     warm, call_s = None, first_call_s
     if rounds is None:
-        warm = warm_up(variant, warm_up_budget(budget_s))
+        warm = _warm(variant, budget_s)
         call_s = warm.call_s
         rounds = min(MOST_ROUNDS, max(LEAST_ROUNDS, int((budget_s - warm.seconds) / call_s)))
     planned_s, count = max(budget_s, rounds * call_s), rounds
     result, _, conditions, timed, taken_s = _take(
         benchmark, variant, lambda watch: Series(count, planned_s, [watch]), planned_s, again)
-    spent = first_call_s + (warm.seconds if warm else 0.0) + taken_s
-    return Timing(result, first_call_s, warm, None, timed, None, spent, conditions)
+    spent_s = first_call_s + (warm.seconds if warm else 0.0) + taken_s
+    return Timing(result, first_call_s, warm, None, timed, None, spent_s, conditions)
 
 
 def time_once(benchmark: Any, call: Call) -> Timing:
     """Time one call, not warmed up: where what it returns is the result, and its time is not."""
     start = time.perf_counter()
-    result = benchmark.pedantic(call)
+    with spent.during("timing"):
+        result = benchmark.pedantic(call)
     spent_s = time.perf_counter() - start
     rounds = list(benchmark.stats.stats.data) if benchmark.enabled else []
     return Timing(result, spent_s, None, None, rounds, None, spent_s)
@@ -245,8 +246,14 @@ class _Kept:
 def _first(call: Call) -> tuple[Any, float]:
     """What a call returned, and its seconds."""
     kept = _Kept(call)
-    seconds = seconds_of(kept)
+    with spent.during("warming_up"):
+        seconds = seconds_of(kept)
     return kept.result, seconds
+
+
+def _warm(call: Call, budget_s: float) -> WarmUp:
+    with spent.during("warming_up"):
+        return warm_up(call, warm_up_budget(budget_s))
 
 
 def _rounds(benchmark: Any, call: Call, rounds: int, before: Call, after: Call) -> Any:
@@ -268,7 +275,8 @@ def _rounds(benchmark: Any, call: Call, rounds: int, before: Call, after: Call) 
     gc.collect()
     gc.disable()  # a collection would fall into rounds at random
     try:
-        benchmark.pedantic(kept, rounds=rounds, setup=begin, teardown=end)
+        with spent.during("timing"):
+            benchmark.pedantic(kept, rounds=rounds, setup=begin, teardown=end)
     except Finished:
         benchmark.has_error = had_error
     finally:

@@ -1,4 +1,4 @@
-"""Turns: rounds of a variant and of the reference take the machine in short alternation.
+"""Turns: rounds of a variant and of the reference alternate in short blocks.
 
 A turn is one untimed call, which brings the working set back into the caches, then timed calls for at least
 TURN_S. A pair is a turn of the reference and the following turn of the variant; each pair gives one ratio of
@@ -170,7 +170,7 @@ class Turns:
             said.append(f"ended after {len(self.variant_turns)} of {count(self.schedule.pairs, 'pair')} of turns: "
                         f"{self.spent_s:.3g} s where {self.schedule.seconds:.3g} were planned")
         if self.replanned:
-            said.append(f"calls became slower than in the warm-up: {count(self.replanned, 'turn')} planned anew")
+            said.append(f"calls became slower than in the warm-up: {count(self.replanned, 'turn')} planned again")
         return "; ".join(said)
 
     def _reference_turn(self) -> None:

@@ -180,10 +180,13 @@ def table(rows: Sequence[dict[str, Any]], threads: int) -> Table:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--artifacts", type=Path, default=Path(default_artifacts()))
-    parser.add_argument("--visits", type=int, default=15, help="of each process and case (default: 15)")
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="save the numbers as JSON too")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), metavar="N",
+                        help="threads of each process (default: %(default)s)")
+    parser.add_argument("--artifacts", type=Path, default=Path(default_artifacts()), metavar="DIR",
+                        help="directory of built models (default: %(default)s)")
+    parser.add_argument("--visits", type=int, default=15, metavar="N",
+                        help="measurements of each case in each process (default: 15)")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also save the numbers as JSON")
     parser.add_argument("--serve", type=Path, metavar="NOTES", help=argparse.SUPPRESS)
 
 

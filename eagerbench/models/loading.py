@@ -17,7 +17,7 @@ import transformers
 from eagerbench.errors import BadInput, first_line
 from eagerbench.models import fingerprint, quantised, state
 from eagerbench.models.catalog import CATALOG
-from eagerbench.models.classes import auto_class, bare_class
+from eagerbench.models.classes import auto_class, bare_class, is_pretrained
 from eagerbench.models.fingerprint import Fingerprint
 from eagerbench.models.pruning import keep_layers
 from eagerbench.models.sentence import MEAN, MODULES, Pipeline
@@ -27,7 +27,6 @@ from eagerbench.models.specs import ModelSpec, config_length, roots
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
                  "tokenizer.model")
 _INPUT_NAMES = ("input_ids", "attention_mask", "token_type_ids")
-_DTYPE = "dtype" if hasattr(transformers.PreTrainedModel, "set_attn_implementation") else "torch_dtype"
 
 
 @dataclass(frozen=True)
@@ -152,13 +151,15 @@ def with_attention(module: torch.nn.Module, implementation: str) -> torch.nn.Mod
     """The module with one of `transformers`' attention implementations; a plain `torch.nn` module as it is.
 
     A family without SDPA keeps its own attention, as `from_pretrained` gives it; the variant `sdpa` refuses those.
-    transformers 4 chooses it when a module is made: there, a new one with the same weights.
+    transformers 4 chooses it when a module is made, and later versions of it can change it for some families only
+    (4.57 warns and leaves a BERT with SDPA): there, a new one with the same weights.
     """
     if implementation == "sdpa" and not getattr(module, "_supports_sdpa", True):
         implementation = "eager"
-    if hasattr(module, "set_attn_implementation"):
+    if hasattr(module, "set_attn_implementation") and (
+            not transformers.__version__.startswith("4.") or module._can_set_attn_implementation()):
         module.set_attn_implementation(implementation)
-    elif isinstance(module, transformers.PreTrainedModel) and module.config._attn_implementation != implementation:
+    elif is_pretrained(module) and module.config._attn_implementation != implementation:
         config = copy.deepcopy(module.config)
         config._attn_implementation = implementation
         made = type(module)(config)
@@ -196,7 +197,7 @@ def _from_pretrained(spec: ModelSpec) -> tuple[torch.nn.Module, Any]:
         torch.manual_seed(spec.seed)  # a pooler that was not saved is drawn anew
         module, report = auto.from_pretrained(
             spec.target, config=config, use_safetensors=True, output_loading_info=True,
-            **{_DTYPE: torch.float32}, **common)
+            **{_dtype_option(): torch.float32}, **common)
     except BadInput:
         raise
     except Exception as error:
@@ -207,6 +208,11 @@ def _from_pretrained(spec: ModelSpec) -> tuple[torch.nn.Module, Any]:
         raise BadInput(f"--model {spec.target}: weights of {len(missing)} tensors are missing, first {missing[0]!r}; "
                        f"the file does not fit {type(module).__name__}: save the model again")
     return module, _tokenizer(spec, common)
+
+
+def _dtype_option() -> str:
+    """Of `from_pretrained`. Not asked for when this module is imported: not every model is one of transformers."""
+    return "dtype" if hasattr(transformers.PreTrainedModel, "set_attn_implementation") else "torch_dtype"
 
 
 def _padding(config: transformers.PretrainedConfig | None) -> str:
@@ -262,7 +268,7 @@ def _from_factory(spec: ModelSpec) -> tuple[torch.nn.Module, Any]:
         raise BadInput(f"--model {spec.target}: the factory returned {_kind(made)}; return a torch.nn.Module or "
                        "(module, tokenizer)")
     if isinstance(module, torch.jit.ScriptModule):
-        raise BadInput(f"--model {spec.target}: the factory returned a TorchScript module, which says nothing of its "
+        raise BadInput(f"--model {spec.target}: the factory returned a TorchScript module, which does not describe its "
                        "inputs; return the torch.nn.Module that it was made from: --variant 'torchscript*' traces it")
     if not (tokenizer is None or isinstance(tokenizer, transformers.PreTrainedTokenizerBase)):
         raise BadInput(f"--model {spec.target}: the factory's second value is {_kind(tokenizer)}, no tokenizer of "

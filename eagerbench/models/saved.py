@@ -9,6 +9,7 @@ import torch
 import transformers
 
 from eagerbench.errors import CannotRun, first_line
+from eagerbench.models.classes import is_pretrained
 from eagerbench.models.loading import LoadedModel, with_attention
 from eagerbench.models.specs import ModelSpec
 
@@ -82,5 +83,5 @@ def from_state_dict(spec: ModelSpec, file: Path, device: str) -> LoadedModel:
 
 
 def _known(module: torch.nn.Module) -> bool:
-    return (isinstance(module, transformers.PreTrainedModel)
+    return (is_pretrained(module)
             and getattr(transformers, type(module).__name__, None) is type(module))

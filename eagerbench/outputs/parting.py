@@ -1,4 +1,4 @@
-"""Generated tokens against eager's: where they part, and whether eager would nearly have taken the other one."""
+"""Compares generated tokens with eager's: where they differ, and how close eager was to the other choice."""
 
 from dataclasses import dataclass, replace
 

@@ -1,4 +1,4 @@
-"""What users read from outputs, and how much of it two sets of outputs have in common.
+"""The predictions that users read from outputs, and how far two sets of them agree.
 
 * Several labels: the largest one (`label`).
 * Several labels of which any number may hold (`problem_type` is multi_label_classification): the sign of each (`sign`).

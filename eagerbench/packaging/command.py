@@ -31,18 +31,18 @@ _LATEST = Path(".benchmarks") / records.LATEST
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("variant", nargs="?", metavar="VARIANT", help="such as onnxruntime-int8; `eagerbench list-cases` names all")
-    add("--model", metavar="M", help="a catalog name, a directory, a hub id or module:function, as `run` takes it")
-    add("--from", dest="decision", type=Path, metavar="decision.json", help="variant, model and record of a decision "
+    add("--model", metavar="M", help="a catalog name, a directory, a hub id or module:function, as for `run`")
+    add("--from", dest="decision", type=Path, metavar="decision.json", help="take variant, model and record from it "
         "(`eagerbench recommend … -o decision.json`)")
-    add("-o", "--output", metavar="DIR", help="a new directory, or a file DIR.zip")
-    add("--record", type=Path, action="append", metavar="FILE", help="a saved file with the variant's record "
+    add("-o", "--output", metavar="DIR", help="write to this new directory, or to a file DIR.zip")
+    add("--record", type=Path, action="append", metavar="FILE", help="saved file with the variant's record "
         f"(default: {_LATEST} where there is one)")
     add("--threads", metavar="N", help="threads of the runtime (default: those of the record, or every core)")
     add("--workload", metavar="BxS", help="shape of the shipped inputs, such as 8x128 (default: the record's)")
-    add("--inputs", choices=["arrays"], help="load.py takes an .npz file of prepared arrays, whatever the model")
-    add("--seed", type=int, default=0, help="of random weights (default: 0)")
+    add("--inputs", choices=["arrays"], help="make load.py accept an .npz file of prepared arrays, whatever the model")
+    add("--seed", type=int, default=0, help="seed of random weights (default: 0)")
     add("--artifacts", metavar="DIR", help=f"the store of built models {ARTIFACTS_HELP}")
-    add("--schema", action="store_true", help="print the JSON schema of manifest.json, and package nothing")
+    add("--schema", action="store_true", help="print the JSON schema of manifest.json and exit")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -113,7 +113,7 @@ def _verdict(content: dict[str, Any], chosen: argparse.Namespace) -> dict[str, A
 
     where = f"--from {chosen.decision}"
     if content.get("format") != FORMAT or not isinstance(content.get("verdicts"), list):
-        raise BadInput(f"{where}: no decision; write one with: eagerbench recommend FILE -o decision.json")
+        raise BadInput(f"{where}: not a decision; write one with: eagerbench recommend FILE -o decision.json")
     wanted = specs.resolve(chosen.model, chosen.seed).name if chosen.model else None
     found = [one for one in content["verdicts"] if isinstance(one, dict) and one.get("device") == "cpu"
              and (wanted is None or one.get("model") == wanted)]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 MODEL = "model"  # directory of the artifact
 _CHECK_S = 1200
-_OURS = (STORE_MANIFEST, "nodes.json", "facts.json")  # in an artifact's directory, and of no use elsewhere
+_OURS = (STORE_MANIFEST, "nodes.json", "facts.json", "axes.json")  # in an artifact's directory, and of no use elsewhere
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def _opened(built: Built, model: "LoadedModel", placement: Placement) -> Opened:
     if isinstance(backend, ExportingBackend):
         found = backend.opened_by(variant, placement)
         if found is None:
-            raise CannotRun(f"{variant.name} has no loader of its own: only this suite can open what it exports")
+            raise CannotRun(f"{variant.name} has no loader of its own: {backend.unpackaged}")
         return Opened(found.runtime, found.settings, f"{MODEL}/{found.file}")
     recipe = backend.built_by(variant, built.runner)
     if recipe is None:
@@ -200,6 +200,9 @@ def _copy(source: Path, directory: Path) -> None:
 
 def _write_given(package: Package, inputs: kinds.Inputs, directory: Path) -> None:
     """What a user gives, and what the suite makes of it: the tokenizer by transformers, pooling by its own code."""
+    from eagerbench.measuring.embedding import embeddings
+    from eagerbench.measuring.sentences import embedding
+
     kind, model = package.kind, package.model
     if kind.given not in ("texts", "pairs") or package.built.backend.per_workload:
         return  # images and audio: the values are the processor's own; one shape: other texts build again
@@ -207,7 +210,7 @@ def _write_given(package: Package, inputs: kinds.Inputs, directory: Path) -> Non
     arrays = texts.tokenised(model, given, kind.given == "pairs")
     outputs = checks.called(package.built.runner, arrays)
     if kind.gives == "embeddings":
-        outputs = {"embedding": texts.embeddings(model, outputs["last_hidden_state"], arrays["attention_mask"])}
+        outputs = {"embedding": embeddings(embedding(model), outputs["last_hidden_state"], arrays["attention_mask"])}
     checks.write(directory / "check" / "finished", outputs)
     (directory / "check" / "given.json").write_text(json.dumps(given, indent=1) + "\n", encoding="utf-8")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from eagerbench.errors import CannotRun
 from eagerbench.models import sentence_layers
-from eagerbench.models.sentence import Pipeline
 from eagerbench.packaging.manifest import Pooling, TextInput
 from eagerbench.workloads import vocabulary
+from eagerbench.workloads.fast_tokenizer import fast_tokenizer, pipeline
 from eagerbench.workloads.padded_batch import length_limit
 from eagerbench.workloads.sentences import SENTENCES
 
@@ -28,35 +28,14 @@ def write_tokenizer(model: "LoadedModel", directory: Path, pairs: bool) -> TextI
     Raises:
         CannotRun: transformers has no fast form of this tokenizer, or that form gives other tokens.
     """
-    theirs, limit = model.tokenizer, length_limit(model)
-    backend = getattr(theirs, "backend_tokenizer", None)
-    if backend is None:
-        raise CannotRun(f"{type(theirs).__name__} is written in Python and has no tokenizer.json: {ARRAYS_INSTEAD}")
-    made = type(backend).from_str(backend.to_str())
-    made.enable_truncation(limit, strategy="only_second" if pairs else "longest_first",
-                           direction=theirs.truncation_side)
-    number = vocabulary.pad_id(model)
-    made.enable_padding(direction=theirs.padding_side, pad_id=number, pad_type_id=theirs.pad_token_type_id,
-                        pad_token=made.id_to_token(number) or "")
-    pipeline = model.sentence if model.sentence.declared else Pipeline()
+    try:
+        made = fast_tokenizer(model, pairs)
+    except CannotRun as reason:
+        raise CannotRun(f"{reason}: {ARRAYS_INSTEAD}") from reason
     made.save(str(directory / TOKENIZER))
-    _require_same(model, made, pipeline, limit, pairs)
-    return TextInput(prompt=pipeline.prompt, prompts=dict(pipeline.roles), lower_case=pipeline.lower_case,
-                     max_length=limit)
-
-
-def _require_same(model: "LoadedModel", made: Any, pipeline: Pipeline, limit: int, pairs: bool) -> None:
-    """Raise CannotRun where the written tokenizer's ids are not those of the tokenizer that was measured."""
-    texts = [*SENTENCES[:8], " ".join(SENTENCES), "naïve Œuvre – 東京 🙂", *([] if pairs else [""])]
-    for text in texts:
-        given = (SENTENCES[0], text) if pairs else (pipeline.prepared(text),)
-        how = {"truncation": "only_second" if pairs else True, "max_length": limit}
-        wanted = model.tokenizer(*given, **how)["input_ids"]
-        row = made.encode(*given)
-        got = [number for number, real in zip(row.ids, row.attention_mask, strict=True) if real]
-        if got != wanted:
-            raise CannotRun(f"{TOKENIZER} gives other tokens than {type(model.tokenizer).__name__} for {text[:30]!r}: "
-                            f"{ARRAYS_INSTEAD}")
+    how = pipeline(model)
+    return TextInput(prompt=how.prompt, prompts=dict(how.roles), lower_case=how.lower_case,
+                     max_length=length_limit(model))
 
 
 def given_texts(pairs: bool) -> list[str]:
@@ -68,8 +47,7 @@ def given_texts(pairs: bool) -> list[str]:
 
 def tokenised(model: "LoadedModel", given: Sequence[str], pairs: bool) -> dict[str, np.ndarray]:
     """The same texts as the suite's users have them: by transformers."""
-    pipeline = model.sentence if model.sentence.declared else Pipeline()
-    texts = [given[::2], given[1::2]] if pairs else [[pipeline.prepared(text) for text in given]]
+    texts = [given[::2], given[1::2]] if pairs else [[pipeline(model).prepared(text) for text in given]]
     how = {"truncation": "only_second" if pairs else True, "max_length": length_limit(model), "padding": True}
     tokenizer = copy.copy(model.tokenizer)
     if tokenizer.pad_token_id is None:
@@ -80,11 +58,9 @@ def tokenised(model: "LoadedModel", given: Sequence[str], pairs: bool) -> dict[s
 
 def write_pooling(model: "LoadedModel", states: str, directory: Path) -> Pooling:
     """Write the weights of the layers that follow pooling."""
-    pipeline, steps = model.sentence, []
-    for place, (_, step) in enumerate(pipeline.steps):
-        steps.append(_written(step, f"pooling/{place}", directory))
-    return Pooling(states=states, modes=list(pipeline.modes), steps=steps,
-                   skipped_tokens=pipeline.prompt_tokens(model.tokenizer))
+    steps = [_written(step, f"pooling/{place}", directory) for place, (_, step) in enumerate(model.sentence.steps)]
+    return Pooling(states=states, modes=list(model.sentence.modes), steps=steps,
+                   skipped_tokens=model.sentence.prompt_tokens(model.tokenizer))
 
 
 def _written(step: Any, stem: str, directory: Path) -> dict[str, str | int]:
@@ -103,10 +79,3 @@ def _written(step: Any, stem: str, directory: Path) -> dict[str, str | int]:
             found[name] = f"{stem}.{name}.npy"
             np.save(directory / found[name], np.ascontiguousarray(array, np.float32))
     return found
-
-
-def embeddings(model: "LoadedModel", states: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Of each row, by the suite's own pipeline."""
-    skipped = model.sentence.prompt_tokens(model.tokenizer)
-    return np.stack([model.sentence.embed(row[real.astype(bool)], skipped)
-                     for row, real in zip(states, mask, strict=True)]).astype(np.float32)

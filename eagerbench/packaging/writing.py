@@ -27,10 +27,10 @@ def target(text: str) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise BadInput(f"-o {text}: {getattr(error, 'strerror', None) or error}; name another directory") from None
     if there and (inside or not path.is_dir() or path.suffix == ZIP):
-        raise BadInput(f"-o {text}: there is something already; name a new directory or {ZIP} file")
+        raise BadInput(f"-o {text}: exists already; name a new directory or {ZIP} file")
     parent = path.parent
     if not parent.is_dir() or not os.access(parent, os.W_OK):
-        raise BadInput(f"-o {text}: {parent} is no directory that can be written")
+        raise BadInput(f"-o {text}: {parent} is not a writable directory")
     return path
 
 

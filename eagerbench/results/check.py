@@ -14,9 +14,8 @@ from eagerbench.shown import count, one_line, say
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("file", type=Path, nargs="?")
-    what.add_argument("--schema", action="store_true",
-                      help="print the JSON schema of a record, made of its types, and check nothing")
+    what.add_argument("file", type=Path, nargs="?", metavar="FILE", help="saved file to check")
+    what.add_argument("--schema", action="store_true", help="print the JSON schema of a record and exit")
 
 
 def run(chosen: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Which machine a file was measured on, as far as times depend on it.
+"""The fingerprint of a machine: the facts that times depend on.
 
 Two fingerprints are *the same* when no field differs and none is unknown. Unknown is a field of NEEDED that a file
 lacks (without them nothing says that two machines are one), and any other field that one file has and another lacks (it

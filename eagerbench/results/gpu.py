@@ -31,8 +31,8 @@ class Timed:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--markdown", action="store_true", help="as Markdown")
+    parser.add_argument("file", type=Path, metavar="FILE", help="result.json of scripts/gpu.sh")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 
 def run(chosen: argparse.Namespace) -> int:

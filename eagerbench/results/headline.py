@@ -1,4 +1,4 @@
-"""What a record says in one line: the only place from which the terminal's lines and last screen read records."""
+"""A record in one line, for the terminal's lines and the last screen."""
 
 import math
 from collections.abc import Mapping

@@ -19,9 +19,9 @@ from eagerbench.shown import count, one_line
 MOST_LINES, WIDEST = 30, 100
 _ROOM_FOR_A_COMMAND = 60  # columns; in fewer it takes lines that the tables need
 _EAGER = "eager"
-_LEGEND = ("* fastest of its class by the low end of its 95 % interval; = a tie: its interval reaches the winner's, or "
-           "there is none; error: difference from eager over eager's output")
-_OF_CLASSES = ". A class finds broken builds; what a sound one costs is the quality experiment's"
+_LEGEND = ("* fastest of its class, by the low end of its 95 % interval; = a tie: its interval reaches the winner's, "
+           "or it has none; error: difference from eager's output, divided by its size")
+_OF_CLASSES = ". A class only finds broken builds: the quality experiment measures what a variant costs"
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _legend(tables: Sequence[_Table], session: Session, width: int) -> Iterator[
     if few:
         pairs = min(row.pairs or 1 for row in few)
         budget = math.ceil(session.time_budget * (ENOUGH_PAIRS + 1) / pairs) if session.time_budget else "SECONDS"
-        said = f"(!) fewer than {ENOUGH_PAIRS} pairs of turns: give --time-budget {budget}, or run them alone with -k"
+        said = f"(!) fewer than {ENOUGH_PAIRS} pairs of turns: give --time-budget {budget}, and -k to run these alone"
         yield from (Line(text, "yellow") for text in wrapped(said, width))
 
 
@@ -244,7 +244,7 @@ def _not_timed(cells: Sequence[Mapping[str, str]], width: int) -> Iterator[Line]
         yield from (Line(text, "red") for text in flow(f"failed ({len(wrong)}): ", names, width))
     disturbed = sum(cell["status"] == "unusable" for cell in cells)
     if disturbed:
-        said = (f"{count(disturbed, 'case')} disturbed by other work, not in the tables: stop what else runs, or give "
+        said = (f"{count(disturbed, 'case')} disturbed by other work, not in the tables: stop the other work, or give "
                 "fewer --threads, and run again")
         yield from (Line(text, "yellow") for text in wrapped(said, width))
     ran = {cell["variant"] for cell in cells if cell["status"] in ("timed", "unusable", "failed")}

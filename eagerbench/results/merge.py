@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from eagerbench import jsonfile
+from eagerbench.isolation import journal
 from eagerbench.results import fingerprint, older, records, shards
 from eagerbench.shown import count, one_line, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.json", help="files, or directories of them")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="file to write")
     parser.add_argument("--keep-first", action="store_true",
-                        help="of a benchmark that is in several files, keep the first (eager, say, runs in every "
+                        help="if several files have a benchmark, keep that of the first (eager runs in every "
                              "environment)")
 
 
@@ -58,7 +59,7 @@ def _usable(file: Path, content: dict[str, Any]) -> tuple[dict[str, Any], list[s
             json.dumps(bench, allow_nan=False)
             benchmarks.append(bench)
         except ValueError:
-            left_out[name] = "a NaN or an infinity is in it, which JSON has not"
+            left_out[name] = "a NaN or an infinity is in it, which JSON cannot hold"
     lines = [f"{name}: {reason}" for name, reason in left_out.items()]
     jsonfile.refuse(file, lines if left_out and not benchmarks else [])
     found = {**content, "benchmarks": benchmarks}
@@ -114,8 +115,5 @@ def _cells(ours: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _session(ours: list[dict[str, Any]]) -> dict[str, float]:
-    sessions = [part["session"] for part in ours if isinstance(part.get("session"), dict)]
-    return {name: float(sum(session[name] for session in sessions
-                            if type(session.get(name)) in (int, float) and 0 <= session[name] < 1e9))
-            for name in ("wall_s", "measured_s")}
+def _session(ours: list[dict[str, Any]]) -> dict[str, Any]:
+    return journal.added([part["session"] for part in ours if isinstance(part.get("session"), dict)])

@@ -21,9 +21,9 @@ _WIDTH = 1100  # pixels of an image
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", choices=[name for name, one in EXPERIMENTS.items() if one.plot])
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, metavar="FILE", help="saved file")
     parser.add_argument("-o", "--output", type=Path, default=Path("plot.html"),
-                        help="an .html file, or an .svg or .png where kaleido is installed (default: plot.html)")
+                        help="an .html file; .svg or .png if kaleido is installed (default: plot.html)")
 
 
 def run(chosen: argparse.Namespace) -> int:

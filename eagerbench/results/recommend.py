@@ -17,42 +17,46 @@ from eagerbench.shown import count, say
 MOST_LINES = 30
 NONE_FITS = 1  # exit code
 _NUMBERS = {
-    "max-error": "largest difference from eager's output, over the size of that output (0.05: 5 %%)",
-    "max-quality-loss": "share of examples that may be lost (0.01: one in a hundred)",
-    "max-latency-ms": "of the median call, in milliseconds",
+    "max-error": "difference from eager's output, divided by the size of that output (0.05: 5 %%)",
+    "max-quality-loss": "share of labelled examples that may be lost (0.01: one in a hundred)",
+    "max-latency-ms": "milliseconds of the median call",
     "min-throughput": "samples a second (corpus: sentences, generation: tokens)",
-    "max-memory-mib": "the most that a process has while it loads the model and calls it, in MiB; of the GPU on one",
-    "max-steady-mib": "what stays of that after two calls, in MiB (memory experiment)",
-    "max-artifact-mib": "what is shipped, in MiB: the artifact, or the weights without one",
-    "max-build-s": "seconds to build once",
+    "max-memory-mib": "peak memory in MiB of a process that loads the model and calls it; on a GPU, of the GPU",
+    "max-steady-mib": "memory in MiB that such a process keeps after two calls (memory experiment)",
+    "max-artifact-mib": "size in MiB of the artifact, or of the weights of a variant without one",
+    "max-build-s": "seconds to build the variant once",
     "max-ready-s": "seconds from a running interpreter to the first answer (start-up experiment)",
-    "qps": "queries a second under load, whose p99 holds --max-latency-ms, or 50 ms (serving experiment)",
+    "qps": "queries a second under load, with a p99 of at most --max-latency-ms or 50 ms (serving experiment)",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", type=Path, nargs="*", metavar="FILE.json", help="files of one machine, or directories")
+    parser.add_argument("files", type=Path, nargs="*", metavar="FILE.json", help="saved files of one machine, or "
+                        "directories of them")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="also write the decision as JSON")
-    parser.add_argument("--schema", action="store_true", help="print the JSON schema of that file, and decide nothing")
+    parser.add_argument("--schema", action="store_true", help="print the JSON schema of a decision and exit")
     add_budget(parser)
 
 
 def add_budget(parser: argparse.ArgumentParser) -> None:
     """The options that make a budget (`budget_of`)."""
-    parser.add_argument("--budget", type=Path, metavar="FILE.toml", help="a file with the options below as keys, such "
-                        "as max-error = 0.05; an option beside it wins (default: [tool.eagerbench.budget] in "
-                        "pyproject.toml)")
-    group = parser.add_argument_group("budget")
+    parser.add_argument("--budget", type=Path, metavar="FILE.toml", help="file with the options below as keys, such as "
+                        "max-error = 0.05; an option on the command line overrides it (default: "
+                        "[tool.eagerbench.budget] in pyproject.toml)")
+    group = parser.add_argument_group("limits")
     for name, said in _NUMBERS.items():
         group.add_argument(f"--{name}", type=float, metavar="X", help=said)
-    group.add_argument("--percentile", type=int, metavar="N", help="judge --max-latency-ms at it: 90, 95 or 99 "
-                       "(at least 64, 130 or 662 calls)")
-    group.add_argument("--class", metavar="CLASS", help=f"the loosest that is allowed: {', '.join(budget.CLASSES)}")
-    group.add_argument("--workload", action="append", metavar="NAME", help="8x128, b8-s128 or corpus/b8-sorted-n64; "
-                       "repeatable, and each must fit (default: every latency workload)")
-    group.add_argument("--calls", type=int, metavar="N", help="pay build and load back over N calls")
-    group.add_argument("--objective", metavar="NAME", help="latency (default), throughput, memory or size")
-    group.add_argument("--model", action="append", metavar="NAME", help="repeatable (default: all in the files)")
+    group.add_argument("--percentile", type=int, metavar="N", help="apply --max-latency-ms to this percentile: "
+                       "90, 95 or 99 (needs 64, 130 or 662 calls)")
+    group.add_argument("--class", metavar="CLASS", help=f"loosest tolerance class: {', '.join(budget.CLASSES)}")
+    group.add_argument("--workload", action="append", metavar="NAME", help="workload to which the limits apply: 8x128, "
+                       "b8-s128 or corpus/b8-sorted-n64; repeatable (default: every latency workload)")
+    group.add_argument("--calls", type=int, metavar="N",
+                       help="calls of a process: the objective becomes build + load + N calls")
+    group.add_argument("--objective", metavar="NAME", help="what to optimise: latency (default), throughput, memory "
+                       "or size")
+    group.add_argument("--model", action="append", metavar="NAME",
+                       help="model to decide for; repeatable (default: all in the files)")
 
 
 def run(chosen: argparse.Namespace) -> int:

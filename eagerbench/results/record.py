@@ -105,7 +105,8 @@ class Engagement(Part, kw_only=True):
 
 class Costs(Part, kw_only=True):
     """Bytes and seconds that are paid once. `artifact_bytes` is 0 without an artifact, `peak_rss_bytes` None with the
-    reason beside it where no process could be measured."""
+    reason beside it where no process could be measured; `built_beside` is the number of builds that ran at the same
+    time."""
 
     parameter_bytes: Count
     artifact_bytes: Natural
@@ -116,6 +117,7 @@ class Costs(Part, kw_only=True):
     peak_rss_bytes: Count | None = None
     peak_rss_missing: Text | None = None
     peak_gpu_bytes: Natural | None = None
+    built_beside: Natural = 0
 
 
 class Conditions(Part, kw_only=True):

@@ -13,10 +13,11 @@ from eagerbench.shown import count, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="JOURNAL.jsonl", help="as the header of the next session names it")
+    parser.add_argument("file", type=Path, metavar="JOURNAL.jsonl",
+                        help="its path is in the header of the next session")
     what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("-o", "--output", type=Path, help="write it here; the journal is deleted then")
-    what.add_argument("--dismiss", action="store_true", help="delete the journal, and with it what was measured")
+    what.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the saved file, then delete the journal")
+    what.add_argument("--dismiss", action="store_true", help="delete the journal and its measurements")
     parser.add_argument("--keep", action="store_true", help="with -o: do not delete the journal")
 
 
@@ -42,7 +43,7 @@ def _delete(file: Path) -> None:
     try:
         file.unlink(missing_ok=True)
     except OSError as error:
-        raise BadInput(f"{file}: cannot be deleted ({error.strerror}); it is announced until it is") from None
+        raise BadInput(f"{file}: cannot be deleted ({error.strerror}); sessions mention it until it is gone") from None
     with contextlib.suppress(OSError):
         file.with_suffix(".lock").unlink(missing_ok=True)
     say(f"deleted {file}")

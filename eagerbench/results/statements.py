@@ -67,8 +67,8 @@ class Judged:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE")
-    parser.add_argument("--markdown", action="store_true", help="as Markdown")
+    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help="saved files")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 
 def fit(record: Record) -> bool:

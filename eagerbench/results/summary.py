@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from eagerbench import jsonfile
-from eagerbench.results import records
+from eagerbench.results import records, spent
 from eagerbench.shown import one_line, say
 
 _CELL = ("model", "variant", "workload", "reason")
@@ -13,8 +15,8 @@ _NO_SESSION = {"wall_s": 0.0, "measured_s": 0.0}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--markdown", action="store_true", help="as Markdown")
+    parser.add_argument("file", type=Path, metavar="FILE", help="saved file")
+    parser.add_argument("--markdown", action="store_true", help="print Markdown")
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -38,7 +40,7 @@ def run(chosen: argparse.Namespace) -> int:
     return 4 if left_out else 0
 
 
-def planned(content: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, float], list[str]]:
+def planned(content: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, Any], list[str]]:
     """The cells that a matrix can be made of, the seconds of the session, and a line for whatever is neither."""
     ours = content.get("eagerbench") or {}
     if not isinstance(ours, dict):
@@ -52,4 +54,9 @@ def planned(content: dict[str, Any]) -> tuple[list[dict[str, str]], dict[str, fl
                                                 for name in _NO_SESSION):
         session = _NO_SESSION
         lines.append("eagerbench.session: no wall_s and measured_s in seconds")
+    try:
+        session = {**session, "spent": spent.read(session.get("spent", {}))}
+    except msgspec.ValidationError as error:
+        session = {**session, "spent": {}}
+        lines.append(f"eagerbench.session.spent: {error}")
     return [cell for cell in cells if all(name in cell for name in _CELL)], session, lines

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from eagerbench.experiments import EXPERIMENTS, Experiment
+from eagerbench.results import spent
 from eagerbench.results.decode import decode
 from eagerbench.results.grid import Grid
 from eagerbench.results.older import BEFORE
@@ -11,13 +12,13 @@ from eagerbench.results.record import Record
 from eagerbench.results.records import is_ours
 
 
-def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], session: dict[str, float]) -> list[Grid]:
-    """The summary of a run: by experiment, then model; the matrix last.
+def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], session: dict[str, Any]) -> list[Grid]:
+    """The summary of a run: by experiment, then model; the matrix, and where the time went.
 
     Args:
         benchmarks: entries of a pytest-benchmark file; those without our record are left out.
         cells: `eagerbench.cells` of the file.
-        session: `eagerbench.session` of the file, in seconds.
+        session: `eagerbench.session` of the file, in seconds; those by part may be missing.
     """
     records = [decode(bench["extra_info"]) for bench in benchmarks if is_ours(bench)]
     cells = [{**BEFORE, **cell} for cell in cells]
@@ -25,7 +26,7 @@ def tables(benchmarks: list[dict[str, Any]], cells: list[dict[str, str]], sessio
     records = [record for record in records if record.conditions.usable]
     grids = [grid for experiment in EXPERIMENTS.values() for grid in of_experiment(
         experiment, [record for record in records if record.identity.experiment == experiment.name])]
-    return [*grids, _matrix(cells, session), *doubtful]
+    return [*grids, _matrix(cells, session), *spent.of_session(session), *doubtful]
 
 
 def of_experiment(experiment: Experiment, records: list[Record]) -> list[Grid]:
@@ -50,8 +51,8 @@ def _doubtful(records: list[Record]) -> list[Grid]:
     count = len(rows)
     rows += [["overran", record.identity.bench_id, record.conditions.overrun] for record in records
              if record.conditions.overrun]
-    note = (f"{count} of {len(records)} cases were disturbed by other work: their times are in no table above. Stop "
-            "what else runs, or give fewer --threads, and run them again.") if count else ""
+    note = (f"Other work disturbed {count} of {len(records)} cases: their times are in no table above. Stop the other "
+            "work, or give fewer --threads, and run them again.") if count else ""
     return [Grid("what to doubt", ["", "case", "reason"], rows, note)] if rows else []
 
 
@@ -62,16 +63,16 @@ def _judging(records: list[Record]) -> list[str]:
               for field, what in (("equal_nonfinite", "not finite"), ("equal_masked", "mask values"))}
     if any(places.values()):
         counts = " and ".join(f"{count} {what}" for what, count in places.items() if count)
-        said.append(f"Of eager's output values up to {counts}: equal in every row above, and left out of its errors.")
+        said.append(f"Up to {counts} in eager's output: equal in every row above, and excluded from its errors.")
     empty = [record.identity.bench_id for record in records if record.correctness.judged_values == 0]
     if empty:
         said.append(f"No other value was left to compare in {', '.join(empty)}.")
     if any(record.correctness.rows_depend_on_batch for record in records):
-        said.append("What a row gives depends on its batch here: it was compared with eager's in the same batch.")
+        said.append("In this model a row's output depends on its batch: it was compared in the same batch as eager's.")
     return said
 
 
-def _matrix(cells: list[dict[str, str]], session: dict[str, float]) -> Grid:
+def _matrix(cells: list[dict[str, str]], session: dict[str, Any]) -> Grid:
     models = list(dict.fromkeys(cell["model"] for cell in cells))
     places: dict[tuple[str, str], list[dict[str, str]]] = {}
     for cell in cells:
@@ -79,7 +80,7 @@ def _matrix(cells: list[dict[str, str]], session: dict[str, float]) -> Grid:
     rows = [[variant, *[_cell(places.get((variant, model), [])) for model in models]]
             for variant in dict.fromkeys(cell["variant"] for cell in cells)]
     wall = session["wall_s"]
-    note = (f"{session['measured_s']:.0f} of {wall:.0f} s inside warm-up, timed and reference calls "
+    note = (f"{session['measured_s']:.0f} of {wall:.0f} s were spent in warm-up, timed and reference calls "
             f"({session['measured_s'] / wall:.0%}).") if wall else ""
     return Grid("every variant on every model", ["variant", *models], rows, note)
 

@@ -1,4 +1,4 @@
-"""Fewer raw rounds: a file small enough to commit that still shows the medians of its turns."""
+"""Drops raw rounds, to make a file small enough to commit that still shows the medians of its turns."""
 
 import json
 from typing import Any

@@ -1,1 +1,1 @@
-"""What the artifact store holds, what of it is out of date, and how it is made smaller. Nothing here imports torch."""
+"""The contents of the artifact store, which of them are stale, and pruning. Nothing here imports torch."""

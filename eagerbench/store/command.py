@@ -25,16 +25,17 @@ _KINDS = {"peak": "measured peaks", "weights": "weights", "half": "half written"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--artifacts", metavar="DIR", help=f"the store {ARTIFACTS_HELP}")
+    add("--artifacts", metavar="DIR", help=f"directory of built models {ARTIFACTS_HELP}")
     add("--json", action="store_true", help="print one JSON object")
     add("--unchecked", action="store_true", help="do not compare files with their checksums")
-    add("--prune", action="store_true", help="remove what is damaged or half written, and what the next options name; "
-        "what a living session uses stays")
-    add("--older-than", metavar="DAYS", help="with --prune: what nobody has used for so many days")
-    add("--keep", "--larger-than", metavar="MIB", help="with --prune: the least recently used, until so many MiB are "
-        "left")
-    add("--stale", action="store_true", help="with --prune: what was made by other code or versions than here")
-    add("--dry-run", action="store_true", help="with --prune: say what would go, remove nothing")
+    add("--prune", action="store_true",
+        help="remove damaged and half-written artifacts, and what the next options name; artifacts of a running "
+             "session stay")
+    add("--older-than", metavar="DAYS", help="with --prune: artifacts that were not used for so many days")
+    add("--keep", "--larger-than", metavar="MIB", help="with --prune: the least recently used artifacts, until so many "
+        "MiB are left")
+    add("--stale", action="store_true", help="with --prune: artifacts of other code or versions than those here")
+    add("--dry-run", action="store_true", help="with --prune: only print what would be removed")
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _limits(options: argparse.Namespace) -> Limits:
                                           ("--stale", options.stale or None), ("--dry-run", options.dry_run or None))
              if value is not None]
     if given and not options.prune:
-        raise BadInput(f"{given[0]}: says what to prune; add --prune, and --dry-run to see first what would go")
+        raise BadInput(f"{given[0]}: says what to prune; add --prune, and --dry-run to see what it would remove")
     keep = number("--keep", options.keep, "MiB")
     return Limits(number("--older-than", options.older_than, "days"), None if keep is None else round(keep * MIB),
                   options.stale)

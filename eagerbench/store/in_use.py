@@ -1,4 +1,4 @@
-"""Which entries of a directory living processes use: each process keeps a list beside a lock that dies with it.
+"""Which entries of a directory running processes use: each keeps a list beside a lock that is released when it ends.
 
 A list and not a time: clocks jump. `.lock` in the directory is held for the moment in which an entry is noted, or is
 looked up and moved away.

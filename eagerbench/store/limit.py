@@ -1,4 +1,4 @@
-"""Whether a store has grown past the limit that a session tells."""
+"""Whether a store has grown past the limit above which a session warns."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a workload is. One that a single experiment has is in the experiment's module, others are in this package."""
+"""The interface of a workload. One that only one experiment uses is in its module, others are in this package."""
 
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 
 
 class Workload(ABC):
-    """What one case calls a variant with. Subclasses are frozen dataclasses of plain values: equal ones, equal inputs.
+    """The inputs of a case. Subclasses are frozen dataclasses of plain values; equal ones give equal inputs.
 
     Modules of workloads import neither torch nor a backend's runtime: listing the plan must not load them.
     """
 
     option: ClassVar[str | None] = None
     """The option and file that it is of, where a selection whose models all refuse it is a mistake."""
+    reads_texts: ClassVar[bool] = False
+    """Whether it calls with texts, which variants that read texts themselves need."""
 
     @property
     @abstractmethod
@@ -108,6 +110,12 @@ def head_unknown(spec: ModelSpec) -> str | None:
 def another_build(backend: Backend, rebuilds: bool) -> str | None:
     """The reason why a shape is not worth a build of its own below the full grid."""
     return "its build serves another shape; add --grid full" if backend.per_workload and not rebuilds else None
+
+
+def without_texts(workload: Workload, backend: Backend) -> str | None:
+    """The reason why a backend that reads texts itself cannot take a workload of arrays."""
+    return "it reads texts, this workload has arrays; name test_embeddings.py" if (
+        backend.reads_texts and not workload.reads_texts) else None
 
 
 def one_shape_only(backend: Backend) -> str | None:

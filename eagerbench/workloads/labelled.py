@@ -157,8 +157,8 @@ def _indices(file: str, names: tuple[tuple[int, str], ...]) -> np.ndarray:
         else:
             known = ", ".join(f"{index} {name}" for index, name in names[:20])
             more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-            raise BadInput(f"{LABELS} {file}: line {number} has the label {label!r}, which the model does not; write "
-                           f"one of its own by name or number: {known}{more}")
+            raise BadInput(f"{LABELS} {file}: line {number} has the label {label!r}, which the model does not have; "
+                           f"write one of its own by name or number: {known}{more}")
     return np.asarray(found, np.int64)
 
 

@@ -15,7 +15,7 @@ from eagerbench.outputs.predictions import AGREEMENT_ROWS
 from eagerbench.results import grid, last_screen, recommended, statements
 from eagerbench.results.numbers import bounds, mib, milliseconds, percent, times
 from scripts.docs import followed as known_history
-from scripts.docs import kept, pictures
+from scripts.docs import kept, pictures, side_by_side
 from scripts.docs import steps as known_steps
 
 ROOT = Path(__file__).parents[2]
@@ -24,8 +24,9 @@ README_PLACE = "1×128"  # short calls: many pairs of turns in a case's time
 README_VARIANTS = ("sdpa", "torchscript-freeze", "onnxruntime", "openvino", "openvino-bf16", "onnxruntime-int8",
                    "openvino-int8")
 RESULT_VARIANTS = ("eager", "onnxruntime", "onnxruntime-int8")
-RESULT_FILES = {"python": "cpp", "serving": "serving"}  # of experiments that no default run has
-SCREEN_LINES = 14, 5  # of the last screen that README shows: the first and the last ones
+# Of experiments that no default run has.
+RESULT_FILES = {"python": "cpp", "embeddings": "embeddings", "serving": "serving"}
+SCREEN_LINES = 14, 4  # of the last screen that README shows: the first and the last ones
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -88,8 +89,8 @@ def screen() -> str:
 def _screen() -> list[str]:
     ran = kept.content("bench")
     session = last_screen.Session(("saved .benchmarks/…/0001_….json, also as .benchmarks/latest.json",
-                                   "all tables: eagerbench summary .benchmarks/latest.json · before and after a "
-                                   "change: eagerbench compare OLD .benchmarks/latest.json"),
+                                   "all tables: eagerbench summary .benchmarks/latest.json",
+                                   "before and after a change: eagerbench compare OLD .benchmarks/latest.json"),
                                   summary="eagerbench summary .benchmarks/latest.json", take=recommended.short(ran),
                                   recommend="eagerbench recommend .benchmarks/latest.json --max-error 0.05",
                                   time_budget=2.0)
@@ -270,5 +271,5 @@ BLOCKS: dict[str, Callable[..., str]] = {
     "picture": picture, "results": results, "first-run": first_run, "screen": screen, "needs": needs,
     "quality": quality, "tolerance": classes, "experiment": experiment, "result": result, "statements": replayed,
     "turns": turns, "cpp": cpp, "wait-policy": wait_policy, "quiet": quiet, "isolation": isolation, "tree": tree,
-    "corpus": corpus, "steps": steps, "followed": followed,
+    "corpus": corpus, "steps": steps, "followed": followed, "peers": side_by_side.peers,
 }

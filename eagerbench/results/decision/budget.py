@@ -140,7 +140,7 @@ def from_values(values: dict[str, Any], where: str) -> Budget:
     try:
         for key, value in values.items():
             if isinstance(value, float) and not abs(value) < 1e300:
-                raise BadInput(f"{where}: {key}: {value} is no number to judge by")
+                raise BadInput(f"{where}: {key}: {value} is not a usable number")
         listed = {key: [value] if key in ("workload", "model") and isinstance(value, str) else value
                   for key, value in values.items()}
         return msgspec.convert(listed, Budget)
@@ -159,7 +159,7 @@ def read(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise BadInput(f"--budget {file}: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"--budget {file}: no TOML ({error}); a line is KEY = VALUE, such as max-error = 0.05") from None
+        raise BadInput(f"--budget {file}: not TOML ({error}); write KEY = VALUE, such as max-error = 0.05") from None
 
 
 def echoed(budget: Budget) -> str:

@@ -1,4 +1,4 @@
-"""The choice: a pure function of records and a budget."""
+"""The choice of a variant, as a pure function of records and a budget."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -138,8 +138,8 @@ def _one_machine(sources: Sequence[Source]) -> dict[str, str]:
         if said:
             more = f" and {len(said) - 2} more" if len(said) > 2 else ""
             raise BadInput(one_line(f"{sources[0].name} and {source.name} are not known to be of one machine and "
-                                    f"environment ({'; '.join(said[:2])}{more}): a time of one says nothing of the "
-                                    "other; give them one at a time"))
+                                    f"environment ({'; '.join(said[:2])}{more}): their times cannot be "
+                                    "compared; give them one at a time"))
     return machines[0] if machines else {}
 
 

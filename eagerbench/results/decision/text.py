@@ -35,11 +35,11 @@ def _sentences(verdict: Verdict, budget: Budget) -> Iterator[str]:
     if len(verdict.unjudged) > _MOST_OPEN:
         yield f"{len(verdict.unjudged) - _MOST_OPEN} more are open: {_names(verdict.unjudged[_MOST_OPEN:])}."
     if 1 < len(verdict.front) < len(verdict.candidates):
-        yield f"Nothing is provably better in everything than: {_names(verdict.front, 8)}."
+        yield f"No variant is provably better in every respect than: {_names(verdict.front, 8)}."
     yield from _left_out(verdict.excluded)
     if verdict.waited is not None and verdict.waited > _BUSY:
-        yield (f"Other work kept the machine busy: threads waited {verdict.waited:.0%} of the time. Intervals are wide "
-               "for it; a quiet machine narrows them.")
+        yield (f"Other work kept the machine busy: threads waited {verdict.waited:.0%} of the time. This makes the "
+               "intervals wide; on a quiet machine they are narrower.")
 
 
 def _more_exact(verdict: Verdict, choice: Candidate) -> str:

@@ -14,9 +14,9 @@ from eagerbench.shown import one_line, say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE.json", help="saved files, or directories of them")
     parser.add_argument("-o", "--output", type=Path, default=Path("report.html"), metavar="FILE",
-                        help="default: report.html")
-    parser.add_argument("--base", type=Path, metavar="OLD.json", help="a saved file, or a directory of them, to "
-                        "compare with, as `compare` does")
+                        help="file to write (default: report.html)")
+    parser.add_argument("--base", type=Path, metavar="OLD.json", help="older saved file, or a directory of "
+                        "them: the report also compares with it, as `compare` does")
     recommend.add_budget(parser)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from eagerbench.results import fingerprint
+from eagerbench.results import spent as seconds_of
 from eagerbench.results.numbers import digits
 from eagerbench.results.report.columns import NOTHING
 from eagerbench.results.report.source import Source
@@ -67,6 +68,11 @@ def _packages(source: Source) -> dict[str, str]:
 def _seconds(source: Source) -> str:
     wall, measured = source.session["wall_s"], source.session["measured_s"]
     return f"{wall:.0f}, of them {measured:.0f} inside calls" if wall else NOTHING
+
+
+def spent(sources: Sequence[Source]) -> list[list[str]]:
+    """Rows of a table: what was done, and its seconds in each file."""
+    return seconds_of.side_by_side([source.session for source in sources])
 
 
 def commands(sources: Sequence[Source], base: Path | None) -> list[tuple[str, str]]:

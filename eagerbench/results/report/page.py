@@ -75,6 +75,7 @@ def page(sources: Sequence[Source], budget: Budget | None = None, base: Path | N
         trees=_trees(adviser, current), sections=sections, matrix=matrix.of(sources), columns=shown,
         rows=data["rows"], usual=[place for place, one in enumerate(shown) if one.usual],
         plain=list(map(_plain_detail, every, said)), facts=machine.facts(sources), versions=machine.versions(sources),
+        spent=machine.spent(sources),
         commands=machine.commands(sources, base), base=base, compared=compared, statuses=statuses)
 
 

@@ -31,7 +31,7 @@ class Source:
     file: Path
     benchmarks: Sequence[Mapping[str, Any]]
     cells: Sequence[Mapping[str, str]]
-    session: Mapping[str, float]
+    session: Mapping[str, Any]
     left_out: Sequence[str]
     content: Mapping[str, Any]
 

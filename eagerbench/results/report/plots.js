@@ -41,10 +41,12 @@ function draw(element, figure, printing) {
 }
 
 const PLOTS = new Map();  // element → its figure, as it is or will be drawn
+const WANTED = new Set();  // elements that came near, also where their figure was not there yet
 const every = () => [...document.querySelectorAll("[data-figure], #explore")];
 const isDrawn = (element) => element.querySelector("svg") !== null;
 
 async function drawOnce(element) {
+  WANTED.add(element);
   if (isDrawn(element)) return;
   if (element.dataset.figure) PLOTS.set(element, DATA.figures[element.dataset.figure]);
   if (PLOTS.has(element)) await draw(element, PLOTS.get(element));

@@ -92,7 +92,7 @@ function explore(found) {
     + (shown.length < whole.length ? ", evenly chosen" : "") + (lost ? `; ${lost.toLocaleString("en")} have no such number` : "") + (atEdge ? `; ${atEdge.toLocaleString("en")} zeros stand at the edge` : "");
   const figure = {data, layout};
   PLOTS.set($("explore"), figure);
-  if (isDrawn($("explore"))) draw($("explore"), figure);  // before, it waits until it is near
+  if (WANTED.has($("explore")) || isDrawn($("explore"))) draw($("explore"), figure);  // else it waits until it is near
 }
 
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\n/g, "<br>");

@@ -97,7 +97,7 @@ def test_what_libraries_print_is_no_answer(echo):
 
 
 def test_an_error_is_one_line_and_it_goes_on(echo):
-    with pytest.raises(Refused, match=r"says, being called: two lines$"):
+    with pytest.raises(Refused, match=r"reports, being called: two lines$"):
         returned(echo, {"fail": np.zeros(1)})
     with pytest.raises(Refused, match="unknown type '<c8'"):
         echo.prepare({"complex": np.zeros(1, np.complex64)})

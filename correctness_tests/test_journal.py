@@ -72,7 +72,7 @@ def test_a_journal_in_use_is_not_taken(tmp_path):
     lock = Lock(file.with_suffix(".lock"))
     with pytest.raises(BadInput, match="still runs"):
         leftovers.to_resume(tmp_path, str(file))
-    with pytest.raises(BadInput, match="no session to go on with"):
+    with pytest.raises(BadInput, match="no interrupted session in"):
         leftovers.to_resume(tmp_path, "newest")
     assert Journal(None, tmp_path).leftovers() == []
     assert main(["rescue", str(file), "--dismiss"]) == 2

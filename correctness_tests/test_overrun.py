@@ -7,7 +7,6 @@ import fake_timing
 import pytest
 from fake_suites import suite
 
-from eagerbench.experiments import generation
 from eagerbench.gate import duet_pair
 from eagerbench.machine.readings import Reading
 from eagerbench.measuring import partner as partner_module
@@ -89,9 +88,9 @@ def test_pairs_are_as_many_as_asked_for(clock, call_s):
     assert len(found.turns.variant_turns) == len(found.turns.reference_turns) == 4
     assert sum(found.turns.variant_turns) == len(found.rounds)
     assert recording.ratio_of(found).value == pytest.approx(2)
-    timed = generation.timed([[number] for number in numbers], found.turns)
+    timed = [number for turn in recording.by_turn(numbers, found.turns) for number in turn]
     assert len(timed) == len(found.rounds)
-    untimed = {number for (number,) in ([n] for n in numbers)} - {number for (number,) in timed}
+    untimed = set(numbers) - set(timed)
     assert len(untimed) == 1 + (4 if call_s < turns.LONG_S else 0)  # the first call, and one that begins each turn
 
 

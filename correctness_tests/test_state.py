@@ -177,8 +177,8 @@ def test_what_is_remembered_outside_of_the_module_is_a_reason(session_of, length
     session, case = session_of(loaded("outside"), "eager", works)
     try:
         for work in works if len(works) > 1 else ():
-            with pytest.raises(CannotRun, match=r"gives other outputs for batch .* × (9|11) once it was called with "
-                                                r"batch 2 × 3, and remembers that outside of its module"):
+            with pytest.raises(CannotRun, match=r"gives other outputs for batch .* × (9|11) after a call with "
+                                                r"batch 2 × 3, and keeps that state outside its module"):
                 session.builds.build(case(work))
         assert len(works) > 1 or session.builds.build(case(works[0]))
     finally:

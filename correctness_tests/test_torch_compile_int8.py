@@ -84,7 +84,7 @@ def test_without_tiles_the_reason_says_so(monkeypatch, name, flag):
     variant, backend = backends.variants()[name]
     skip_unavailable("torch-compile-bf16")
     skip_unavailable("torchao-int8")
-    monkeypatch.setattr(bf16, "_flags", lambda: frozenset({"avx512f", "avx512bw", "avx512_bf16", "amx_tile"}))
+    monkeypatch.setattr(bf16, "flags", lambda: frozenset({"avx512f", "avx512bw", "avx512_bf16", "amx_tile"}))
     assert f"no AMX product ({flag})" in backend.unavailable(variant, "cpu")
 
 

@@ -54,6 +54,9 @@ def test_nightly_shards_hold_every_variant_of_the_main_environment():
     shards = [entry["variants"] for entry in nightly["jobs"]["grid"]["strategy"]["matrix"]["include"]]
     homes = {name: [shard for shard in shards if fnmatchcase(name, shard)] for name in backends.variants()}
     elsewhere = {name for name, found in homes.items() if not found}
-    assert elsewhere == {"optimum-bettertransformer", "ipex", "ipex-torchscript", "ipex-torchscript-bf16", "accelerate",
-                         "cuda-graph", "cuda-graph-fp16", "neuron"}
+    environments = {name for name, (_, backend) in backends.variants().items()
+                    if backend.install.startswith("make env-")}
+    assert {"ipex", "optimum-bettertransformer", "ctranslate2", "llama-cpp", "executorch", "litert"} < environments
+    beside = {"accelerate", "cuda-graph", "cuda-graph-fp16", "neuron"}
+    assert elsewhere == environments - {"onnxruntime-openvino"} | beside
     assert all(len(found) < 2 for found in homes.values())

@@ -21,12 +21,17 @@ GROUP = 64  # weights of a row that share a scale of 4-bit compression
 _BATCH = 0  # axis of keys and values
 
 
-def package() -> Any:
-    """The package without its telemetry, which otherwise sends usage data and writes to ~/intel by default.
+def no_telemetry() -> None:
+    """Keep OpenVINO and NNCF from their telemetry, which otherwise sends usage data and writes to ~/intel by default.
 
     A blocked import is the switch that needs no file in the user's home; both packages then take their own stub.
     """
     sys.modules.setdefault("openvino_telemetry", None)
+
+
+def package() -> Any:
+    """The package without its telemetry."""
+    no_telemetry()
     import openvino
 
     return openvino

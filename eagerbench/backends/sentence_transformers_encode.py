@@ -185,7 +185,7 @@ def _loaded(model: Any, backend: str, arguments: dict[str, Any]) -> EncodeRunner
     if spec.kind not in ("directory", "hub") or spec.layers is not None:
         raise Refused("sentence-transformers loads a directory or a hub repository as it is: save the model, and give "
                       "its directory")
-    from eagerbench.backends.openvino_runtime import no_telemetry
+    from eagerbench.backends.openvino_convert import no_telemetry
 
     where = spec.root or spec.target
     no_telemetry()

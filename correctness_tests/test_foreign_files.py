@@ -158,7 +158,8 @@ def test_a_session_of_ours_has_every_experiment(capsys):
     """
     from fuzzing import DATA
 
-    assert {record.get("experiment") for record in records.own(records.read(DATA))} == set(EXPERIMENTS) - {"python", "embeddings"}
+    found = {record.get("experiment") for record in records.own(records.read(DATA))}
+    assert found == set(EXPERIMENTS) - {"python", "embeddings"}
     assert analysis(capsys, "check", DATA)[0] == 0
     assert analysis(capsys, "summary", DATA)[0] == 0
 

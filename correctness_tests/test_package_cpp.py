@@ -7,10 +7,12 @@ import pytest
 from decision_files import bench, content
 
 from eagerbench import backends, cli
+from eagerbench.backends.cpp_runner import CppBackend
 from eagerbench.packaging import command
 
 
-@pytest.mark.parametrize("variant", [name for name in backends.variants() if name.endswith("-cpp")])
+@pytest.mark.parametrize("variant", [name for name, (_, backend) in backends.variants().items()
+                                     if isinstance(backend, CppBackend)])
 def test_a_variant_called_from_cpp_is_packed_as_its_python_variant(variant, tmp_path, monkeypatch, capsys):
     """Whether its runner can be built here or not: the package has the source of that call."""
     asked = []

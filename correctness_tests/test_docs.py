@@ -217,7 +217,8 @@ def test_every_experiment_has_a_page():
 def test_spelling():
     pytest.importorskip("codespell_lib", reason="pip install -e '.[test]'")
     ended = run_python("-m", "codespell_lib", "README.md", "CHANGELOG.md", "docs", "eagerbench", "fixtures",
-                       "perf_tests", "scripts", "--skip", "*.svg,*.json,*.min.js", "-L", "valu")  # "value", cut on a screen
+                       "perf_tests", "scripts", "--skip", "*.svg,*.json,*.min.js",
+                       "-L", "valu")  # "value", cut on a screen
     assert ended.code == 0, ended.out
 
 

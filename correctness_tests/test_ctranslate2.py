@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from own_loops import generates_eagers_tokens
 from running import run_python
 
 from conftest import skip_unavailable
@@ -121,22 +122,7 @@ print(len(os.listdir("/proc/self/task")) - before, runner.threads)
 
 @pytest.mark.parametrize("model_name", ["tiny-gpt2", "tiny-llama", "tiny-bloom"])
 def test_its_own_loop_generates_eagers_tokens(workshops, model_name):
-    from eagerbench.experiments.generation import Prompt
-    from eagerbench.measuring import greedy
-    from eagerbench.outputs.parting import judge
-
-    workshop, work = workshops(model_name), Prompt(3, 9, 6, "dynamic")
-    built = workshop.built(NAME)
-    assert "a dynamic cache or none" in built.backend.cannot_generate(built.variant, "static")
-    expected = greedy.expected(workshop.model, work.inputs(workshop.model), work.new_tokens)
-    for cache in ("dynamic", "none"):
-        module = built.backend.generator(built.variant, built.runner, workshop.model, cache, workshop.placement)
-        generate = greedy.Greedy(module, expected.inputs, work.new_tokens, cache, "cpu")
-        found = generate.generated(generate())
-        parting, comparison = judge(found, expected.generated, expected.double, built.variant.tolerance, False)
-        assert parting.at is None
-        assert not comparison.failures
-        assert [len(clock) for clock in generate.clocks] == [work.new_tokens]
+    generates_eagers_tokens(workshops(model_name), NAME)
 
 
 def test_a_loop_that_ends_at_a_word_would_be_seen(workshops):

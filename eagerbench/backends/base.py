@@ -106,7 +106,7 @@ class Backend(ABC):
         builds_module: a runner's `module` is a transformers module whose own `generate()` runs the build.
         saves_quantised: users load it from a checkpoint that is already quantised.
         install: the command that installs `packages`.
-        unpackaged: why what it exports cannot be packaged; empty where it can.
+        unpackaged: what a user is told of an export that has no loader of its own in a package.
     """
 
     variants: ClassVar[tuple[Variant, ...]]

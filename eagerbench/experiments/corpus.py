@@ -109,11 +109,9 @@ class CorpusRun(PassRun):
                                               rows_depend_on_batch=self.expected.same_batches))
 
     def _sentences(self) -> Sentences:
-        work, corpus = self.work, self.corpus
-        return Sentences(sentences=work.corpus.sentences, blank_lines=work.corpus.blank_lines,
-                         truncated_sentences=corpus.truncated, token_limit=corpus.limit,
-                         longest_sentence=max(corpus.lengths), corpus_sha256=corpus.sha256, batch_size=work.batch_size,
-                         policy=work.policy, passes=work.passes)
+        work = self.work
+        return Sentences(**work.corpus.facts(self.corpus), batch_size=work.batch_size, policy=work.policy,
+                         passes=work.passes)
 
     def _result(self, pass_s: float) -> Result:
         lengths = self.corpus.lengths

@@ -150,11 +150,8 @@ class EmbeddingsRun(PassRun):
                                               rows_depend_on_batch=self.expected.same_batches))
 
     def _texts(self) -> Texts:
-        work, corpus = self.work, self.corpus
-        return Texts(sentences=work.corpus.sentences, blank_lines=work.corpus.blank_lines,
-                     truncated_sentences=corpus.truncated, token_limit=corpus.limit,
-                     longest_sentence=max(corpus.lengths), corpus_sha256=corpus.sha256, batch_size=work.batch_size,
-                     passes=work.passes)
+        work = self.work
+        return Texts(**work.corpus.facts(self.corpus), batch_size=work.batch_size, passes=work.passes)
 
     def _result(self, timing: "Timing") -> Result:
         pass_s, lengths = median(timing.rounds), self.corpus.lengths

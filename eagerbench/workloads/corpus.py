@@ -88,6 +88,11 @@ class Corpus:
         """Texts as they go to the tokenizer."""
         return [model.sentence.prepared(text) for text in self.texts]
 
+    def facts(self, found: Tokenised) -> dict[str, int | str]:
+        """What records say of the sentences, by the names of their fields."""
+        return {"sentences": self.sentences, "blank_lines": self.blank_lines, "truncated_sentences": found.truncated,
+                "token_limit": found.limit, "longest_sentence": max(found.lengths), "corpus_sha256": found.sha256}
+
     def tokenised(self, model: "LoadedModel") -> Tokenised:
         """Rows of the model's own ids, of texts as its sentence-transformers files prepare them, if it has any.
 
